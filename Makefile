@@ -1,0 +1,49 @@
+# The developer's whole interface. Every target installs what it needs, on a Debian machine with python3.11.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: setup run demo test check lint types lock bench-kill clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements-dev.lock setup.cfg pyproject.toml tools/setup
+	PYTHON=$(PYTHON) tools/setup $(VENV)
+	touch $@
+
+run: setup
+	$(BIN)/lethe serve --config config.toml
+
+demo: setup
+	$(BIN)/lethe demo
+
+test: setup
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest $(PYTEST)
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --format=total | sed 's/.*/coverage: & %/' > $(VENV)/coverage.txt
+	@cat $(VENV)/coverage.txt
+
+check: lint types test
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	mkdir -p .types/lethe
+	for package in storage dicomweb fhir node; do ln -sfn ../../$$package .types/lethe/$$package; done
+	$(BIN)/mypy -p lethe.storage -p lethe.dicomweb -p lethe.fhir -p lethe.node
+
+lock:
+	$(BIN)/python -m pip install --quiet uv
+	for name in requirements requirements-dev; do \
+	  $(BIN)/uv pip compile $$name.in -q -o $$name.lock --python-version 3.11 --no-annotate --no-header --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-emit-package opencv-python; done
+
+bench-kill: setup
+	$(BIN)/python benchmarks/kill.py
+
+clean:
+	rm -rf $(VENV) .types build

@@ -1,0 +1,353 @@
+"""Turns config.toml into frozen values once, at start. Every mistake names file, section, key and what is accepted.
+
+Below `node` nobody knows that configuration exists. Secrets never stand here: they come from the environment or from
+the key files of the data folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from .deid.profile import Option
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message lists every mistake, one to a line."""
+
+
+class AuthMode(StrEnum):
+    """How a caller of the HTTP side proves who he is."""
+
+    LOCAL = "local"
+    NONE = "none"
+
+
+class Ability(StrEnum):
+    """What a peer may ask of us."""
+
+    STORE = "store"
+    FIND = "find"
+    MOVE = "move"
+    GET = "get"
+    COMMIT = "commit"
+
+
+class PixelPolicy(StrEnum):
+    """What is done about text burned into pixels."""
+
+    PHI = "phi"
+    ALL = "all"
+    REGIONS = "regions"
+    NONE = "none"
+
+
+class ProfileName(StrEnum):
+    """Which profile cleans the header."""
+
+    BASIC = "basic"
+    NONE = "none"
+
+
+def _key(help_text: str, read: Callable[[Any], Any], default: Any = MISSING) -> Any:
+    metadata = {"help": help_text, "read": read}
+    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a non-empty text")
+    return value
+
+
+def _ae_title(value: Any) -> str:
+    """PS3.5 6.2: at most 16 characters of the default repertoire, no backslash, not only spaces."""
+    if not isinstance(value, str) or not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", value) or not value.strip():
+        raise ValueError("an AE title: 1 to 16 characters without backslash")
+    return value.strip()
+
+
+def _whole(least: int, most: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(value)
+
+    return read
+
+
+def _yes_or_no(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _choice(choices: type[StrEnum]) -> Callable[[Any], StrEnum]:
+    def read(value: Any) -> StrEnum:
+        try:
+            return choices(value)
+        except ValueError:
+            raise ValueError("one of " + ", ".join(f'"{choice}"' for choice in choices)) from None
+
+    return read
+
+
+def _list_of(read_one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    def read(value: Any) -> tuple[Any, ...]:
+        try:
+            if not isinstance(value, list):
+                raise ValueError
+            return tuple(read_one(one) for one in value)
+        except ValueError as error:
+            raise ValueError(f"a list, each {error or 'entry a text'}".replace("each one of", "each of")) from None
+
+    return read
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", value):
+        raise ValueError("a name of letters, digits, - and _ (at most 40)")
+    return value
+
+
+def _log_level(value: Any) -> str:
+    if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError('one of "DEBUG", "INFO", "WARNING", "ERROR"')
+    return str(value)
+
+
+def _public_url(value: Any) -> str:
+    if not isinstance(value, str) or (value and not re.fullmatch(r"https?://[^\s?#]+", value)):
+        raise ValueError('a URL such as "https://lethe.example.org", or ""')
+    return value.rstrip("/")
+
+
+@dataclass(frozen=True)
+class Node:
+    """[node]: the DICOM side and the data folder."""
+
+    ae_title: str = _key("our AE title; callers must use it", _ae_title, "LETHE")
+    host: str = _key("address to listen on; loopback until told otherwise", _text, "127.0.0.1")
+    port: int = _key("DICOM port", _whole(1, 65535), 11112)
+    data: str = _key("folder for database, files and keys", _text, "data")
+    database: str = _key("database URL; empty means SQLite in the data folder", lambda value: str(value), "")
+    workers: int = _key("processes that de-identify", _whole(1, 256), 2)
+    trust_loopback: bool = _key("let any caller in from this machine itself", _yes_or_no, True)
+    log_level: str = _key("how much is logged; never PHI, at any level", _log_level, "INFO")
+
+
+@dataclass(frozen=True)
+class Http:
+    """[http]: portal, DICOMweb and FHIR."""
+
+    host: str = _key("address to listen on", _text, "127.0.0.1")
+    port: int = _key("HTTP port", _whole(1, 65535), 8080)
+    public_url: str = _key("what users type, if a proxy stands in front; empty: taken from the request", _public_url, "")
+
+
+@dataclass(frozen=True)
+class Auth:
+    """[auth]: who may use the HTTP side."""
+
+    mode: AuthMode = _key("local accounts, or none (loopback only)", _choice(AuthMode), AuthMode.LOCAL)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """[[peers]]: who may call us and whom we can send to."""
+
+    name: str = _key("how the rest of this file calls it", _name)
+    ae_title: str = _key("its AE title", _ae_title)
+    host: str = _key("its address or host name", _text)
+    port: int = _key("its DICOM port", _whole(1, 65535))
+    may: tuple[Ability, ...] = _key("what it may ask of us", _list_of(_choice(Ability)), (Ability.STORE,))
+
+
+@dataclass(frozen=True)
+class Project:
+    """[projects.NAME]: one key, profile and list of destinations."""
+
+    name: str
+    profile: ProfileName = _key(
+        '"basic" (PS3.15 Table E.1-1), or "none": pass objects through unchanged', _choice(ProfileName), ProfileName.BASIC
+    )
+    options: tuple[Option, ...] = _key(
+        "options of PS3.15 E.3 on top of the Basic Profile",
+        _list_of(_choice(Option)),
+        (Option.CLEAN_PIXEL_DATA, Option.CLEAN_DESCRIPTORS, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES),
+    )
+    pixel_policy: PixelPolicy = _key("what is done about burned-in text", _choice(PixelPolicy), PixelPolicy.PHI)
+    send_to: tuple[str, ...] = _key("names of the peers that get the results", _list_of(_name), ())
+
+
+@dataclass(frozen=True)
+class Route:
+    """[[routes]]: which sources go to which project. Every route that matches applies."""
+
+    source: str = _key('calling AE title, "stow" or "upload"; "*" is everywhere', _text)
+    project: str = _key("name of a project", _name)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration. `folder` is what relative paths are relative to."""
+
+    node: Node = Node()
+    http: Http = Http()
+    auth: Auth = Auth()
+    peers: tuple[Peer, ...] = ()
+    projects: tuple[Project, ...] = (Project("default"),)
+    routes: tuple[Route, ...] = (Route("*", "default"),)
+    folder: Path = Path()
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / self.node.data
+
+    def project(self, name: str) -> Project | None:
+        """The project of that name."""
+        return next((project for project in self.projects if project.name == name), None)
+
+    def peer(self, name: str) -> Peer | None:
+        """The peer of that name."""
+        return next((peer for peer in self.peers if peer.name == name), None)
+
+
+SECTIONS: Mapping[str, type] = {
+    "node": Node,
+    "http": Http,
+    "auth": Auth,
+    "peers": Peer,
+    "projects": Project,
+    "routes": Route,
+}
+
+
+def keys(section: type) -> Iterator[tuple[str, Any]]:
+    """The keys of a section as they are spelt in config.toml, with their dataclass field."""
+    for one in fields(section):
+        if "read" in one.metadata:
+            yield ("from" if one.name == "source" else one.name), one
+
+
+def load_config(path: Path, *, must_exist: bool = True) -> Config:
+    """Read config.toml. Without the file, the defaults, if `must_exist` allows. Raises ConfigError with all mistakes."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(f"{path}: there is no such file") from None
+        raw = {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+    mistakes: list[str] = []
+    config = _Reader(str(path), mistakes).config(raw, path.resolve().parent)
+    if not mistakes:
+        mistakes += (f"{path}: {mistake}" for mistake in _contradictions(config))
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return config
+
+
+class _Reader:
+    """Reads sections and collects what is wrong with them."""
+
+    def __init__(self, path: str, mistakes: list[str]) -> None:
+        self._path = path
+        self._mistakes = mistakes
+
+    def config(self, raw: dict[str, Any], folder: Path) -> Config:
+        for section in raw.keys() - SECTIONS.keys():
+            self._wrong(f"[{section}]", "unknown section", ", ".join(f"[{known}]" for known in SECTIONS))
+        values: dict[str, Any] = {"folder": folder}
+        for name, section in (("node", Node), ("http", Http), ("auth", Auth)):
+            values[name] = self._section(f"[{name}]", section, raw.get(name, {}))
+        for name, section in (("peers", Peer), ("routes", Route)):
+            if name in raw:
+                values[name] = self._tables(name, section, raw[name])
+        if "projects" in raw:
+            values["projects"] = self._projects(raw["projects"])
+        return Config(**{name: value for name, value in values.items() if value is not None})
+
+    def _tables(self, name: str, section: type, raw: Any) -> tuple[Any, ...] | None:
+        if not isinstance(raw, list):
+            self._wrong(f"[{name}]", "not a list of tables", f"[[{name}]]")
+            return None
+        read = (self._section(f"[[{name}]] number {place}", section, one) for place, one in enumerate(raw, 1))
+        return tuple(one for one in read if one is not None)
+
+    def _projects(self, raw: Any) -> tuple[Any, ...] | None:
+        if not isinstance(raw, dict) or not all(isinstance(one, dict) for one in raw.values()):
+            self._wrong("[projects]", "not a table of projects", "[projects.NAME]")
+            return None
+        projects = []
+        for name, one in raw.items():
+            try:
+                projects.append(self._section(f"[projects.{name}]", Project, one, name=_name(name)))
+            except ValueError as error:
+                self._wrong(f"[projects.{name}]", "not a project's name", str(error))
+        return tuple(project for project in projects if project is not None)
+
+    def _section(self, where: str, section: type, raw: Any, **given: Any) -> Any:
+        if not isinstance(raw, dict):
+            self._wrong(where, "not a table", where)
+            return None
+        before = len(self._mistakes)
+        known = dict(keys(section))
+        for key in raw.keys() - known.keys():
+            self._wrong(where, f"unknown key {key!r}", ", ".join(known))
+        values = dict(given)
+        for key, one in known.items():
+            if key in raw:
+                try:
+                    values[one.name] = one.metadata["read"](raw[key])
+                except ValueError as error:
+                    self._wrong(where, f"{key} = {raw[key]!r} is not accepted", str(error))
+            elif one.default is MISSING:
+                self._wrong(where, f"{key} is missing", one.metadata["help"])
+        return section(**values) if len(self._mistakes) == before else None
+
+    def _wrong(self, where: str, what: str, accepted: str) -> None:
+        self._mistakes.append(f"{self._path}: {where}: {what}; accepted: {accepted}")
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    peers = [peer.name for peer in config.peers]
+    projects = [project.name for project in config.projects]
+    for name in sorted({name for name in peers if peers.count(name) > 1}):
+        yield f"[[peers]]: name = {name!r} stands twice; accepted: a name of its own for each peer"
+    for project in config.projects:
+        for destination in project.send_to:
+            if destination not in peers:
+                yield (
+                    f"[projects.{project.name}]: send_to names {destination!r}; "
+                    f"accepted: {', '.join(peers) or 'nothing, as there are no [[peers]]'}"
+                )
+        if {Option.RETAIN_LONGITUDINAL_FULL_DATES, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES} <= set(project.options):
+            yield (
+                f"[projects.{project.name}]: options holds both ways to treat dates; accepted: one of "
+                "retain-longitudinal-full-dates, retain-longitudinal-modified-dates"
+            )
+    for number, route in enumerate(config.routes, 1):
+        if route.project not in projects:
+            yield f"[[routes]] number {number}: project = {route.project!r}; accepted: {', '.join(projects)}"
+    if config.auth.mode == AuthMode.NONE and not is_loopback(config.http.host):
+        yield (
+            f'[auth]: mode = "none" with [http] host = {config.http.host!r}; accepted: "local", '
+            "or a loopback address such as 127.0.0.1"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the address or name is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,272 @@
+"""Is one data folder: opens files, jobs, index, audit trail and users, and owns every change that touches more than
+one of them.
+
+Files come first, synced; then one transaction with the rows that mention them. A crash in between leaves a file that
+nobody mentions, which `sweep` removes, and never a row without its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from peewee import Table, fn
+
+from .audit import Actor, AuditTrail
+from .database import open_database, transaction
+from .errors import NotFound, Refused
+from .files import FileStore
+from .index import CleanInstance, Index
+from .jobs import Job, JobQueue, Stage, State
+from .users import Users
+
+_STALE = 3600.0
+_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at")
+SYSTEM = Actor("lethe")
+
+
+class Acceptance(StrEnum):
+    """What became of an object that was handed in; all three are durable."""
+
+    NEW = "received"
+    AGAIN = "received-again"
+    """The same bytes were accepted before; nothing is done twice."""
+    CONFLICT = "received-conflict"
+    """Other bytes came before under the same SOP Instance UID; both are kept apart."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an object came from: the calling AE title, "stow", "upload" or "folder", and the network address."""
+
+    source: str
+    address: str = ""
+
+
+class Archive:
+    """One data folder and its database. `folder` is made where it is absent; `url` defaults to SQLite within it."""
+
+    def __init__(self, folder: Path, url: str = "", *, clock: Callable[[], float] = time.time) -> None:
+        folder = folder.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.database = open_database(url or f"sqlite:///{folder / 'lethe.db'}")
+        self.files = FileStore(folder)
+        self.jobs = JobQueue(self.database, clock)
+        self.index = Index(self.database, clock)
+        self.audit = AuditTrail(self.database)
+        self.users = Users(self.database)
+        self._clock = clock
+        self._received = Table("received", _RECEIVED, _database=self.database)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if not self.database.is_closed():
+            self.database.close()
+
+    def accept(self, path: Path, sop_uid: str, origin: Origin, projects: Sequence[str]) -> Acceptance:
+        """Take over a complete Part 10 file from `files.incoming()` and make the jobs to clean it, one per project.
+
+        When this returns, file and jobs have survived. With no project the job is held until a route matches. The file
+        is known by the SHA-256 of its bytes; `sop_uid` tells whether other bytes came under the same UID before.
+        """
+        with path.open("rb") as file:
+            name = hashlib.file_digest(file, "sha256").hexdigest()
+        size = path.stat().st_size
+        uid_digest = hashlib.sha256(sop_uid.encode()).hexdigest()
+        if self._is_done(name, projects):
+            path.unlink()
+        else:
+            self.files.adopt(path, "inbox", name)
+        with transaction(self.database):
+            acceptance = self._enter(name, uid_digest, size, origin)
+            for project in projects or ("",):
+                state = State.READY if project else State.HELD
+                reason = "" if project else "no route matches its source"
+                self.jobs.add(Stage.CLEAN, name, project=project, state=state, reason=reason)
+            actor = Actor(origin.source, origin.address)
+            detail = {"sop_instance_uid": sop_uid, "size": size, "projects": list(projects)}
+            self.audit.record(actor, acceptance, name, detail)
+        return acceptance
+
+    def original(self, job: Job) -> BinaryIO:
+        """The original a CLEAN job is about; a Job is the only way to one. Raises NotFound."""
+        return self.files.open("inbox", job.subject)
+
+    def original_path(self, job: Job) -> Path:
+        """Where that original lies."""
+        return self.files.path("inbox", job.subject)
+
+    def publish(self, job: Job, chunks: Iterable[bytes], clean: CleanInstance, destinations: Sequence[str]) -> bool:
+        """Write the clean file, then in one transaction: index entry, SEND jobs, audit entry, job done.
+
+        Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
+        Refused where the SOP Instance UID is published already with other content.
+        """
+        self.files.write("clean", clean.file, chunks)
+        with transaction(self.database):
+            if not self.jobs.finish(job):
+                return False
+            if self.index.add(clean):
+                for destination in destinations:
+                    self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
+                detail = {"job": job.id, "original": job.subject, "file": clean.file, "receipt": dict(clean.receipt)}
+                self.audit.record(SYSTEM, "published", clean.sop_uid, detail)
+        self._drop_original(job)
+        return True
+
+    def delivered(self, job: Job, status: int) -> bool:
+        """The destination of a SEND job answered with this status word, a success or a warning."""
+        with transaction(self.database):
+            if not self.jobs.finish(job, reason=f"0x{status:04X}"):
+                return False
+            detail = {"job": job.id, "destination": job.destination, "status": f"0x{status:04X}"}
+            self.audit.record(SYSTEM, "delivered", job.subject, detail)
+        return True
+
+    def quarantine(self, job: Job, reason: str) -> bool:
+        """The job's object is refused; it stays here with the reason until a person decides."""
+        with transaction(self.database):
+            if not self.jobs.quarantine(job, reason):
+                return False
+            self.audit.record(SYSTEM, "quarantined", job.subject, {"job": job.id, "reason": reason})
+        return True
+
+    def fail(self, job: Job, reason: str) -> bool:
+        """The job was tried as often as is sensible; it stays here until a person decides."""
+        with transaction(self.database):
+            if not self.jobs.fail(job, reason):
+                return False
+            self.audit.record(SYSTEM, "failed", job.subject, {"job": job.id, "reason": reason})
+        return True
+
+    def release(self, number: int, actor: Actor) -> Job:
+        """Try an ended job again, by a person's decision. Raises NotFound; Refused where it has not ended or waits for
+        a route."""
+        job = self.jobs.get(number)
+        with transaction(self.database):
+            if job.state == State.HELD or not self.jobs.revive(job):
+                raise Refused(f"job {number} is {job.state}; only a quarantined or failed job can be tried again")
+            self.audit.record(actor, "released", job.subject, {"job": job.id, "was": job.state, "reason": job.reason})
+        return self.jobs.get(number)
+
+    def route_held(self, projects_for: Callable[[Origin], Sequence[str]]) -> int:
+        """Give held objects whose source now has a route to its projects. Returns how many."""
+        routed = 0
+        for job in self.jobs.find(states=[State.HELD], stage=Stage.CLEAN):
+            with transaction(self.database):
+                projects = projects_for(self.origin(job))
+                if not projects or not self.jobs.move(job, projects[0]):
+                    continue
+                for project in projects[1:]:
+                    self.jobs.add(Stage.CLEAN, job.subject, project=project)
+                self.audit.record(SYSTEM, "routed", job.subject, {"job": job.id, "projects": list(projects)})
+            routed += 1
+        return routed
+
+    def origin(self, job: Job) -> Origin:
+        """Where the object of a CLEAN job came from. Raises NotFound."""
+        table = self._received
+        for row in table.select(table.source, table.address).where(table.name == job.subject).tuples():
+            return Origin(*row)
+        raise NotFound(f"nothing is known of the object of job {job.id}")
+
+    def counts(self) -> dict[str, int]:
+        """Counts by state, as `lethe status` and the portal show them."""
+        jobs = self.jobs.counts()
+        clean = {state: jobs.get((Stage.CLEAN, state), 0) for state in State}
+        send = {state: jobs.get((Stage.SEND, state), 0) for state in State}
+        studies, series, instances = self.index.totals()
+        return {
+            "received": int(next(iter(self._received.select(fn.COUNT(self._received.name)).tuples()))[0]),
+            "waiting": clean[State.READY],
+            "running": clean[State.RUNNING],
+            "held": clean[State.HELD],
+            "quarantined": clean[State.QUARANTINED],
+            "published": clean[State.DONE],
+            "sending": send[State.READY] + send[State.RUNNING],
+            "delivered": send[State.DONE],
+            "undeliverable": send[State.QUARANTINED],
+            "failed": clean[State.FAILED] + send[State.FAILED],
+            "studies": studies,
+            "series": series,
+            "instances": instances,
+        }
+
+    def sweep(self) -> int:
+        """Remove what no row mentions: unfinished receptions, inbox and clean files a crash left behind. Returns how
+        many files went. Young files are left alone: their row may be on its way."""
+        swept = self.files.sweep_incoming()
+        for room, mentioned in (("inbox", self._wanted_originals()), ("clean", set(self.index.files().values()))):
+            for name in list(self.files.names(room)):
+                try:
+                    old = self._clock() - self.files.modified(room, name) > _STALE
+                except FileNotFoundError:
+                    continue
+                if name not in mentioned and old:
+                    self.files.remove(room, name)
+                    swept += 1
+        return swept
+
+    def verify(self) -> Iterator[str]:
+        """Every way in which files, jobs, index and audit trail contradict one another, one sentence each."""
+        inbox, clean = set(self.files.names("inbox")), set(self.files.names("clean"))
+        for name in self._wanted_originals() - inbox:
+            yield f"the original {name[:12]} has a job but no file"
+        for uid, name in self.index.files().items():
+            if name not in clean:
+                yield f"the instance {uid} has no file"
+        known = self.index.files()
+        for job in self.jobs.find(stage=Stage.SEND):
+            if job.subject not in known:
+                yield f"job {job.id} sends an instance that is not in the index"
+        verdict = self.audit.verify()
+        if verdict.broken_at is not None:
+            yield f"the audit trail is broken: {verdict.why}"
+
+    def _enter(self, name: str, uid_digest: str, size: int, origin: Origin) -> Acceptance:
+        table = self._received
+        known = {row[0] for row in table.select(table.name).where(table.uid_digest == uid_digest).tuples()}
+        row = {
+            "name": name,
+            "uid_digest": uid_digest,
+            "source": origin.source,
+            "address": origin.address,
+            "size": size,
+            "at": self._clock(),
+        }
+        table.insert(row).on_conflict_ignore().execute()
+        if name in known:
+            return Acceptance.AGAIN
+        return Acceptance.CONFLICT if known else Acceptance.NEW
+
+    def _is_done(self, name: str, projects: Sequence[str]) -> bool:
+        """Whether these bytes are known and every wanted project has done with them, so that no file is needed."""
+        jobs = {job.project: job.state for job in self.jobs.find(stage=Stage.CLEAN, subject=name)}
+        return bool(projects) and all(jobs.get(project) == State.DONE for project in projects)
+
+    def _drop_original(self, done: Job) -> None:
+        """Remove the original unless another project still needs it, or it was just sent again for a new one."""
+        name = done.subject
+        jobs = self.jobs.find(stage=Stage.CLEAN, subject=name)
+        with contextlib.suppress(FileNotFoundError):
+            if all(job.state == State.DONE for job in jobs) and self.files.modified("inbox", name) <= done.updated:
+                self.files.remove("inbox", name)
+
+    def _wanted_originals(self) -> set[str]:
+        states = [state for state in State if state != State.DONE]
+        return {job.subject for job in self.jobs.find(states=states, stage=Stage.CLEAN)}
+
+
+def content_name(chunks: Iterable[bytes]) -> str:
+    """The name of a clean file: the SHA-256 of its content."""
+    digest: Any = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return str(digest.hexdigest())

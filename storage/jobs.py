@@ -1,0 +1,286 @@
+"""Remembers what is still to be done, and leases it out.
+
+A job is claimed for a time, never popped: when its worker dies, the lease ends and the job is simply ready again. That
+is all of crash recovery, so work must be repeatable: same input, same output, same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from peewee import Table, fn
+
+from .database import transaction
+from .errors import NotFound
+
+_COLUMNS = (
+    "id",
+    "stage",
+    "state",
+    "project",
+    "subject",
+    "destination",
+    "attempts",
+    "ready_at",
+    "lease_until",
+    "owner",
+    "reason",
+    "created",
+    "updated",
+)
+
+
+class Stage(StrEnum):
+    """What a job does."""
+
+    CLEAN = "clean"
+    """De-identify the inbox file named by `subject` under `project`."""
+    SEND = "send"
+    """Send the clean instance whose SOP Instance UID is `subject` to `destination`."""
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    HELD = "held"
+    """No route matched; waits until one does."""
+    QUARANTINED = "quarantined"
+    """It will never be right as it is; a person decides."""
+    FAILED = "failed"
+    """Tried as often as is sensible; a person decides."""
+
+
+ENDED = (State.HELD, State.QUARANTINED, State.FAILED)
+"""States that only a person, or a changed configuration, brings back to READY."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to do. `attempts` counts claims; times are seconds since the epoch."""
+
+    id: int
+    stage: Stage
+    state: State
+    project: str
+    subject: str
+    destination: str
+    attempts: int
+    ready_at: float
+    lease_until: float
+    owner: str
+    reason: str
+    created: float
+    updated: float
+
+
+def retry_delay(attempts: int, chance: float, *, first: float = 2.0, longest: float = 600.0) -> float:
+    """Seconds to wait after so many attempts: doubling from `first`, at most `longest`, spread by `chance` in [0, 1)
+    over the upper half, so that many jobs do not come back at once."""
+    delay = min(longest, first * 2.0 ** min(attempts - 1, 30))
+    return delay * (0.5 + chance / 2)
+
+
+class JobQueue:
+    """The jobs of one data folder. Everything that decides by time takes `now`."""
+
+    def __init__(self, database: Any, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+        self._job = Table("job", _COLUMNS, _database=database)
+
+    def add(
+        self,
+        stage: Stage,
+        subject: str,
+        *,
+        project: str,
+        destination: str = "",
+        state: State = State.READY,
+        reason: str = "",
+    ) -> bool:
+        """Add a job inside the caller's transaction; False where the same job exists already."""
+        now = self._clock()
+        row = {
+            "stage": stage,
+            "state": state,
+            "project": project,
+            "subject": subject,
+            "destination": destination,
+            "attempts": 0,
+            "ready_at": now,
+            "lease_until": 0.0,
+            "owner": "",
+            "reason": reason,
+            "created": now,
+            "updated": now,
+        }
+        added = self._job.insert(row).on_conflict_ignore().returning(self._job.id).tuples().execute()
+        return bool(list(added))
+
+    def claim(self, stage: Stage, owner: str, lease: float, *, destination: str = "") -> Job | None:
+        """Lease the oldest ready job of that stage (and destination) to `owner` for `lease` seconds, or None.
+
+        A job whose lease has ended counts as ready. One statement, so that no two owners get the same job.
+        """
+        claimed = self.claim_many(stage, owner, lease, most=1, destination=destination)
+        return claimed[0] if claimed else None
+
+    def claim_many(
+        self, stage: Stage, owner: str, lease: float, *, most: int, destination: str = "", now: float | None = None
+    ) -> list[Job]:
+        """Lease up to `most` ready jobs, oldest first."""
+        job, now = self._job, self._clock() if now is None else now
+        free = ((job.state == State.READY) & (job.ready_at <= now)) | (
+            (job.state == State.RUNNING) & (job.lease_until <= now)
+        )
+        chosen = (
+            job.select(job.id)
+            .where((job.stage == stage) & (job.destination == destination) & free)
+            .order_by(job.ready_at, job.id)
+            .limit(most)
+        )
+        update = job.update(
+            {
+                job.state: State.RUNNING,
+                job.owner: owner,
+                job.lease_until: now + lease,
+                job.attempts: job.attempts + 1,
+                job.updated: now,
+            }
+        )
+        with transaction(self._database):
+            rows = update.where(job.id << chosen).returning(*(getattr(job, name) for name in _COLUMNS)).tuples()
+            return sorted((_job(row) for row in rows.execute()), key=lambda claimed: claimed.id)
+
+    def extend(self, jobs: Iterable[Job], lease: float) -> None:
+        """Keep the leases of jobs that take long."""
+        job, now = self._job, self._clock()
+        for held in jobs:
+            job.update({job.lease_until: now + lease}).where(self._mine(held)).execute()
+
+    def finish(self, job: Job, *, reason: str = "") -> bool:
+        """Done, inside the caller's transaction. False where the lease was lost: somebody else did it or will."""
+        return self._end(job, State.DONE, reason)
+
+    def quarantine(self, job: Job, reason: str) -> bool:
+        """Never right as it is. False where the lease was lost."""
+        return self._end(job, State.QUARANTINED, reason)
+
+    def fail(self, job: Job, reason: str) -> bool:
+        """Tried often enough. False where the lease was lost."""
+        return self._end(job, State.FAILED, reason)
+
+    def later(self, job: Job, delay: float, reason: str) -> bool:
+        """Ready again after `delay` seconds. False where the lease was lost."""
+        row, now = self._job, self._clock()
+        values = {row.state: State.READY, row.ready_at: now + delay, row.reason: reason, row.updated: now}
+        return bool(row.update(values).where(self._mine(job)).execute())
+
+    def give_back(self, jobs: Iterable[Job]) -> None:
+        """Return claimed jobs that were not tried; the claim does not count."""
+        row, now = self._job, self._clock()
+        for job in jobs:
+            values = {row.state: State.READY, row.attempts: row.attempts - 1, row.updated: now}
+            row.update(values).where(self._mine(job)).execute()
+
+    def expire(self, owner: str) -> int:
+        """End all leases of an owner that is known to be gone. Returns how many."""
+        job = self._job
+        gone = job.update({job.lease_until: 0.0}).where((job.state == State.RUNNING) & (job.owner == owner))
+        return int(gone.execute())
+
+    def revive(self, job: Job) -> bool:
+        """Bring an ended job back to READY with its attempts forgotten. False where it is not ended."""
+        row, now = self._job, self._clock()
+        values = {row.state: State.READY, row.attempts: 0, row.ready_at: now, row.reason: "", row.updated: now}
+        return bool(row.update(values).where((row.id == job.id) & (row.state << list(ENDED))).execute())
+
+    def move(self, job: Job, project: str) -> bool:
+        """Give a HELD job its project and make it READY."""
+        row, now = self._job, self._clock()
+        values = {row.state: State.READY, row.project: project, row.ready_at: now, row.reason: "", row.updated: now}
+        return bool(row.update(values).where((row.id == job.id) & (row.state == State.HELD)).execute())
+
+    def get(self, number: int) -> Job:
+        """The job of that number. Raises NotFound."""
+        for row in self._job.select().where(self._job.id == number).tuples():
+            return _job(row)
+        raise NotFound(f"there is no job {number}")
+
+    def find(
+        self,
+        *,
+        states: Collection[State] = (),
+        stage: Stage | None = None,
+        subject: str | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        """Jobs in those states (all if none is named), the newest change first."""
+        job = self._job
+        query = job.select().order_by(job.updated.desc(), job.id.desc())
+        if states:
+            query = query.where(job.state << list(states))
+        if stage is not None:
+            query = query.where(job.stage == stage)
+        if subject is not None:
+            query = query.where(job.subject == subject)
+        return [_job(row) for row in query.limit(limit).tuples()]
+
+    def counts(self) -> dict[tuple[Stage, State], int]:
+        """How many jobs are in each stage and state; what is not there is not listed."""
+        job = self._job
+        query = job.select(job.stage, job.state, fn.COUNT(job.id)).group_by(job.stage, job.state)
+        return {(Stage(stage), State(state)): count for stage, state, count in query.tuples()}
+
+    def destinations(self) -> dict[str, dict[State, int]]:
+        """For each destination that was ever sent to: how many SEND jobs are in each state."""
+        job = self._job
+        query = job.select(job.destination, job.state, fn.COUNT(job.id)).where(job.stage == Stage.SEND)
+        result: dict[str, dict[State, int]] = {}
+        for destination, state, count in query.group_by(job.destination, job.state).tuples():
+            result.setdefault(destination, {})[State(state)] = count
+        return result
+
+    def next_attempt(self, destination: str) -> tuple[float, str] | None:
+        """When the earliest waiting SEND job of a destination is tried again, and why it waits; None if none waits."""
+        job = self._job
+        waiting = (
+            (job.stage == Stage.SEND)
+            & (job.destination == destination)
+            & (job.state == State.READY)
+            & (job.ready_at > self._clock())
+        )
+        query = job.select(job.ready_at, job.reason).where(waiting).order_by(job.ready_at).limit(1)
+        return next(iter(query.tuples()), None)
+
+    def postpone(self, destination: str, delay: float, reason: str) -> int:
+        """The destination is away: none of its ready jobs is tried before `delay` seconds have passed."""
+        job, now = self._job, self._clock()
+        waiting = (job.stage == Stage.SEND) & (job.destination == destination) & (job.state == State.READY)
+        values = {job.ready_at: now + delay, job.reason: reason, job.updated: now}
+        return int(job.update(values).where(waiting & (job.ready_at <= now + delay)).execute())
+
+    def _end(self, job: Job, state: State, reason: str) -> bool:
+        row, now = self._job, self._clock()
+        values = {row.state: state, row.reason: reason, row.lease_until: 0.0, row.owner: "", row.updated: now}
+        return bool(row.update(values).where(self._mine(job)).execute())
+
+    def _mine(self, job: Job) -> Any:
+        row = self._job
+        return (
+            (row.id == job.id)
+            & (row.state == State.RUNNING)
+            & (row.owner == job.owner)
+            & (row.attempts == job.attempts)
+        )
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Job(**{**values, "stage": Stage(values["stage"]), "state": State(values["state"])})

@@ -1,0 +1,92 @@
+"""Turns one matching key into a condition on a column, as PS3.4 C.2.2.2 says for the attribute's VR."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from peewee import SQL, fn
+from pydicom.datadict import keyword_for_tag
+
+from .errors import Refused
+
+_WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
+_DATE = re.compile(r"\d{4}(\d{2}(\d{2})?)?")
+_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where an attribute is kept."""
+
+    table: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A searchable attribute: its keyword and VR as PS3.6 gives them, and its column."""
+
+    keyword: str
+    vr: str
+    column: Column
+
+
+def keyword_of(tag: str) -> str:
+    """The keyword of an eight-digit tag, or the tag itself where it has none."""
+    return keyword_for_tag(tag) or f"({tag[:4]},{tag[4:]})"
+
+
+def fold(name: str) -> str:
+    """A person name for comparison without regard to case and accents, in any script (PS3.4 C.2.2.2.4)."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character)).rstrip("^ ")
+
+
+def condition(table: Any, attribute: Attribute, values: tuple[str, ...]) -> Any:
+    """The condition that the attribute matches at least one value. Raises Refused for a value of the wrong form."""
+    if not values or any(_is_universal(attribute, value) for value in values):
+        return SQL("1 = 1")
+    return reduce(or_, (_one(table, attribute, value) for value in values))
+
+
+def _is_universal(attribute: Attribute, value: str) -> bool:
+    return value == "" or (attribute.vr in _WILDCARD_VRS and set(value) == {"*"})
+
+
+def _one(table: Any, attribute: Attribute, value: str) -> Any:
+    column = getattr(table, attribute.column.name)
+    if attribute.vr in ("DA", "TM"):
+        return _range(column, attribute, value)
+    if attribute.vr == "IS":
+        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value):
+            raise Refused(f"{attribute.keyword} is searched for by a whole number")
+        return column == int(value)
+    if attribute.keyword == "PatientName":
+        column, value = table.patient_key, fold(value)
+    if attribute.vr in _WILDCARD_VRS and ("*" in value or "?" in value):
+        # GLOB knows the same two wildcards; its brackets are made literal.
+        return fn.GLOB(value.replace("[", "[[]"), column)
+    return column == value
+
+
+def _range(column: Any, attribute: Attribute, value: str) -> Any:
+    """A single date or time or a range, both ends included; a shorter form stands for all it is the beginning of."""
+    low, dash, high = value.partition("-")
+    form = _DATE if attribute.vr == "DA" else _TIME
+    low, high = low.replace(":", ""), high.replace(":", "")
+    if not (low or high) or not all(form.fullmatch(end) for end in (low, high) if end):
+        example = "20240131 or 20240101-20240131" if attribute.vr == "DA" else "0930 or 0900-1200"
+        raise Refused(f"{attribute.keyword} is searched for by a value or range such as {example}")
+    if not dash:
+        high = low
+    known = column != ""
+    if low:
+        known &= column >= low
+    if high:
+        known &= column <= high + "\x7f"  # so that 09 includes 0959
+    return known
