@@ -148,7 +148,9 @@ class Http:
 
     host: str = _key("address to listen on", _text, "127.0.0.1")
     port: int = _key("HTTP port", _whole(1, 65535), 8080)
-    public_url: str = _key("what users type, if a proxy stands in front; empty: taken from the request", _public_url, "")
+    public_url: str = _key(
+        "what users type, if a proxy stands in front; empty: taken from the request", _public_url, ""
+    )
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,9 @@ class Project:
 
     name: str
     profile: ProfileName = _key(
-        '"basic" (PS3.15 Table E.1-1), or "none": pass objects through unchanged', _choice(ProfileName), ProfileName.BASIC
+        '"basic" (PS3.15 Table E.1-1), or "none": pass objects through unchanged',
+        _choice(ProfileName),
+        ProfileName.BASIC,
     )
     options: tuple[Option, ...] = _key(
         "options of PS3.15 E.3 on top of the Basic Profile",
@@ -238,7 +242,7 @@ def keys(section: type) -> Iterator[tuple[str, Any]]:
 
 
 def load_config(path: Path, *, must_exist: bool = True) -> Config:
-    """Read config.toml. Without the file, the defaults, if `must_exist` allows. Raises ConfigError with all mistakes."""
+    """Read config.toml; its defaults where there is no file and `must_exist` is False. Raises ConfigError."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -267,11 +271,11 @@ class _Reader:
         for section in raw.keys() - SECTIONS.keys():
             self._wrong(f"[{section}]", "unknown section", ", ".join(f"[{known}]" for known in SECTIONS))
         values: dict[str, Any] = {"folder": folder}
-        for name, section in (("node", Node), ("http", Http), ("auth", Auth)):
-            values[name] = self._section(f"[{name}]", section, raw.get(name, {}))
-        for name, section in (("peers", Peer), ("routes", Route)):
+        for name in ("node", "http", "auth"):
+            values[name] = self._section(f"[{name}]", SECTIONS[name], raw.get(name, {}))
+        for name in ("peers", "routes"):
             if name in raw:
-                values[name] = self._tables(name, section, raw[name])
+                values[name] = self._tables(name, SECTIONS[name], raw[name])
         if "projects" in raw:
             values["projects"] = self._projects(raw["projects"])
         return Config(**{name: value for name, value in values.items() if value is not None})

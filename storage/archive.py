@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -74,11 +74,9 @@ class Archive:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs to clean it, one per project.
 
         When this returns, file and jobs have survived. With no project the job is held until a route matches. The file
-        is known by the SHA-256 of its bytes; `sop_uid` tells whether other bytes came under the same UID before.
+        is known by the SHA-256 of its data set; `sop_uid` tells whether other bytes came under the same UID before.
         """
-        with path.open("rb") as file:
-            name = hashlib.file_digest(file, "sha256").hexdigest()
-        size = path.stat().st_size
+        name, size = _data_set_digest(path), path.stat().st_size
         uid_digest = hashlib.sha256(sop_uid.encode()).hexdigest()
         if self._is_done(name, projects):
             path.unlink()
@@ -109,7 +107,7 @@ class Archive:
         Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
         Refused where the SOP Instance UID is published already with other content.
         """
-        self.files.write("clean", clean.file, chunks)
+        clean = replace(clean, size=self.files.write("clean", clean.file, chunks))
         with transaction(self.database):
             if not self.jobs.finish(job):
                 return False
@@ -264,9 +262,25 @@ class Archive:
         return {job.subject for job in self.jobs.find(states=states, stage=Stage.CLEAN)}
 
 
+def clean_name(original: str, *made_by: str) -> str:
+    """The name of the file that an original becomes under a project, a profile and a key: the same each time."""
+    return hashlib.sha256("\0".join((original, *made_by)).encode()).hexdigest()
+
+
+def _data_set_digest(path: Path) -> str:
+    """SHA-256 of what follows the file meta information (PS3.10 7.1): that is written by whoever stores the file."""
+    with path.open("rb") as file:
+        head = file.read(144)
+        if head[128:140] == b"DICM\x02\x00\x00\x00UL\x04\x00":
+            file.seek(144 + int.from_bytes(head[140:144], "little"))
+        else:
+            file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def content_name(chunks: Iterable[bytes]) -> str:
-    """The name of a clean file: the SHA-256 of its content."""
-    digest: Any = hashlib.sha256()
+    """The SHA-256 of some content, as a file name."""
+    digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(chunk)
-    return str(digest.hexdigest())
+    return digest.hexdigest()

@@ -6,13 +6,14 @@ understands as well, so that it can follow behind the same function.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from peewee import SqliteDatabase
+from peewee import OperationalError, SqliteDatabase
 
-from .errors import Refused
+from .errors import Refused, Unavailable
 from .schema import MIGRATIONS
 
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
@@ -33,10 +34,17 @@ def open_database(url: str) -> Any:
     return database
 
 
-def transaction(database: Any) -> AbstractContextManager[Any]:
-    """A short transaction that takes the write lock at its start, so that what it reads stays true until it commits."""
-    context: AbstractContextManager[Any] = database.atomic("IMMEDIATE")
-    return context
+@contextmanager
+def transaction(database: Any) -> Iterator[None]:
+    """A short transaction that takes the write lock at its start, so that what it reads stays true until it commits.
+
+    Raises Unavailable where the lock is not to be had, or the disk is full.
+    """
+    try:
+        with database.atomic("IMMEDIATE"):
+            yield
+    except OperationalError as error:
+        raise Unavailable("the database is busy or its disk is full") from error
 
 
 def _migrate(database: Any) -> None:

@@ -52,10 +52,9 @@ class FileStore:
         source.rename(target)
         self._sync_folder(target.parent)
 
-    def write(self, room: str, name: str, chunks: Iterable[bytes]) -> None:
-        """Write a whole file in one atomic, synced step."""
-        target = self.path(room, name)
-        self._write(target, chunks, mode=0o640)
+    def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
+        """Write a whole file in one atomic, synced step. Returns its size in bytes."""
+        return self._write(self.path(room, name), chunks, mode=0o640)
 
     def open(self, room: str, name: str) -> BinaryIO:
         """The file, for reading. Raises NotFound."""
@@ -117,12 +116,11 @@ class FileStore:
                 continue
         return swept
 
-    def _write(self, target: Path, chunks: Iterable[bytes], *, mode: int) -> None:
+    def _write(self, target: Path, chunks: Iterable[bytes], *, mode: int) -> int:
         beside = target.with_name(f".{uuid.uuid4().hex}")
         try:
             with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
+                size = sum(file.write(chunk) for chunk in chunks)
                 file.flush()
                 self._sync(file.fileno())
             beside.rename(target)
@@ -130,6 +128,7 @@ class FileStore:
             beside.unlink(missing_ok=True)
             raise
         self._sync_folder(target.parent)
+        return size
 
     def _sync_folder(self, folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import Any, TypeAlias
 
-from peewee import JOIN, Table, fn
+from peewee import JOIN, SQL, Table, fn
 
-from .matching import Attribute, Column, condition, fold, keyword_of
 from .errors import NotFound, Refused
+from .matching import Attribute, Column, condition, equality, fold, keyword_of, stored_text
 
 DicomJson = dict[str, dict[str, Any]]
 
@@ -37,6 +40,8 @@ class Order(StrEnum):
     """By level's own number (series, instance), then by when it was first published."""
     NEWEST = "newest"
     """Latest change first."""
+    OLDEST = "oldest"
+    """Latest change last."""
     STARTED = "started"
     """By study date and time."""
     STARTED_DESCENDING = "-started"
@@ -102,12 +107,46 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Equals:
+    """One attribute is exactly one of `values`: no wildcards, no ranges; the empty value asks that it has none."""
+
+    tag: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The last change was at or after `since` and before `before`, in seconds since the epoch."""
+
+    since: float = 0.0
+    before: float = math.inf
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one of `terms` holds; of none, none does."""
+
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """`term` does not hold; for a term of a lower level: there is no such series or instance."""
+
+    term: Term
+
+
+Term: TypeAlias = Match | Equals | Changed | AnyOf | Not
+"""One condition of a query."""
+
+
+@dataclass(frozen=True)
 class Query:
     """What is looked for. All matches must hold; a match of a lower level asks that one such series or instance
     exists. `limit` None means all."""
 
     level: Level
-    matches: tuple[Match, ...] = ()
+    matches: tuple[Term, ...] = ()
     limit: int | None = None
     offset: int = 0
     order: Order = Order.STORED
@@ -145,7 +184,7 @@ class CleanInstance:
     transfer_syntax: str
     project: str
     file: str
-    size: int
+    size: int = 0
     receipt: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -223,6 +262,13 @@ class Index:
             receipt: dict[str, Any] = json.loads(text)
             return receipt
         raise NotFound("there is no such instance")
+
+    def values(self, tag: str) -> list[str]:
+        """The distinct values of a searchable attribute of the study level, sorted, the empty one left out."""
+        column = getattr(self._study, STUDY_ATTRIBUTES[tag].column.name)
+        return [
+            value for (value,) in self._study.select(column).where(column != "").distinct().order_by(column).tuples()
+        ]
 
     def totals(self) -> tuple[int, int, int]:
         """How many studies, series and instances there are."""
@@ -316,24 +362,32 @@ class Index:
             select = select.where(table.updated >= query.changed_since)
         return select
 
-    def _condition(self, level: Level, match: Match) -> Any:
+    def _condition(self, level: Level, match: Term) -> Any:
+        if isinstance(match, AnyOf):
+            return reduce(or_, (self._condition(level, term) for term in match.terms), SQL("1 = 0"))
+        if isinstance(match, Not):
+            return ~self._condition(level, match.term)
+        if isinstance(match, Changed):
+            changed = self._of(level).updated
+            since = changed >= match.since
+            return since & (changed < match.before) if math.isfinite(match.before) else since
         if match.tag not in SEARCHABLE:
             raise Refused(f"{keyword_of(match.tag)} cannot be searched for here")
         owner, attribute = SEARCHABLE[match.tag]
         if attribute.keyword == "ModalitiesInStudy":
             return self._exists(Level.STUDY, Level.SERIES, SERIES_ATTRIBUTES["00080060"], match)
         if owner <= level:
-            return condition(self._of(owner), attribute, match.values)
+            return _compare(self._of(owner), attribute, match)
         return self._exists(level, owner, attribute, match)
 
-    def _exists(self, level: Level, below: Level, attribute: Attribute, match: Match) -> Any:
+    def _exists(self, level: Level, below: Level, attribute: Attribute, match: Match | Equals) -> Any:
         """That a series or instance below the row exists that matches."""
         series = _table("series", self._database).alias("s")
         if below == Level.SERIES:
-            inner = series.select(series.study).where(condition(series, attribute, match.values))
+            inner = series.select(series.study).where(_compare(series, attribute, match))
         else:
             instance = _table("instance", self._database).alias("i")
-            found = condition(instance, attribute, match.values)
+            found = _compare(instance, attribute, match)
             if level == Level.SERIES:
                 return self._series.id << instance.select(instance.series).where(found)
             inner = series.select(series.study).join(instance, on=(instance.series == series.id)).where(found)
@@ -371,6 +425,8 @@ class Index:
         study, table = self._study, self._of(query.level)
         if query.order == Order.NEWEST:
             return [table.updated.desc(), table.id.desc()]
+        if query.order == Order.OLDEST:
+            return [table.updated, table.id]
         if query.order == Order.STARTED:
             return [study.study_date, study.study_time, table.id]
         if query.order == Order.STARTED_DESCENDING:
@@ -419,10 +475,15 @@ def is_uid(text: str) -> bool:
     return 0 < len(text) <= 64 and all(part.isdigit() and part.isascii() for part in text.split("."))
 
 
+def _compare(table: Any, attribute: Attribute, match: Match | Equals) -> Any:
+    compare = equality if isinstance(match, Equals) else condition
+    return compare(table, attribute, match.values)
+
+
 def _columns(attributes: Mapping[str, Attribute], metadata: DicomJson) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for tag, attribute in attributes.items():
-        text = first_text(metadata, tag)
+        text = stored_text(attribute.vr, first_text(metadata, tag))
         columns[attribute.column.name] = _integer(text) if attribute.vr == "IS" else text
     return columns
 

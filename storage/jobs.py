@@ -79,6 +79,18 @@ class Job:
     updated: float
 
 
+@dataclass(frozen=True)
+class Standstill:
+    """How many ended jobs share a stage, a state, a destination and a reason, and when the last of them ended."""
+
+    stage: Stage
+    state: State
+    destination: str
+    reason: str
+    jobs: int
+    newest: float
+
+
 def retry_delay(attempts: int, chance: float, *, first: float = 2.0, longest: float = 600.0) -> float:
     """Seconds to wait after so many attempts: doubling from `first`, at most `longest`, spread by `chance` in [0, 1)
     over the upper half, so that many jobs do not come back at once."""
@@ -219,6 +231,8 @@ class JobQueue:
         states: Collection[State] = (),
         stage: Stage | None = None,
         subject: str | None = None,
+        destination: str | None = None,
+        reason: str | None = None,
         limit: int | None = None,
     ) -> list[Job]:
         """Jobs in those states (all if none is named), the newest change first."""
@@ -228,8 +242,9 @@ class JobQueue:
             query = query.where(job.state << list(states))
         if stage is not None:
             query = query.where(job.stage == stage)
-        if subject is not None:
-            query = query.where(job.subject == subject)
+        for column, value in ((job.subject, subject), (job.destination, destination), (job.reason, reason)):
+            if value is not None:
+                query = query.where(column == value)
         return [_job(row) for row in query.limit(limit).tuples()]
 
     def counts(self) -> dict[tuple[Stage, State], int]:
@@ -237,6 +252,16 @@ class JobQueue:
         job = self._job
         query = job.select(job.stage, job.state, fn.COUNT(job.id)).group_by(job.stage, job.state)
         return {(Stage(stage), State(state)): count for stage, state, count in query.tuples()}
+
+    def standstills(self) -> list[Standstill]:
+        """The ended jobs, grouped by why they ended, the latest first."""
+        job, newest = self._job, fn.MAX(self._job.updated)
+        same = (job.stage, job.state, job.destination, job.reason)
+        query = job.select(*same, fn.COUNT(job.id), newest).where(job.state << list(ENDED)).group_by(*same)
+        return [
+            Standstill(Stage(stage), State(state), destination, reason, count, last)
+            for stage, state, destination, reason, count, last in query.order_by(newest.desc()).tuples()
+        ]
 
     def destinations(self) -> dict[str, dict[State, int]]:
         """For each destination that was ever sent to: how many SEND jobs are in each state."""

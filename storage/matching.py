@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import date
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -16,6 +17,8 @@ from .errors import Refused
 
 _WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 _DATE = re.compile(r"\d{4}(\d{2}(\d{2})?)?")
+_FULL_DATE = re.compile(r"[0-9]{8}")
+_DOTTED_DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 _TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 
 
@@ -51,7 +54,30 @@ def condition(table: Any, attribute: Attribute, values: tuple[str, ...]) -> Any:
     """The condition that the attribute matches at least one value. Raises Refused for a value of the wrong form."""
     if not values or any(_is_universal(attribute, value) for value in values):
         return SQL("1 = 1")
+    if attribute.vr == "UI":
+        return equality(table, attribute, values)  # in one IN: a chain of OR has a greatest depth
     return reduce(or_, (_one(table, attribute, value) for value in values))
+
+
+def equality(table: Any, attribute: Attribute, values: tuple[str, ...]) -> Any:
+    """The condition that the attribute is exactly one of the values."""
+    return getattr(table, attribute.column.name) << list(values)
+
+
+def stored_text(vr: str, text: str) -> str:
+    """A value as its column keeps it: without the padding PS3.5 6.2 calls insignificant. A date that is none is kept
+    as no date, for as text it would lie within some range; the older form with dots is a date."""
+    if vr == "UI":
+        return text
+    text = text.strip(" \0")
+    if vr != "DA":
+        return text
+    digits = text.replace(".", "") if _DOTTED_DATE.fullmatch(text) else text
+    try:
+        date.fromisoformat(digits)
+    except ValueError:
+        return ""
+    return digits if _FULL_DATE.fullmatch(digits) else ""
 
 
 def _is_universal(attribute: Attribute, value: str) -> bool:

@@ -1,0 +1,1 @@
+"""Speaks DIMSE: listens for what peers send, and sends what is published."""

@@ -1,0 +1,197 @@
+"""Turns what a view found into an HTTP response: JSON, multipart, a stretch of a file, or one of the few failures.
+
+The table of failures is here and nowhere else in the package. What a response says about a failure is a sentence of
+ours; it repeats nothing the client sent and nothing an object holds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from flask import Response, request, stream_with_context
+from werkzeug.exceptions import HTTPException
+
+from lethe.storage.archive import Archive
+from lethe.storage.errors import NotFound, Refused, Unavailable
+
+from . import accept, multipart
+from .accept import JSON_TYPES, MediaRange, NotAcceptable, Offer, Packing
+from .locate import chunks
+from .multipart import Part
+
+_LOG = logging.getLogger("lethe.dicomweb")
+_JSON_OFFERS = tuple(Offer(name) for name in JSON_TYPES)
+_STATUS: dict[type[Exception], int] = {Refused: 400, NotFound: 404, NotAcceptable: 406, Unavailable: 503}
+_RETRY_AFTER = "10"
+
+
+@dataclass(frozen=True)
+class Service:
+    """What every view works on: the archive, and the absolute URL of the service's root."""
+
+    archive: Archive
+    url: Callable[[], str]
+
+    def base(self) -> str:
+        return self.url().rstrip("/")
+
+    def instance_url(self, study: str, series: str, instance: str) -> str:
+        return f"{self.base()}/studies/{study}/series/{series}/instances/{instance}"
+
+
+def accepted() -> Sequence[MediaRange]:
+    """What the client accepts: the `accept` query parameter, which wins, or the header (PS3.18 8.3.3.1, 8.7.5)."""
+    parameters = request.args.getlist("accept")
+    if parameters:
+        # An unencoded plus sign in a URL's query arrives as a space.
+        return accept.parse(",".join(parameters).replace("dicom json", "dicom+json"))
+    header = request.headers.get("Accept", "")
+    return accept.parse(header) if header.strip() else (MediaRange("*/*"),)
+
+
+def require_json() -> None:
+    """Raises NotAcceptable where the client does not accept DICOM JSON."""
+    accept.choose(accepted(), _JSON_OFFERS)
+
+
+def json_array(items: Iterable[bytes]) -> Response:
+    """Already encoded DICOM JSON objects as one array, compressed where the client wants that."""
+    response = Response(content_type="application/dicom+json")
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Vary"] = "Accept, Accept-Encoding"
+    pieces = _array(items)
+    if request.accept_encodings.quality("gzip") > 0 and request.headers.get("Accept-Encoding"):
+        response.headers["Content-Encoding"] = "gzip"
+        pieces = _gzipped(pieces)
+    response.response = stream_with_context(_guarded(pieces))
+    return response
+
+
+def multipart_body(parts: Sequence[Part], part_type: str, *, status: int = 200) -> Response:
+    """The parts as multipart/related, with a Content-Length where all lengths are known."""
+    boundary = multipart.new_boundary()
+    response = Response(_guarded(multipart.body(parts, boundary)), status=status)
+    response.headers["Content-Type"] = multipart.content_type(part_type, boundary)
+    response.headers["Vary"] = "Accept"
+    length = multipart.body_length(parts, boundary)
+    if length is not None:
+        response.headers["Content-Length"] = str(length)
+    return response
+
+
+def single_body(part: Part) -> Response:
+    """One part without packing."""
+    response = Response(_guarded(iter(part.chunks())))
+    response.headers["Content-Type"] = part.content_type
+    response.headers["Content-Location"] = part.location
+    response.headers["Vary"] = "Accept"
+    if part.length is not None:
+        response.headers["Content-Length"] = str(part.length)
+    return response
+
+
+def stretch(file: BinaryIO, offset: int, length: int, part: Part, *, word: int = 1, packing: Packing) -> Response:
+    """The value of `length` bytes at `offset`, or the range of it that is asked for (RFC 9110 14, PS3.18 8.6.2).
+
+    `part` tells type and location. A range of a multipart answer is a range of its one part.
+    """
+    start, stop = 0, length
+    wanted = request.range
+    ranged = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and _if_range_holds()
+    if wanted is not None and ranged:
+        found = wanted.range_for_length(length)
+        if found is None:
+            file.close()
+            return Response(status=416, headers={"Content-Range": f"bytes */{length}"})
+        start, stop = found[0] or 0, found[1] or length
+    piece = Part(part.content_type, part.location, lambda: chunks(file, offset, start, stop, word=word), stop - start)
+    response = multipart_body([piece], part.content_type) if packing is Packing.MULTIPART else single_body(piece)
+    response.headers["Accept-Ranges"] = "bytes"
+    if ranged:
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{length}"
+    response.call_on_close(file.close)
+    return response
+
+
+def unchanged(tag: str) -> Response | None:
+    """304 where the client has what the tag names already, otherwise None (RFC 9110 13.1.2)."""
+    if not request.if_none_match.contains_weak(tag):
+        return None
+    return tagged(Response(status=304), tag)
+
+
+def tagged(response: Response, tag: str) -> Response:
+    """The response with its entity tag; weak, since packing and compression may differ."""
+    response.set_etag(tag, weak=True)
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    return response
+
+
+def failure(error: Exception) -> Response:
+    """The one table from what went wrong to what HTTP says about it."""
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        message = "The request cannot be read." if status == 400 else (error.name or "the request failed")
+        response = _said(status, message)
+        if "Allow" in (headers := dict(error.get_headers())):
+            response.headers["Allow"] = headers["Allow"]
+        return response
+    for kind, status in _STATUS.items():
+        if isinstance(error, kind):
+            response = _said(status, str(error))
+            if status == 503:
+                response.headers["Retry-After"] = _RETRY_AFTER
+            return response
+    _log(error)
+    return _said(500, "something went wrong here; the server's log tells more")
+
+
+def _said(status: int, message: str) -> Response:
+    body = json.dumps({"error": message})
+    response = Response(body, status=status, content_type="application/json")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _log(error: Exception) -> None:
+    """What failed and where; the exception's own words may quote an object and are left out."""
+    place = "".join(traceback.format_tb(error.__traceback__))
+    _LOG.error("%s while answering %s\n%s", type(error).__name__, request.endpoint, place)
+
+
+def _guarded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces; a failure on the way is logged and breaks the connection, so that nobody takes half for all."""
+    endpoint = request.endpoint
+    try:
+        yield from pieces
+    except Exception as error:
+        place = "".join(traceback.format_tb(error.__traceback__))
+        _LOG.error("%s while sending the answer of %s\n%s", type(error).__name__, endpoint, place)
+        raise ConnectionAbortedError("the answer could not be completed") from None
+
+
+def _array(items: Iterable[bytes]) -> Iterator[bytes]:
+    yield b"["
+    for number, item in enumerate(items):
+        yield b"," + item if number else item
+    yield b"]"
+
+
+def _gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(level=5, wbits=zlib.MAX_WBITS | 16)
+    for piece in pieces:
+        if packed := compressor.compress(piece):
+            yield packed
+    yield compressor.flush()
+
+
+def _if_range_holds() -> bool:
+    """Clean objects never change, so whatever an If-Range names still holds if it was ours; a date is not given."""
+    return request.if_range is None or request.if_range.date is None

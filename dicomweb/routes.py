@@ -1,0 +1,90 @@
+"""Puts the transactions of PS3.18 under their URLs, as one Flask blueprint whose every route needs READ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify
+
+from lethe.storage.archive import Archive
+from lethe.storage.errors import NotFound, Refused
+from lethe.storage.index import is_uid
+from lethe.storage.users import Permission, needs
+
+from . import bulkdata, frames, qido, rendered, wado
+from .answers import Service, failure
+
+_STUDY = "/studies/<study>"
+_SERIES = f"{_STUDY}/series/<series>"
+_INSTANCE = f"{_SERIES}/instances/<instance>"
+_UIDS = {"study", "series", "instance"}
+
+View = Callable[..., Response]
+
+TRANSACTIONS: dict[str, View] = {
+    "/studies": qido.studies,
+    "/series": qido.series,
+    "/instances": qido.instances,
+    f"{_STUDY}/series": qido.series,
+    f"{_STUDY}/instances": qido.instances,
+    f"{_SERIES}/instances": qido.instances,
+    _STUDY: wado.study,
+    _SERIES: wado.series,
+    _INSTANCE: wado.instance,
+    f"{_STUDY}/metadata": wado.study_metadata,
+    f"{_SERIES}/metadata": wado.series_metadata,
+    f"{_INSTANCE}/metadata": wado.instance_metadata,
+    f"{_INSTANCE}/frames/<numbers>": frames.frames,
+    f"{_INSTANCE}/bulkdata/<path:path>": bulkdata.bulkdata,
+    f"{_STUDY}/rendered": rendered.rendered,
+    f"{_SERIES}/rendered": rendered.rendered,
+    f"{_INSTANCE}/rendered": rendered.rendered,
+    f"{_INSTANCE}/frames/<numbers>/rendered": rendered.rendered,
+    f"{_STUDY}/thumbnail": rendered.thumbnail,
+    f"{_SERIES}/thumbnail": rendered.thumbnail,
+    f"{_INSTANCE}/thumbnail": rendered.thumbnail,
+    f"{_INSTANCE}/frames/<numbers>/thumbnail": rendered.thumbnail,
+}
+"""Every resource and the view that answers it."""
+
+
+def blueprint(archive: Archive, service_url: Callable[[], str]) -> Blueprint:
+    """The DICOMweb service over an archive; `service_url` gives the absolute URL it is registered under."""
+    service = Service(archive, service_url)
+    web = Blueprint("dicomweb", __name__)
+    for number, (rule, transaction) in enumerate(TRANSACTIONS.items()):
+        endpoint = f"{transaction.__module__.rpartition('.')[2]}_{transaction.__name__}_{number}"
+        view = _view(service, transaction)
+        web.add_url_rule(rule, endpoint, view, methods=["GET"], strict_slashes=False)
+    web.add_url_rule("/", "capabilities", _capabilities(service), methods=["GET", "OPTIONS"], strict_slashes=False)
+    web.add_url_rule("/<path:_rest>", "unknown", _unknown, methods=["GET"])
+    web.register_error_handler(Exception, failure)
+    return web
+
+
+def _view(service: Service, transaction: View) -> View:
+    @needs(Permission.READ)
+    def view(**values: str) -> Response:
+        if not all(is_uid(value) for name, value in values.items() if name in _UIDS):
+            raise Refused("a UID in the address is malformed")
+        return transaction(service, **values)
+
+    return view
+
+
+def _capabilities(service: Service) -> View:
+    """Retrieve Capabilities (PS3.18 8.9): what is here, as JSON."""
+
+    @needs(Permission.READ)
+    def capabilities() -> Response:
+        resources = [{"path": rule.replace("<path:", "<"), "methods": ["GET", "HEAD"]} for rule in TRANSACTIONS]
+        response = jsonify({"base": service.base(), "resources": resources})
+        response.headers["Allow"] = "GET, HEAD, OPTIONS"
+        return response
+
+    return capabilities
+
+
+@needs(Permission.READ)
+def _unknown(_rest: str) -> Response:
+    raise NotFound("there is no such resource")

@@ -1,0 +1,60 @@
+"""Knows which Patients the index implies: one for each pseudonymous PatientID, and one for each study without any."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lethe.storage.errors import NotFound
+from lethe.storage.index import Entry, Equals, Index, Level, Order, Query
+from lethe.storage.matching import stored_text
+
+_PATIENT_ID = "00100020"
+_STUDY_UID = "0020000D"
+
+
+@dataclass(frozen=True)
+class PatientKey:
+    """What makes a Patient: its PatientID or, where that is empty, its only study."""
+
+    patient_id: str
+    study_uid: str = ""
+
+    @property
+    def id(self) -> str:
+        """The FHIR id. It stands in addresses and so in logs, hence a digest."""
+        kind, value = ("patient", self.patient_id) if self.patient_id else ("study", self.study_uid)
+        return hashlib.sha256(f"{kind}\0{value}".encode(errors="surrogatepass")).hexdigest()[:32]
+
+    @property
+    def term(self) -> Equals:
+        """The condition that a study is of this patient."""
+        return Equals(_PATIENT_ID, (self.patient_id,)) if self.patient_id else Equals(_STUDY_UID, (self.study_uid,))
+
+
+def patient_of(study: Entry) -> PatientKey:
+    """The patient of a study."""
+    patient_id = stored_text("LO", study.text(_PATIENT_ID))
+    return PatientKey(patient_id) if patient_id else PatientKey("", study.study_uid)
+
+
+def all_patients(index: Index) -> list[PatientKey]:
+    """Every patient, in an order that stays."""
+    keys = [PatientKey(value) for value in index.values(_PATIENT_ID)]
+    without_id = index.find(Query(Level.STUDY, (Equals(_PATIENT_ID, ("",)),)))
+    return keys + [PatientKey("", study.study_uid) for study in without_id]
+
+
+def patients_with_ids(index: Index, ids: Iterable[str]) -> list[PatientKey]:
+    """The patients that have one of these FHIR ids."""
+    wanted = frozenset(ids)
+    return [key for key in all_patients(index) if key.id in wanted] if wanted else []
+
+
+def latest_study(index: Index, key: PatientKey) -> Entry:
+    """The patient's study that changed last; it speaks for the patient. Raises NotFound."""
+    found = index.find(Query(Level.STUDY, (key.term,), limit=1, order=Order.NEWEST))
+    if not found:
+        raise NotFound("there is no such patient")
+    return found[0]

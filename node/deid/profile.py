@@ -1,0 +1,131 @@
+"""Says what happens to each element: PS3.15 Table E.1-1 as data, options as columns.
+
+Rules are keyed by tag number, because 26 rows of the table are not in pydicom's dictionary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+class Option(StrEnum):
+    """The options of PS3.15 E.3, as config.toml spells them."""
+
+    RETAIN_SAFE_PRIVATE = "retain-safe-private"
+    RETAIN_UIDS = "retain-uids"
+    RETAIN_DEVICE_IDENTITY = "retain-device-identity"
+    RETAIN_INSTITUTION_IDENTITY = "retain-institution-identity"
+    RETAIN_PATIENT_CHARACTERISTICS = "retain-patient-characteristics"
+    RETAIN_LONGITUDINAL_FULL_DATES = "retain-longitudinal-full-dates"
+    RETAIN_LONGITUDINAL_MODIFIED_DATES = "retain-longitudinal-modified-dates"
+    CLEAN_DESCRIPTORS = "clean-descriptors"
+    CLEAN_STRUCTURED_CONTENT = "clean-structured-content"
+    CLEAN_GRAPHICS = "clean-graphics"
+    CLEAN_PIXEL_DATA = "clean-pixel-data"
+    CLEAN_RECOGNIZABLE_VISUAL_FEATURES = "clean-recognizable-visual-features"
+
+
+BASIC_CODE = ("113100", "Basic Application Confidentiality Profile")
+
+# The options this edition carries out, with their codes from CID 7050 (PS3.16). Elements that another option would
+# keep or clean follow the Basic Profile, which removes more, never less.
+APPLIED = {
+    Option.RETAIN_UIDS: ("113110", "Retain UIDs Option"),
+    Option.RETAIN_INSTITUTION_IDENTITY: ("113112", "Retain Institution Identity Option"),
+    Option.RETAIN_LONGITUDINAL_FULL_DATES: (
+        "113106",
+        "Retain Longitudinal Temporal Information Full Dates Option",
+    ),
+    Option.RETAIN_LONGITUDINAL_MODIFIED_DATES: (
+        "113107",
+        "Retain Longitudinal Temporal Information Modified Dates Option",
+    ),
+}
+
+
+class Action(StrEnum):
+    """The action codes of PS3.15 Table E.1-1a, composite ones included, and what we do for C."""
+
+    KEEP = "K"
+    REMOVE = "X"
+    EMPTY = "Z"
+    DUMMY = "D"
+    UID = "U"
+    SHIFT = "C"
+    """Clean, which for dates and times means: moved by the patient's offset."""
+    EMPTY_OR_DUMMY = "Z/D"
+    REMOVE_OR_EMPTY = "X/Z"
+    REMOVE_OR_DUMMY = "X/D"
+    REMOVE_EMPTY_OR_DUMMY = "X/Z/D"
+    REMOVE_EMPTY_OR_UID = "X/Z/U*"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What Table E.1-1 asks for an attribute under a profile; `why` names the column that decided."""
+
+    action: Action
+    why: str
+
+
+class Profile:
+    """The Basic Profile with a choice of options. Two profiles with equal `digest` treat every object alike."""
+
+    def __init__(self, options: Iterable[Option] = ()) -> None:
+        self.options = tuple(option for option in Option if option in set(options))
+        self.applied = tuple(option for option in self.options if option in APPLIED)
+        self.edition: str = _table()["edition"]
+        self._rules, self._groups = self._resolve()
+        text = json.dumps([self.edition, *self.applied])
+        self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def ignored(self) -> tuple[Option, ...]:
+        """Options that were asked for and are not carried out yet, other than those about pixels."""
+        pixels = (Option.CLEAN_PIXEL_DATA, Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES)
+        return tuple(option for option in self.options if option not in APPLIED and option not in pixels)
+
+    def rule(self, tag: int) -> Rule | None:
+        """The rule for a tag, or None where the table does not name it."""
+        rule = self._rules.get(tag)
+        if rule is None and (tag >> 24) in (0x50, 0x60):
+            return self._groups.get((tag >> 24, tag & 0xFFFF)) or self._groups.get((tag >> 24, -1))
+        return rule
+
+    def codes(self) -> list[tuple[str, str]]:
+        """Code value and meaning of what is applied, for De-identification Method Code Sequence (0012,0064)."""
+        return [BASIC_CODE, *(APPLIED[option] for option in self.applied)]
+
+    def _resolve(self) -> tuple[dict[int, Rule], dict[tuple[int, int], Rule]]:
+        rules: dict[int, Rule] = {}
+        groups: dict[tuple[int, int], Rule] = {}
+        columns = [option.replace("-", "_") for option in self.applied]
+        for tag, row in _table()["rules"].items():
+            rule = _chosen(row, columns)
+            if "x" in tag:  # 50xx and 60xx, all elements or one
+                groups[int(tag[:2], 16), -1 if tag.endswith("x") else int(tag[4:], 16)] = rule
+            else:
+                rules[int(tag, 16)] = rule
+        return rules, groups
+
+
+def _chosen(row: dict[str, Any], columns: list[str]) -> Rule:
+    """The action for one row: an option that keeps wins over one that cleans, and that over the Basic Profile."""
+    chosen = {row["options"][column]: column for column in columns if column in row["options"]}
+    for code in ("K", "C"):
+        if code in chosen:
+            return Rule(Action(code), chosen[code].replace("_", "-"))
+    return Rule(Action(row["basic"]), "basic")
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads((files(__package__) / "table" / "e1_1.json").read_text(encoding="utf-8"))
+    return table

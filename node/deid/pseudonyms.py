@@ -1,0 +1,78 @@
+"""Replaces UIDs, IDs, names and dates consistently, by key.
+
+HMAC-SHA-256 over kind and value: the same in any worker, on any day, after any crash, and without the project's key
+neither reversible nor linkable to another project.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import uuid
+from datetime import date, timedelta
+
+from pydicom.uid import UID
+
+_LEAST_DAYS = 365
+_SPREAD_DAYS = 3650
+
+
+class Pseudonyms:
+    """The pseudonyms of one project. `key_id` names the key without telling anything about it."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < 32:
+            raise ValueError("a project key has at least 32 bytes")
+        self._key = key
+        self.key_id = self._digest("key-id", "").hex()[:12]
+
+    def uid(self, original: str) -> str:
+        """A UID for a UID: of the form 2.25.<UUID> (PS3.5 B.2). UIDs of the standard itself (PS3.6 A) stay."""
+        if is_of_the_standard(original):
+            return original
+        number = uuid.UUID(bytes=self._digest("uid", original)[:16], version=4).int
+        return f"2.25.{number}"
+
+    def patient_id(self, original: str) -> str:
+        """A Patient ID, 16 characters."""
+        return self._letters("patient", original, 16)
+
+    def accession_number(self, original: str) -> str:
+        """An Accession Number, 16 characters (the most that SH holds)."""
+        return self._letters("accession", original, 16)
+
+    def days(self, patient: str) -> int:
+        """By how many days the patient's dates move: into the past, by one to eleven years."""
+        return -(_LEAST_DAYS + int.from_bytes(self._digest("days", patient)[:8], "big") % _SPREAD_DAYS)
+
+    def _letters(self, kind: str, value: str, length: int) -> str:
+        return base64.b32encode(self._digest(kind, value)).decode()[:length]
+
+    def _digest(self, kind: str, value: str) -> bytes:
+        return hmac.new(self._key, f"{kind}\0{value}".encode(), hashlib.sha256).digest()
+
+
+def is_of_the_standard(uid: str) -> bool:
+    """Whether PS3.6 Annex A lists the UID. A mere prefix says nothing: devices have made UIDs under DICOM's root."""
+    return UID(uid).name != uid
+
+
+def shifted(text: str, vr: str, days: int) -> str | None:
+    """One DA or DT value moved by `days`; a TM value as it is. None where the value is not well-formed.
+
+    A DT that ends before its day cannot be moved by days and gives None.
+    """
+    if vr == "TM":
+        return text if text.replace(":", "").replace(".", "").isdigit() else None
+    day = text.replace(".", "")[:8] if vr == "DA" else text[:8]
+    rest = "" if vr == "DA" else text[8:]
+    if len(day) != 8 or not day.isdigit() or (vr == "DA" and len(text.replace(".", "")) != 8):
+        return None
+    if not set(rest) <= set("0123456789.+-"):
+        return None
+    try:
+        moved = date(int(day[:4]), int(day[4:6]), int(day[6:])) + timedelta(days=days)
+    except (ValueError, OverflowError):
+        return None
+    return moved.strftime("%Y%m%d").rjust(8, "0") + rest

@@ -1,0 +1,47 @@
+"""States what was done and by which rule: in the object (PS3.15 E.1.1, PS3.3 C.12.1) and in a record beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from .profile import Option, Profile
+from .report import Report
+
+_TEMPORAL = {
+    Option.RETAIN_LONGITUDINAL_FULL_DATES: "UNMODIFIED",
+    Option.RETAIN_LONGITUDINAL_MODIFIED_DATES: "MODIFIED",
+}
+
+
+def mark(header: Dataset, profile: Profile) -> None:
+    """Write Patient Identity Removed (0012,0062), De-identification Method (0012,0063) and its Code Sequence
+    (0012,0064), and Longitudinal Temporal Information Modified (0028,0303)."""
+    header.PatientIdentityRemoved = "YES"
+    header.DeidentificationMethod = f"Lethe: DICOM PS3.15 {profile.edition} Basic Profile {profile.digest}"
+    header.DeidentificationMethodCodeSequence = Sequence(_code(value, meaning) for value, meaning in profile.codes())
+    temporal = [word for option, word in _TEMPORAL.items() if option in profile.applied]
+    header.LongitudinalTemporalInformationModified = temporal[0] if temporal else "REMOVED"
+
+
+def receipt(report: Report, profile: Profile, key_id: str) -> dict[str, Any]:
+    """The record of one object: profile, edition, options, key, counts, and each changed element with its rule."""
+    return {
+        "profile": "basic",
+        "profile_digest": profile.digest,
+        "edition": f"PS3.15 {profile.edition}",
+        "codes": [value for value, _ in profile.codes()],
+        "options": list(profile.applied),
+        "key_id": key_id,
+        "counts": {str(done): count for done, count in sorted(report.counts.items())},
+        "elements": {str(done): changes for done, changes in sorted(report.changes.items())},
+        "verified": True,
+    }
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item

@@ -1,0 +1,221 @@
+"""Shows the whole flow with real studies: a node in a throw-away folder, a second receiver behind it, a modality in
+front of it, then what was removed, what was held back and why, and where to look."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from pydicom.uid import UID
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lethe.storage.archive import Archive, Origin
+from lethe.storage.errors import StorageError
+from lethe.storage.index import Level, Match, Query
+from lethe.storage.jobs import Stage, State
+
+from .config import Peer
+from .dimse.scp import Receiver
+from .dimse.scu import Destination, is_stored
+from .samples import samples
+
+_READY_WITHIN, _DONE_WITHIN = 60.0, 300.0
+
+
+def demo(*, stay: bool) -> int:
+    """Run the demonstration; `stay` keeps it up until Ctrl-C. Returns the exit code."""
+    console = Console()
+    logging.getLogger().addHandler(logging.NullHandler())
+    with tempfile.TemporaryDirectory(prefix="lethe-demo-") as name:
+        folder = Path(name)
+        dicom, http, second = _port(11112), _port(8080), _port(11113)
+        _write_config(folder / "config.toml", dicom, http, second)
+        with _second_receiver(folder / "destination", second), _node(folder / "config.toml", http):
+            console.print(
+                f"\n[bold]Lethe[/bold] is up: LETHE at 127.0.0.1:{dicom}, destination ARCHIVE at 127.0.0.1:{second}\n"
+            )
+            archive = Archive(folder / "data")
+            refused = _send_samples(Peer("lethe", "LETHE", "127.0.0.1", dicom), archive, console)
+            _show(archive, refused, console)
+            _links(console, http, folder)
+            if stay:
+                console.print("It stays up until Ctrl-C.\n")
+                _wait_for_interrupt()
+    return 0
+
+
+def _write_config(path: Path, dicom: int, http: int, second: int) -> None:
+    path.write_text(
+        f"""[node]
+port = {dicom}
+log_level = "WARNING"
+[http]
+port = {http}
+[auth]
+mode = "none"
+[[peers]]
+name = "archive"
+ae_title = "ARCHIVE"
+host = "127.0.0.1"
+port = {second}
+[projects.default]
+options = ["retain-longitudinal-modified-dates"]
+send_to = ["archive"]
+""",
+        encoding="utf-8",
+    )
+
+
+@contextmanager
+def _second_receiver(folder: Path, port: int) -> Iterator[None]:
+    """A second Lethe without routes: it keeps what it gets, as an archive would."""
+
+    def nowhere(_origin: Origin) -> tuple[str, ...]:
+        return ()
+
+    receiver = Receiver(Archive(folder), "ARCHIVE", peers=[], trust_loopback=True, projects_for=nowhere)
+    receiver.start("127.0.0.1", port)
+    try:
+        yield
+    finally:
+        receiver.stop(1.0)
+
+
+@contextmanager
+def _node(config: Path, http: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "lethe.node", "serve", "--config", str(config)]
+    process = subprocess.Popen(command, cwd=config.parent, start_new_session=True)
+    try:
+        deadline = time.monotonic() + _READY_WITHIN
+        while not _is_ready(http):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise StorageError("the node did not start; its messages stand above")
+            time.sleep(0.2)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def _is_ready(http: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{http}/readyz", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _send_samples(node: Peer, archive: Archive, console: Console) -> Counter[str]:
+    """Send every sample and wait until each has its verdict. Returns why some were refused at the door."""
+    chosen, refused = samples(), Counter[str]()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress, Destination(node, "MODALITY") as modality:
+        sending = progress.add_task("sent by C-STORE", total=len(chosen))
+        cleaning = progress.add_task("de-identified or quarantined", total=len(chosen))
+        for sample in chosen:
+            modality.open((one.sop_class, one.transfer_syntax) for one in chosen)
+            try:
+                status = modality.send(sample.path, (sample.sop_class, sample.transfer_syntax))
+                if not is_stored(status):
+                    refused[f"0x{status:04X}"] += 1
+            except StorageError as error:
+                refused[str(error)] += 1
+            progress.advance(sending)
+            progress.update(cleaning, completed=_settled(archive))
+        _wait_until_settled(archive, lambda done: progress.update(cleaning, completed=done))
+        progress.update(cleaning, total=_settled(archive), completed=_settled(archive))
+    return refused
+
+
+def _settled(archive: Archive) -> int:
+    counts = archive.counts()
+    return counts["published"] + counts["quarantined"] + counts["failed"]
+
+
+def _wait_until_settled(archive: Archive, show: Callable[[int], None]) -> None:
+    deadline = time.monotonic() + _DONE_WITHIN
+    while time.monotonic() < deadline:
+        counts = archive.counts()
+        show(_settled(archive))
+        if counts["waiting"] + counts["running"] + counts["sending"] == 0:
+            return
+        time.sleep(0.1)
+
+
+def _show(archive: Archive, refused: Counter[str], console: Console) -> None:
+    table = Table(title="Studies, de-identified and delivered", title_justify="left")
+    table.add_column("patient now", no_wrap=True)
+    table.add_column("objects", no_wrap=True, overflow="ellipsis", ratio=1)
+    for heading in ("removed", "emptied", "replaced", "kept"):
+        table.add_column(heading, justify="right", min_width=len(heading))
+    for study in archive.index.find(Query(Level.STUDY)):
+        instances = archive.index.find(Query(Level.INSTANCE, (Match("0020000D", (study.study_uid,)),)))
+        done: Counter[str] = Counter()
+        for instance in instances:
+            done.update(archive.index.receipt(instance.sop_uid).get("counts", {}))
+        kinds = sorted({UID(instance.sop_class).name.removesuffix(" Storage") for instance in instances})
+        table.add_row(
+            study.text("00100020") or "-",
+            f"{len(instances)} {', '.join(kinds)}",
+            *(str(done[what]) for what in ("removed", "emptied", "replaced", "kept")),
+        )
+    console.print(table)
+    reasons = Counter(
+        job.reason for job in archive.jobs.find(states=[State.QUARANTINED, State.FAILED], stage=Stage.CLEAN)
+    )
+    held = Table(title="Quarantined: nothing leaves that is not known to be clean", title_justify="left")
+    held.add_column("objects", justify="right")
+    held.add_column("reason")
+    for reason, count in reasons.most_common():
+        held.add_row(str(count), reason)
+    console.print(held)
+    for reason, count in refused.items():
+        console.print(f"{count} refused at the door: {reason}")
+    counts = archive.counts()
+    console.print(
+        f"\n{counts['received']} objects received: {counts['published']} de-identified, {counts['quarantined']} "
+        f"quarantined; {counts['delivered']} delivered to ARCHIVE, each with the status it answered.\n"
+    )
+
+
+def _links(console: Console, http: int, folder: Path) -> None:
+    root = f"http://127.0.0.1:{http}"
+    for name, path in (
+        ("portal", "/"),
+        ("DICOMweb", "/dicom-web/studies"),
+        ("FHIR", "/fhir/R4/ImagingStudy"),
+    ):
+        console.print(f"  {name:10} {root}{path}", highlight=False)
+    console.print(f"  {'folder':10} {folder}\n", highlight=False)
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return
+
+
+def _port(preferred: int) -> int:
+    """The preferred port, or any other that is free."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StorageError("no port is free")

@@ -1,0 +1,164 @@
+"""Listens: answers C-ECHO and C-STORE, and says success only for what survives pulling the plug.
+
+A data set is streamed to disk as it arrives and never decoded here.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.events import Event, EventType
+
+from lethe.storage.archive import Archive, Origin
+from lethe.storage.audit import Actor
+from lethe.storage.database import transaction
+from lethe.storage.errors import Refused, Unavailable
+
+from ..config import Ability, Peer, is_loopback
+from .contexts import support_storage
+
+log = logging.getLogger("lethe.receive")
+
+SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110  # PS3.7 C
+OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0xA700, 0xC000  # PS3.4 Table B.2-1
+_REJECT_CALLING, _REJECT_CALLED, _REJECT_BUSY = (1, 1, 3), (1, 1, 7), (2, 3, 1)  # PS3.8 Table 9-21
+_MOST_ASSOCIATIONS = 100
+_LONGEST_PDU = 131_072
+
+
+class Receiver:
+    """Accepts associations from `peers` (and, if `trust_loopback`, from anybody on this machine) that call us
+    `ae_title`, and hands what they store to the archive."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        ae_title: str,
+        *,
+        peers: Sequence[Peer],
+        trust_loopback: bool,
+        projects_for: Callable[[Origin], Sequence[str]],
+    ) -> None:
+        self._archive = archive
+        self._peers = peers
+        self._trust_loopback = trust_loopback
+        self._projects_for = projects_for
+        self._closing = False
+        self._ae = AE(ae_title)
+        self._ae.maximum_associations = _MOST_ASSOCIATIONS
+        self._ae.maximum_pdu_size = _LONGEST_PDU
+        self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, 60, 60
+        support_storage(self._ae)
+
+    def start(self, host: str, port: int) -> int:
+        """Listen, without blocking. Returns the port, which is chosen where 0 is given."""
+        # pynetdicom then writes each data set, with file meta, to a temporary file; ours must be on the data folder's
+        # file system, so that it can be adopted by a rename.
+        _config.STORE_RECV_CHUNKED_DATASET = True
+        tempfile.tempdir = str(self._archive.files.incoming())
+        handlers: list[tuple[EventType, Callable[[Event], object]]] = [
+            (evt.EVT_CONN_OPEN, answer_at_once),
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+            (evt.EVT_C_STORE, self.on_store),
+            (evt.EVT_CONN_CLOSE, _drop_unfinished),
+        ]
+        server = self._ae.start_server((host, port), block=False, evt_handlers=handlers)  # type: ignore[arg-type]
+        assert server is not None and server.socket is not None
+        return int(server.socket.getsockname()[1])
+
+    def stop(self, patience: float = 30.0) -> None:
+        """Turn new associations away, let running ones end for `patience` seconds, then close."""
+        self._closing = True
+        deadline = time.monotonic() + patience
+        while self._ae.active_associations and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._ae.shutdown()
+        tempfile.tempdir = None
+
+    def on_store(self, event: Event) -> int:
+        """Take over one object. The status is a promise: 0x0000 only after file and jobs are durable."""
+        origin = _origin(event)
+        try:
+            uid = str(event.request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
+            acceptance = self._archive.accept(event.dataset_path, uid, origin, self._projects_for(origin))
+            log.debug("%s: %s", origin.source, acceptance)
+            return SUCCESS
+        except Refused as refusal:
+            log.warning("%s: refused: %s", origin.source, refusal)
+            return CANNOT_UNDERSTAND
+        except (Unavailable, OSError) as error:
+            log.error("%s: cannot store now: %s", origin.source, type(error).__name__)
+            return OUT_OF_RESOURCES
+        except Exception:  # a handler that raises leaves its temporary file behind (pynetdicom 3.0.4)
+            log.exception("%s: not stored", origin.source)
+            return PROCESSING_FAILURE
+
+    def _on_requested(self, event: Event) -> None:
+        origin, request = _origin(event), event.assoc.requestor.primitive
+        called = str(request.called_ae_title).strip() if request else ""
+        rejection = self._rejection(origin, called)
+        if rejection is None:
+            return
+        log.warning("association of %r from %s rejected: %s", origin.source, origin.address, _REASONS[rejection])
+        event.assoc.acse.send_reject(*rejection)
+        event.assoc.kill()
+        if rejection != _REJECT_BUSY:
+            with transaction(self._archive.database):
+                detail = {"called": called, "why": _REASONS[rejection]}
+                self._archive.audit.record(Actor(origin.source, origin.address), "association-rejected", "", detail)
+
+    def _rejection(self, origin: Origin, called: str) -> tuple[int, int, int] | None:
+        if self._closing:
+            return _REJECT_BUSY
+        if called != self._ae.ae_title.strip():
+            return _REJECT_CALLED
+        if (self._trust_loopback and is_loopback(origin.address)) or any(
+            peer.ae_title == origin.source and Ability.STORE in peer.may and _is_at(peer.host, origin.address)
+            for peer in self._peers
+        ):
+            return None
+        return _REJECT_CALLING
+
+
+_REASONS = {
+    _REJECT_CALLING: "no peer with this AE title and address may store",
+    _REJECT_CALLED: "it called another AE title than ours",
+    _REJECT_BUSY: "shutting down",
+}
+
+
+def _origin(event: Event) -> Origin:
+    request = event.assoc.requestor.primitive
+    title = str(request.calling_ae_title).strip() if request else ""
+    return Origin(title, str(event.assoc.requestor.address or ""))
+
+
+def _is_at(host: str, address: str) -> bool:
+    """Whether a configured host is that network address."""
+    try:
+        return address in {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+
+
+def answer_at_once(event: Event) -> None:
+    """Without this, an answer may wait 40 ms for the peer's delayed acknowledgement (Nagle)."""
+    association_socket = event.assoc.dul.socket
+    if association_socket is not None and association_socket.socket is not None:
+        association_socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _drop_unfinished(event: Event) -> None:
+    """A connection that broke in the middle of a data set leaves its temporary file; it was never acknowledged."""
+    message = getattr(event.assoc.dimse, "message", None)
+    unfinished = getattr(message, "_data_set_file", None)
+    if unfinished is not None:
+        unfinished.close()
+        Path(unfinished.name).unlink(missing_ok=True)

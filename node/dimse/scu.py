@@ -1,0 +1,121 @@
+"""Sends: one association to one peer carries many instances, each in the transfer syntax it is stored in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from pynetdicom import AE, _config, build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from lethe.storage.errors import Refused, Unavailable
+
+from ..config import Peer
+from .contexts import VERIFICATION_SYNTAXES
+from .scp import answer_at_once
+
+log = logging.getLogger("lethe.send")
+
+MOST_CONTEXTS = 128  # PS3.8 9.3.2.2: odd numbers from 1 to 255
+Context = tuple[str, str]
+"""SOP Class UID and transfer syntax UID."""
+
+
+class Destination:
+    """An association to a peer that is opened when there is something to send and kept while it fits."""
+
+    def __init__(self, peer: Peer, ae_title: str) -> None:
+        self.peer = peer
+        self._ae = AE(ae_title)
+        self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, 60, 60
+        self._ae.connection_timeout = 10
+        self._association: Association | None = None
+        self._proposed: frozenset[Context] = frozenset()
+
+    def __enter__(self) -> Destination:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self, contexts: Iterable[Context]) -> None:
+        """Have an association that proposes these contexts (at most 128). Raises Unavailable."""
+        wanted = frozenset(contexts)
+        if self._association is not None and self._association.is_established and wanted <= self._proposed:
+            return
+        self.close()
+        _config.STORE_SEND_CHUNKED_DATASET = True  # streams the file as it is; nothing is decoded or converted
+        proposed = [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)[:MOST_CONTEXTS]]
+        self._association = self._associate(proposed)
+        self._proposed = wanted
+
+    def close(self) -> None:
+        """Release the association if there is one."""
+        if self._association is not None and self._association.is_established:
+            self._association.release()
+        self._association, self._proposed = None, frozenset()
+
+    def echo(self) -> int:
+        """The status of a C-ECHO. Raises Unavailable."""
+        association = self._associate([build_context(Verification, VERIFICATION_SYNTAXES)])
+        try:
+            return self._status(association.send_c_echo())
+        finally:
+            association.release()
+
+    def send(self, path: Path, context: Context) -> int:
+        """Store one Part 10 file there. Returns the status word the peer answered with.
+
+        Raises Refused where the peer did not accept the context, Unavailable where the connection broke.
+        """
+        association = self._association
+        if association is None or not association.is_established:
+            raise Unavailable(f"{self.peer.name}: the association is gone")
+        if not self._accepts(association, context):
+            raise Refused(f"{self.peer.name} accepts no presentation context for {context[0]} in {context[1]}")
+        try:
+            return self._status(association.send_c_store(path))
+        except (RuntimeError, OSError) as error:
+            raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
+
+    def _accepts(self, association: Association, context: Context) -> bool:
+        return any(
+            accepted.abstract_syntax == context[0] and context[1] in accepted.transfer_syntax
+            for accepted in association.accepted_contexts
+        )
+
+    def _associate(self, contexts: list[PresentationContext]) -> Association:
+        association = self._ae.associate(
+            self.peer.host,
+            self.peer.port,
+            contexts=contexts,
+            ae_title=self.peer.ae_title,
+            max_pdu=0,
+            evt_handlers=[(evt.EVT_CONN_OPEN, answer_at_once)],
+        )
+        if not association.is_established:
+            why = "rejected the association" if association.is_rejected else "does not answer"
+            raise Unavailable(f"{self.peer.name} {why}")
+        return association
+
+    def _status(self, response: object) -> int:
+        status = getattr(response, "Status", None)
+        if status is None:
+            raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
+        return int(status)
+
+
+def is_stored(status: int) -> bool:
+    """Whether a C-STORE status means that the peer has the object: success, or a warning (PS3.4 Table B.2-1)."""
+    return status == 0x0000 or 0xB000 <= status <= 0xBFFF
+
+
+def may_work_later(status: int) -> bool:
+    """Whether a failure is about the peer's state and not about the object: out of resources, processing failure."""
+    return 0xA700 <= status <= 0xA7FF or status in (0x0110, 0x0213)

@@ -1,0 +1,128 @@
+"""Runs one part of Lethe in this process until it is told to stop: receiver, worker, courier or web."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+
+from lethe.storage.archive import Archive
+
+from .config import AuthMode, Config
+from .courier import Courier
+from .dimse.scp import Receiver
+from .dimse.scu import Destination
+from .logs import start_logging
+from .projects import projects_of
+from .routing import Router
+from .site import serve_site
+from .worker import Worker
+
+log = logging.getLogger("lethe.parts")
+
+OWNER_VARIABLE = "LETHE_OWNER"
+LIFELINE_VARIABLE = "LETHE_LIFELINE"
+
+
+def open_archive(config: Config) -> Archive:
+    """The data folder of a configuration."""
+    return Archive(config.data, config.node.database)
+
+
+def receive(config: Config) -> int:
+    """Listen for associations."""
+    stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
+    archive.sweep()
+    archive.route_held(router.projects_for)
+    receiver = Receiver(
+        archive,
+        config.node.ae_title,
+        peers=config.peers,
+        trust_loopback=config.node.trust_loopback,
+        projects_for=router.projects_for,
+    )
+    receiver.start(config.node.host, config.node.port)
+    log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
+    stopping.wait()
+    receiver.stop()
+    return 0
+
+
+def work(config: Config) -> int:
+    """Clean what comes in."""
+    stopping, archive = _begin("worker", config), open_archive(config)
+    Worker(archive, projects_of(config, archive.files), _owner("worker")).run(stopping)
+    return 0
+
+
+def deliver(config: Config) -> int:
+    """Send what is published, to each destination on its own thread."""
+    stopping, archive = _begin("deliver", config), open_archive(config)
+    wanted = {name for project in config.projects for name in project.send_to} | set(archive.jobs.destinations())
+    couriers = [
+        Courier(archive, Destination(peer, config.node.ae_title), _owner("deliver"))
+        for peer in config.peers
+        if peer.name in wanted
+    ]
+    threads = [threading.Thread(target=courier.run, args=(stopping,), daemon=True) for courier in couriers]
+    for thread in threads:
+        thread.start()
+    stopping.wait()
+    for thread in threads:
+        thread.join(60)
+    return 0
+
+
+def web(config: Config) -> int:
+    """Serve portal, DICOMweb and FHIR."""
+    _begin("web", config)
+    archive = open_archive(config)
+    if config.auth.mode == AuthMode.LOCAL:
+        password = archive.users.first_administrator()
+        if password:
+            print(f"\n  First start. Log in as admin with the one-time password {password}\n", flush=True)
+    projects_of(config, archive.files)
+    archive.close()
+    serve_site(config)
+    return 0
+
+
+PARTS: dict[str, Callable[[Config], int]] = {"receive": receive, "worker": work, "deliver": deliver, "web": web}
+"""The parts by the name of their command."""
+
+
+def stop_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; handlers do nothing else."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def _begin(part: str, config: Config) -> threading.Event:
+    start_logging(part, config.node.log_level)
+    stopping = stop_signals()
+    _end_with_the_supervisor()
+    return stopping
+
+
+def _end_with_the_supervisor() -> None:
+    """A part ends when the process that started it is gone, however it went: its end of this pipe is then closed."""
+    descriptor = os.environ.get(LIFELINE_VARIABLE)
+    if not descriptor:
+        return
+
+    def watch() -> None:
+        os.read(int(descriptor), 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _owner(part: str) -> str:
+    """The name this process has in its leases: the supervisor's choice, so that it can end them when we die."""
+    return os.environ.get(OWNER_VARIABLE) or f"{part}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,124 @@
+"""Runs all parts as processes of their own, restarts one that dies, and drains them on SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lethe.storage.archive import Archive
+from lethe.storage.errors import Unavailable
+
+from .config import Config
+from .logs import start_logging
+from .parts import LIFELINE_VARIABLE, OWNER_VARIABLE, open_archive, stop_signals
+from .projects import projects_of
+
+log = logging.getLogger("lethe.serve")
+
+_PATIENCE = 45.0
+_LONGEST_PAUSE = 30.0
+_STEADY = 10.0
+
+
+@dataclass
+class Part:
+    """One supervised process."""
+
+    command: str
+    owner: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    start_at: float = 0.0
+    failures: int = field(default=0)
+
+
+class Supervisor:
+    """Keeps the parts of one configuration running."""
+
+    def __init__(self, config: Config, config_file: Path, archive: Archive) -> None:
+        self._config_file = config_file
+        self._archive = archive
+        self._read_end, self._write_end = os.pipe()
+        commands = ["receive", *["worker"] * config.node.workers, "deliver", "web"]
+        self.parts = [Part(command) for command in commands]
+
+    def watch(self) -> None:
+        """Start what should run and does not; note what died. To be called again and again."""
+        now = time.monotonic()
+        for part in self.parts:
+            if part.process is not None and part.process.poll() is not None:
+                self._bury(part, now)
+            if part.process is None and now >= part.start_at:
+                self._start(part, now)
+
+    def stop(self) -> None:
+        """Tell all parts to end, wait for them, then end those that did not."""
+        running = [part for part in self.parts if part.process is not None]
+        for part in running:
+            self._process(part).send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _PATIENCE
+        for part in running:
+            try:
+                self._process(part).wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("%s does not end and is killed", part.command)
+                self._process(part).kill()
+                self._process(part).wait()
+        os.close(self._write_end)
+        os.close(self._read_end)
+
+    def _start(self, part: Part, now: float) -> None:
+        part.owner = f"{part.command}-{uuid.uuid4().hex}"
+        environment = os.environ | {OWNER_VARIABLE: part.owner, LIFELINE_VARIABLE: str(self._read_end)}
+        command = [sys.executable, "-m", "lethe.node", part.command, "--config", str(self._config_file)]
+        part.process = subprocess.Popen(
+            command, env=environment, pass_fds=(self._read_end,), stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        part.started = now
+
+    def _bury(self, part: Part, now: float) -> None:
+        """Give back what a dead part had claimed, and plan its restart: soon, later if it dies again and again."""
+        process = self._process(part)
+        part.failures = part.failures + 1 if now - part.started < _STEADY else 1
+        pause = 0.0 if part.failures < 3 else min(_LONGEST_PAUSE, 2.0 ** (part.failures - 3))
+        log.warning("%s ended (%s); starting again in %.0f s", part.command, _how(process.returncode), pause)
+        part.process, part.start_at = None, now + pause
+        try:
+            self._archive.jobs.expire(part.owner)
+        except Unavailable:
+            log.warning("the leases of %s end by themselves", part.command)
+
+    def _process(self, part: Part) -> subprocess.Popen[bytes]:
+        assert part.process is not None
+        return part.process
+
+
+def serve(config: Config, config_file: Path) -> int:
+    """Run everything until SIGTERM or Ctrl-C."""
+    start_logging("serve", config.node.log_level)
+    stopping = stop_signals()
+    archive = open_archive(config)
+    for project in projects_of(config, archive.files).values():
+        if project.profile is None:
+            log.warning("project %s passes objects through unchanged", project.name)
+        elif project.profile.ignored:
+            names = ", ".join(project.profile.ignored)
+            log.warning("project %s: not built yet, the Basic Profile is applied instead: %s", project.name, names)
+    supervisor = Supervisor(config, config_file, archive)
+    while not stopping.is_set():
+        supervisor.watch()
+        stopping.wait(0.2)
+    log.info("stopping")
+    supervisor.stop()
+    return 0
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

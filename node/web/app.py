@@ -1,0 +1,133 @@
+"""Builds the one Flask application: the door, the pages, the JSON API, and the protocols handed in."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, g, request, url_for
+from flask.wrappers import Response
+from jinja2 import StrictUndefined
+
+from lethe.storage.archive import Archive
+from lethe.storage.users import Permission
+
+from . import api, faults, health, login, portal
+from .credentials import NOBODY, Credentials
+from .guard import Guard, Sessions
+from .overview import moment
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_STATIC = Path(__file__).parent / "static"
+_SESSION = timedelta(hours=12)
+# Everything from our own origin, nothing inline. A view that needs more (the viewer) sets its own.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer: with it browsers send "Origin: null" from our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(
+    archive: Archive,
+    *,
+    auth: str,
+    admin_token: str,
+    blueprints: Sequence[tuple[Blueprint, str]],
+    destinations: Mapping[str, str],
+    instance_path: Path,
+    public_url: str = "",
+    dicom_address: str = "LETHE at 127.0.0.1:11112",
+) -> Flask:
+    """The application over one archive.
+
+    `auth` is "local" or "none"; `blueprints` come with their URL prefix; `destinations` gives for each peer's name
+    "AETITLE at host:port", and `dicom_address` the same for ourselves. An empty `admin_token` lets nobody in.
+    """
+    if auth not in ("local", "none"):
+        raise ValueError('auth is "local" or "none"')
+    app = Flask(__name__, instance_path=str(instance_path.resolve()), static_folder=None)
+    key = archive.files.secret("session.key", lambda: secrets.token_bytes(32))
+    _configure(app, key, public_url)
+    credentials = Credentials(archive, admin_token, key)
+    app.before_request(Guard(credentials, auth=auth, public_url=public_url).check)
+    app.after_request(_harden)
+    faults.register(app)
+    app.register_blueprint(health.blueprint(archive))
+    app.register_blueprint(portal.static_files(str(_STATIC)))
+    app.register_blueprint(login.blueprint(archive, credentials, auth=auth))
+    app.register_blueprint(portal.blueprint(archive, destinations, dicom_address))
+    app.register_blueprint(api.blueprint(archive, _STATIC))
+    for blueprint, prefix in blueprints:
+        app.register_blueprint(blueprint, url_prefix=prefix)
+    _dress(app, auth)
+    return app
+
+
+def root_url(public_url: str) -> str:
+    """The absolute root of the service, without a slash at its end: what is configured, or what this request used."""
+    return (public_url or request.url_root).rstrip("/")
+
+
+def _configure(app: Flask, key: bytes, public_url: str) -> None:
+    app.config.update(
+        SECRET_KEY=key,
+        PUBLIC_URL=public_url,
+        SESSION_COOKIE_NAME="lethe",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=_SESSION,  # the signature's age limit as well, so the server ends it too
+    )
+    app.session_interface = Sessions()
+    app.jinja_env.autoescape = True
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    mount = urlsplit(public_url).path.rstrip("/")
+    if mount:
+        app.wsgi_app = _mounted(app.wsgi_app, mount)  # type: ignore[method-assign, assignment]
+
+
+def _dress(app: Flask, auth: str) -> None:
+    """What every template may use."""
+
+    @app.context_processor
+    def given() -> dict[str, Any]:
+        return {"person": g.get("caller", NOBODY), "has_accounts": auth == "local", "Permission": Permission}
+
+    app.add_template_filter(moment)
+    app.add_template_filter(lambda count: f"{count:,}", "grouped")
+    app.add_template_global(lambda name: url_for("static.file", filename=name), "static")
+    app.add_template_global(lambda path: f"{request.script_root}{path}", "mounted")
+
+
+def _harden(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _mounted(inner: WSGIApplication, mount: str) -> WSGIApplication:
+    """Serves under the path of the public URL, whether the proxy in front takes it off or leaves it."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == mount or path.startswith(f"{mount}/"):
+            environ["PATH_INFO"] = path[len(mount) :] or "/"
+        environ["SCRIPT_NAME"] = mount
+        return inner(environ, start_response)
+
+    return serve

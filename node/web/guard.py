@@ -1,0 +1,166 @@
+"""The one door before every HTTP request: who is asking, and may he.
+
+A view states what it needs (`lethe.storage.users.needs`); one that states nothing is closed. Requests that change
+something must come from our own pages or from a program, never from a page of another site.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+
+from lethe.storage.users import GRANTS, Permission, Role
+
+from .credentials import NOBODY, Caller, Credentials, Unknown
+from .faults import answer, wants_html
+from .throttle import TooManyAttempts
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_BEFORE_CHANGE = ("login.password", "login.change", "login.leave")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+
+
+class Guard:
+    """Lets a request pass or answers it. `auth` is "local" or "none"; the latter for this machine alone."""
+
+    def __init__(self, credentials: Credentials, *, auth: str, public_url: str) -> None:
+        self._credentials = credentials
+        self._auth = auth
+        self._public_url = public_url
+
+    def check(self) -> Response | None:
+        """For `app.before_request`: None lets the request pass."""
+        g.caller = NOBODY
+        if self._auth == "none" and not _is_from_here():
+            return answer(403, "Without accounts, only this machine itself is served.")
+        if request.method not in _SAFE and not self._is_same_origin():
+            return answer(403, "This request comes from a page of another site.")
+        needed = _needed()
+        if needed is None:
+            return answer(403)
+        try:
+            caller = self._open_caller() if needed == Permission.ANYONE else self._caller()
+        except Unknown:
+            return _who_are_you()
+        except TooManyAttempts as error:
+            return answer(429, headers={"Retry-After": str(error.seconds)})
+        if needed != Permission.ANYONE and caller is None:
+            return _please_log_in()
+        g.caller = caller or NOBODY
+        return _passes(g.caller, needed)
+
+    def _open_caller(self) -> Caller | None:
+        """Where anyone may come, a session tells whom to greet, and wrong credentials do no harm."""
+        return _everyone() if self._auth == "none" else self._by_session()
+
+    def _caller(self) -> Caller | None:
+        """The caller, None where there are no credentials. Raises Unknown where they are wrong."""
+        if self._auth == "none":
+            return _everyone()
+        given, address = request.authorization, request.remote_addr or ""
+        if given is not None and given.type == "bearer":
+            return self._credentials.by_token(given.token or "", address)
+        if given is not None and given.type == "basic":
+            return self._credentials.by_basic(given.username or "", given.password or "", address)
+        return self._by_session()
+
+    def _by_session(self) -> Caller | None:
+        name, seal = session.get("name"), session.get("seal")
+        if not (isinstance(name, str) and isinstance(seal, str)):
+            return None
+        return self._credentials.by_session(name, seal, request.remote_addr or "")
+
+    def _is_same_origin(self) -> bool:
+        """Browsers say where a request comes from and pages cannot forge it; what says nothing is not a browser, or
+        one so old that SameSite=Lax on the session must do."""
+        site = request.headers.get("Sec-Fetch-Site")
+        if site is not None:
+            return site in ("same-origin", "none")
+        origin = request.headers.get("Origin")
+        return origin is None or origin in (_origin(request.host_url), _origin(self._public_url))
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookie, marked Secure wherever the browser's side of the connection is https."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure or str(app.config.get("PUBLIC_URL", "")).startswith("https:")
+
+
+def local_path(text: str) -> str:
+    """The text if it is a path on this server, otherwise "/": nobody is sent on to another site."""
+    plain = text.isprintable() and "\\" not in text
+    parts = urlsplit(text) if plain else None
+    if parts is None or parts.scheme or parts.netloc or not text.startswith("/") or text.startswith("//"):
+        return "/"
+    return text
+
+
+def _needed() -> Permission | None:
+    """What the view states. An address that does not exist takes READ, so that nobody can find out from outside."""
+    if request.url_rule is None:
+        return Permission.READ
+    view: Any = current_app.view_functions.get(request.url_rule.endpoint)
+    stated = getattr(view, "permission", None)
+    return stated if isinstance(stated, Permission) else None
+
+
+def _passes(caller: Caller, needed: Permission) -> Response | None:
+    if not caller.may(needed):
+        return answer(403)
+    if caller.must_change and needed != Permission.ANYONE and request.endpoint not in _BEFORE_CHANGE:
+        if wants_html():
+            return _see_other(url_for("login.password"))
+        return answer(403, "The one-time password must be changed first, in a browser.")
+    return None
+
+
+def _please_log_in() -> Response:
+    if not wants_html():
+        return _who_are_you()
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    return _see_other(url_for("login.form", next=None if wanted == "/" else local_path(wanted)))
+
+
+def _who_are_you() -> Response:
+    # A page that asks in the background gets no Basic challenge: the browser would open its own dialog over the page.
+    background = request.headers.get("Sec-Fetch-Mode") in ("cors", "no-cors", "same-origin")
+    return answer(401, headers={"WWW-Authenticate": "Bearer" if background else 'Bearer, Basic realm="Lethe"'})
+
+
+def _see_other(location: str) -> Response:
+    response = redirect(location, 303)
+    assert isinstance(response, Response)
+    return response
+
+
+def _everyone() -> Caller:
+    return Caller("local", request.remote_addr or "", GRANTS[Role.ADMINISTRATOR])
+
+
+def _is_from_here() -> bool:
+    """That the connection is from this machine, not through a proxy, and not from a page whose host name was made to
+    point here (DNS rebinding)."""
+    if any(name in request.headers for name in _FORWARDED):
+        return False
+    host = urlsplit(f"//{request.host}").hostname or ""
+    return is_loopback(request.remote_addr or "") and (host == "localhost" or is_loopback(host))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether the address is one of this machine itself."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

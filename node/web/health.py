@@ -1,0 +1,92 @@
+"""Tells machines how the node is: alive, ready, and in numbers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+
+from flask import Blueprint, Response, jsonify
+from flask.typing import ResponseReturnValue
+
+from lethe.storage.archive import Archive
+from lethe.storage.jobs import State
+from lethe.storage.users import Permission, needs
+
+_LOG = logging.getLogger(__name__)
+_LEAST_FREE = 64 * 1024 * 1024
+_HELP = {
+    "received": "Objects received",
+    "waiting": "Objects waiting to be de-identified",
+    "running": "Objects being de-identified",
+    "held": "Objects no route matches",
+    "quarantined": "Objects refused, awaiting a decision",
+    "published": "Objects de-identified, one count per project",
+    "sending": "Deliveries under way or waiting",
+    "delivered": "Deliveries acknowledged by the destination",
+    "undeliverable": "Deliveries refused, awaiting a decision",
+    "failed": "Jobs given up, awaiting a decision",
+    "studies": "Clean studies",
+    "series": "Clean series",
+    "instances": "Clean instances",
+}
+
+
+def blueprint(archive: Archive) -> Blueprint:
+    """/healthz, /readyz and /metrics."""
+    health = Blueprint("health", __name__)
+
+    @health.get("/healthz")
+    @needs(Permission.ANYONE)
+    def alive() -> ResponseReturnValue:
+        return jsonify(status="ok")
+
+    @health.get("/readyz")
+    @needs(Permission.ANYONE)
+    def ready() -> ResponseReturnValue:
+        reason = _why_not(archive)
+        if reason:
+            return jsonify(status="not ready", reason=reason), 503, {"Retry-After": "10"}
+        return jsonify(status="ready")
+
+    @health.get("/metrics")
+    @needs(Permission.READ)
+    def metrics() -> ResponseReturnValue:
+        return Response(_exposition(archive), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return health
+
+
+def _why_not(archive: Archive) -> str:
+    """Why no object could be accepted just now; empty if one could."""
+    try:
+        archive.database.execute_sql("SELECT version FROM schema_version").fetchone()
+    except Exception as error:  # whatever the driver raises, the answer is the same; its message names paths
+        _LOG.error("the database does not answer: %s", type(error).__name__)
+        return "the database does not answer"
+    if not all(os.access(archive.folder / room, os.W_OK | os.X_OK) for room in ("incoming", "inbox", "clean")):
+        return "the data folder cannot be written to"
+    if shutil.disk_usage(archive.folder).free < _LEAST_FREE:
+        return "the data folder is full"
+    return ""
+
+
+def _exposition(archive: Archive) -> str:
+    lines = []
+    for name, count in archive.counts().items():
+        lines += [
+            f"# HELP lethe_{name} {_HELP.get(name, name)}.",
+            f"# TYPE lethe_{name} gauge",
+            f"lethe_{name} {count}",
+        ]
+    waiting = archive.jobs.destinations()
+    if waiting:
+        lines += ["# HELP lethe_deliveries Deliveries by destination and state.", "# TYPE lethe_deliveries gauge"]
+    for destination, states in sorted(waiting.items()):
+        label = destination.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        lines += [
+            f'lethe_deliveries{{destination="{label}",state="{state}"}} {states.get(state, 0)}'
+            for state in State
+            if state != State.HELD
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,103 @@
+"""Pages for people: how the node stands, what needs a decision, and each clean study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, flash, g, redirect, render_template, request, send_from_directory, url_for
+from flask.typing import ResponseReturnValue
+
+from lethe.storage.archive import Archive
+from lethe.storage.errors import NotFound, Refused
+from lethe.storage.jobs import Stage, State
+from lethe.storage.users import Permission, needs
+
+from .overview import first_command, overview
+from .studypage import study_page
+
+_AT_ONCE = 500
+
+
+def blueprint(archive: Archive, destinations: Mapping[str, str], dicom_address: str) -> Blueprint:
+    """/, /studies/<uid> and what their buttons do."""
+    portal = Blueprint("portal", __name__)
+
+    @portal.get("/")
+    @needs(Permission.READ)
+    def home() -> str:
+        host = urlsplit(f"//{request.host}").hostname or ""
+        command = first_command(dicom_address, host)
+        return render_template("home.html", view=overview(archive, destinations), command=command, dicom=dicom_address)
+
+    @portal.get("/studies/<uid>")
+    @needs(Permission.READ)
+    def study(uid: str) -> str:
+        return render_template("study.html", page=study_page(archive, uid))
+
+    @portal.post("/decisions/<int(max=9223372036854775807):number>/release")
+    @needs(Permission.MANAGE)
+    def release(number: int) -> ResponseReturnValue:
+        job = archive.release(number, g.caller.actor)
+        flash(f"Job {job.id} will be tried again.")
+        return _back()
+
+    @portal.post("/decisions/release")
+    @needs(Permission.MANAGE)
+    def release_group() -> ResponseReturnValue:
+        released = _release_alike(archive)
+        flash(f"{released} {'job' if released == 1 else 'jobs'} will be tried again.")
+        return _back()
+
+    @portal.post("/audit/verify")
+    @needs(Permission.READ)
+    def verify() -> str:
+        return render_template("audit.html", verdict=archive.audit.verify())
+
+    return portal
+
+
+def static_files(folder: str) -> Blueprint:
+    """What a browser needs for the pages; it holds nothing about anyone."""
+    files = Blueprint("static", __name__)
+
+    @files.get("/static/<path:filename>", endpoint="file")
+    @needs(Permission.ANYONE)
+    def static(filename: str) -> Response:
+        return _kept(send_from_directory(folder, filename))
+
+    @files.get("/favicon.ico", endpoint="icon")
+    @needs(Permission.ANYONE)
+    def icon() -> Response:
+        return _kept(send_from_directory(folder, "mark.svg"))
+
+    return files
+
+
+def _kept(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-cache"  # kept, but asked for every time: 304 until an update changes it
+    return response
+
+
+def _release_alike(archive: Archive) -> int:
+    """Release the jobs that ended for the reason in the form. Many presses for very many: each is a decision on
+    record, one transaction each."""
+    form, released = request.form, 0
+    try:
+        stage, state = Stage(form.get("stage", "")), State(form.get("state", ""))
+    except ValueError:
+        raise NotFound("there are no such jobs") from None
+    if state not in (State.QUARANTINED, State.FAILED):
+        raise Refused("only quarantined or failed jobs can be tried again")
+    wanted = {"destination": form.get("destination", ""), "reason": form.get("reason", "")}
+    for job in archive.jobs.find(states=[state], stage=stage, limit=_AT_ONCE, **wanted):
+        try:
+            archive.release(job.id, g.caller.actor)
+            released += 1
+        except Refused:
+            continue  # somebody else was first
+    return released
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(url_for("portal.home"), 303)

@@ -1,0 +1,120 @@
+"""Does one job at a time: claims it, cleans the object, gives the verdict.
+
+The ladder of errors stands here and nowhere else: refused goes to quarantine with its reason, unavailable is tried
+later, anything else is logged and tried again until it is called failed. Nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from lethe.dicomweb.dicomjson import describe
+from lethe.storage.archive import Archive, clean_name
+from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.index import CleanInstance
+from lethe.storage.jobs import Job, Stage, retry_delay
+
+from .deid.errors import CannotClean
+from .deid.part10 import pixel_vr
+from .projects import Project
+
+log = logging.getLogger("lethe.worker")
+
+_LEASE = 60.0
+_TRIES = 5
+
+
+class Worker:
+    """Cleans what the inbox holds. `owner` names the process in its leases."""
+
+    def __init__(self, archive: Archive, projects: Mapping[str, Project], owner: str) -> None:
+        self._archive = archive
+        self._projects = projects
+        self._owner = owner
+
+    def step(self) -> bool:
+        """Do one job if there is one; whether there was."""
+        job = self._archive.jobs.claim(Stage.CLEAN, self._owner, _LEASE)
+        if job is None:
+            return False
+        if job.attempts > 2 * _TRIES:  # the process died over it each time, or it would have had its verdict
+            self._archive.fail(job, f"given up after {job.attempts - 1} attempts that ended without a verdict")
+            return True
+        with self._kept_alive(job):
+            self._judge(job)
+        return True
+
+    def run(self, stopping: threading.Event) -> None:
+        """Step until told to stop, waiting a little longer each time there is nothing to do."""
+        idle = 0.02
+        while not stopping.is_set():
+            try:
+                idle = 0.02 if self.step() else min(idle * 1.5, 0.5)
+            except Unavailable as error:
+                log.warning("%s", error)
+                idle = 0.5
+            if idle > 0.02:
+                stopping.wait(idle)
+
+    def clean(self, job: Job) -> None:
+        """De-identify the job's object and publish it. Raises CannotClean, Refused, NotFound, Unavailable."""
+        project = self._projects.get(job.project)
+        if project is None:
+            raise Refused(f"there is no project {job.project!r} in the configuration any more")
+        name = clean_name(job.subject, project.name, project.digest)
+        with self._archive.original(job) as file:
+            cleaned = project.clean(file)
+            instance = CleanInstance(
+                metadata=describe(cleaned.header, pixel_data_vr=pixel_vr(cleaned.source)),
+                transfer_syntax=cleaned.source.transfer_syntax,
+                project=project.name,
+                file=name,
+                receipt=cleaned.receipt,
+            )
+            self._archive.publish(job, cleaned.chunks(), instance, project.send_to)
+
+    def _judge(self, job: Job) -> None:
+        try:
+            self.clean(job)
+            log.debug("job %d: published", job.id)
+        except (CannotClean, Refused, NotFound) as refusal:
+            log.info("job %d: quarantined: %s", job.id, refusal)
+            self._archive.quarantine(job, str(refusal))
+        except Unavailable as error:
+            log.warning("job %d: later: %s", job.id, error)
+            self._later(job, str(error))
+        except Exception as error:
+            log.exception("job %d: attempt %d failed", job.id, job.attempts)
+            reason = f"unexpected {type(error).__name__}; the log says where"
+            if job.attempts >= _TRIES:
+                self._archive.fail(job, reason)
+            else:
+                self._later(job, reason)
+
+    def _later(self, job: Job, reason: str) -> None:
+        self._archive.jobs.later(job, retry_delay(job.attempts, random.random()), reason)  # noqa: S311 - not a secret
+
+    @contextmanager
+    def _kept_alive(self, job: Job) -> Iterator[None]:
+        """Extend the lease while the work goes on, however long a large object takes."""
+        done = threading.Event()
+
+        def extend() -> None:
+            while not done.wait(_LEASE / 3):
+                try:
+                    self._archive.jobs.extend([job], _LEASE)
+                except Exception:
+                    log.exception("job %d: its lease could not be extended", job.id)
+            self._archive.close()
+
+        keeper = threading.Thread(target=extend, daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            done.set()
+            keeper.join()

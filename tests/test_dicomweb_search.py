@@ -1,0 +1,247 @@
+"""QIDO-RS over a real archive (PS3.18 10.6): behaviours 40 to 91 of the checklist."""
+
+from __future__ import annotations
+
+import pytest
+from dicomweb_archive import app_over, publish
+
+from lethe.dicomweb import qido
+from lethe.storage.archive import Archive
+
+ROOT = "http://node.test/dicom-web"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    archive = Archive(tmp_path_factory.mktemp("search"))
+    publish(archive, "CT_small.dcm", StudyID="", PatientName="Анна^Müller", AccessionNumber="50%_[x]")
+    publish(
+        archive, "MR_small.dcm", PatientName="Doe^Jane", StudyDate="20200105", AccessionNumber="A-1", PatientSex="F"
+    )
+    same = {"PatientName": "Doe^Jane", "StudyDate": "20200105", "AccessionNumber": "A-1", "PatientSex": "F"}
+    for number in (2, 3, 10):
+        publish(archive, "MR_small.dcm", SOPInstanceUID=f"1.2.3.{number}", InstanceNumber=number, **same)
+    publish(archive, "rtdose.dcm", SOPInstanceUID="1.9.1", Modality="")
+    publish(archive, "test-SR.dcm")
+    yield archive
+    archive.close()
+
+
+@pytest.fixture
+def get(archive):
+    client = app_over(archive).test_client()
+
+    def get(path: str, **headers: str):
+        return client.get(f"/dicom-web{path}", headers={key.replace("_", "-"): value for key, value in headers.items()})
+
+    return get
+
+
+def values(response, tag: str) -> list:
+    assert response.status_code == 200, response.text
+    assert response.content_type == "application/dicom+json"
+    return [(result[tag].get("Value") or [None])[0] for result in response.json]
+
+
+def names(response) -> list[str]:
+    return [] if response.status_code == 204 else [name and name["Alphabetic"] for name in values(response, "00100010")]
+
+
+def mr(archive):
+    return archive.index.instance("1.2.3.2")
+
+
+def test_a_study_has_its_required_attributes_known_or_not(get):
+    result = get("/studies?PatientName=Анна^Müller").json[0]
+    assert list(result) == sorted(result)
+    required = "00080020 00080030 00080050 00080061 00080090 00100010 00100020 00100030 00100040 0020000D 00200010"
+    assert {*required.split(), "00201206", "00201208", "00081190"} <= set(result)
+    assert result["00200010"] == {"vr": "SH"}
+    assert result["00201206"] == {"vr": "IS", "Value": [1]}
+    assert result["00081190"]["Value"] == [f"{ROOT}/studies/{result['0020000D']['Value'][0]}"]
+    assert not {"00080018", "0020000E", "00080060"} & set(result)
+    assert result.get("00080005", {"Value": ["ISO_IR 192"]})["Value"] == ["ISO_IR 192"]
+
+
+def test_a_study_without_modality_has_an_empty_list_of_them(get):
+    results = get("/studies").json
+    assert {"vr": "CS", "Value": []} in [result["00080061"] for result in results]
+
+
+def test_series_and_instances_have_theirs(get, archive):
+    entry = mr(archive)
+    series = get(f"/studies/{entry.study_uid}/series").json
+    assert len(series) == 1
+    assert {"00080060", "0008103E", "0020000E", "00200011", "00201209", "0020000D"} <= set(series[0])
+    assert "00100010" not in series[0]
+    assert series[0]["00201209"]["Value"] == [4]
+    instances = get(f"/studies/{entry.study_uid}/series/{entry.series_uid}/instances").json
+    assert [result["00200013"]["Value"][0] for result in instances] == [1, 2, 3, 10]
+    assert {"00080016", "00080018", "00200013", "0020000D", "0020000E", "00280010", "00280100"} <= set(instances[0])
+    assert not {"00100010", "00201209"} & set(instances[0])
+    for result in instances:
+        url = result["00081190"]["Value"][0]
+        assert url.endswith(f"/instances/{result['00080018']['Value'][0]}")
+        assert get(url.removeprefix(ROOT)).status_code == 200
+
+
+def test_relational_searches_add_the_levels_above(get, archive):
+    entry = mr(archive)
+    assert "00100010" in get("/series").json[0]
+    assert "00100010" in get(f"/series?StudyInstanceUID={entry.study_uid}").json[0]
+    everything = get("/instances").json
+    assert len(everything) == 7
+    assert {"00100010", "00080060", "00080018"} <= set(everything[0])
+    of_study = get(f"/studies/{entry.study_uid}/instances").json
+    assert len(of_study) == 4
+    assert "00080060" in of_study[0]
+    assert "00100010" not in of_study[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("PatientName=doe^jane", 1),
+        ("PatientName=D%2A", 1),
+        ("PatientName=d*", 1),
+        ("00100010=D?e^*", 1),
+        ("PatientName=D?", 0),
+        ("PatientName=анна*", 1),
+        ("PatientName=*", 4),
+        ("PatientName=", 4),
+        ("AccessionNumber=50%25_[x]", 1),
+        ("AccessionNumber=50%25*", 1),
+        ("AccessionNumber=*[x]", 1),
+        ("AccessionNumber=%25", 0),
+        ("AccessionNumber=A_1", 0),
+        ("StudyDate=20200105", 1),
+        ("StudyDate=20200101-20201231", 1),
+        ("StudyDate=20200105-", 1),
+        ("StudyDate=20200106-20200107", 0),
+        ("StudyDate=-20200105", 3),
+        ("ModalitiesInStudy=MR", 1),
+        ("ModalitiesInStudy=CT%5CMR", 2),
+        ("Modality=SR", 1),
+        ("StudyDate=20200105&PatientSex=M", 0),
+        ("StudyDate=20200105&PatientSex=F", 1),
+        ("SOPInstanceUID=1.2.3.2", 1),
+        ("_=123&access_token=x&orderby=y", 4),
+        ("fuzzymatching=false&PatientSex=F", 1),
+    ],
+)
+def test_matching(get, query, found):
+    response = get(f"/studies?{query}")
+    assert response.status_code == (200 if found else 204), response.text
+    if found:
+        assert len(response.json) == found, names(response)
+    else:
+        assert response.data == b""
+
+
+def test_lists_of_uids_with_comma_and_backslash_and_of_any_length(get, archive):
+    ids = [entry["0020000D"]["Value"][0] for entry in get("/studies").json]
+    assert len(get(f"/studies?StudyInstanceUID={ids[0]},{ids[2]}").json) == 2
+    assert len(get(f"/studies?0020000d={ids[0]}%5C{ids[1]}").json) == 2
+    many = ",".join([f"1.2.840.99999.{number}" for number in range(200)] + [ids[3]])
+    assert len(get(f"/studies?StudyInstanceUID={many}").json) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "NotAKeyword=1",
+        "0010001=x",
+        "(0010,0010)=x",
+        "StudyDate=yesterday",
+        "StudyDate=-",
+        "StudyDate=*",
+        "StudyInstanceUID=nope",
+        "StudyInstanceUID=*",
+        "StudyInstanceUID=,",
+        "limit=-1",
+        "limit=x",
+        "limit=1&limit=2",
+        "offset=-1",
+        "offset=1.5",
+        "includefield=NotAKeyword",
+        "PatientID=a&PatientID=b",
+        "PatientID=a&00100020=a",
+        "Rows=128",
+        "00091001=x",
+        "RequestAttributesSequence.RequestedProcedureID=x",
+        "NumberOfStudyRelatedInstances=1",
+        "SeriesNumber=one",
+    ],
+)
+def test_what_is_malformed_or_cannot_be_searched_for_is_refused_without_an_echo(get, query):
+    response = get(f"/studies?{query}<script>")
+    if response.status_code == 200:
+        response = get(f"/studies?{query}")
+    assert response.status_code == 400, response.text
+    assert response.content_type == "application/json"
+    assert "script" not in response.text
+    assert "nope" not in response.text
+
+
+def test_pages_are_stable_and_end_with_204(get):
+    whole = values(get("/instances"), "00080018")
+    assert values(get("/instances"), "00080018") == whole
+    pages = [values(get(f"/instances?limit=3&offset={offset}"), "00080018") for offset in (0, 3, 6)]
+    assert sum(pages, []) == whole
+    assert get("/instances?offset=7").status_code == 204
+    assert get("/instances?limit=0").status_code == 204
+    assert get(f"/instances?limit={10**30}&offset={10**25}").status_code == 204
+
+
+def test_more_than_one_answer_holds_is_announced(get, monkeypatch):
+    monkeypatch.setattr(qido, "MOST", 2)
+    response = get("/studies")
+    assert len(response.json) == 2
+    assert response.headers["Warning"] == f"299 {ROOT}: There are 2 additional results that can be requested"
+    assert "Warning" not in get("/studies?offset=2").headers
+    assert "Warning" not in get("/studies?limit=2").headers
+
+
+def test_fuzzy_matching_is_literal_and_says_so(get):
+    response = get("/studies?PatientName=Doe^Jane&FuzzyMatching=True")
+    assert names(response) == ["Doe^Jane"]
+    assert response.headers["Warning"].startswith(f"299 {ROOT}: The fuzzymatching parameter is not supported.")
+    assert "Warning" in get("/studies?PatientName=nobody&fuzzymatching=true").headers
+
+
+def test_included_fields_and_matching_keys_are_returned(get):
+    ohif = get("/studies?limit=101&offset=0&includefield=00081030%2C00080060%2C00080090%2C00100030").json
+    assert all("00081030" in result for result in ohif)
+    assert all("00080060" not in result for result in ohif)
+    named = get("/studies?includefield=StudyDescription&includefield=InstitutionName,00280010").json
+    assert all("00081030" in result and "00280010" not in result for result in named)
+    assert all("00081030" in result for result in get("/studies?StudyDescription=").json)
+    usual, everything = get("/instances").json, get("/instances?includefield=all").json
+    assert len(everything[0]) > len(usual[0])
+
+
+def test_instances_can_include_sequences_and_private_elements(get):
+    results = get("/instances?Modality=SR&includefield=0040A730").json
+    assert results[0]["0040A730"]["vr"] == "SQ"
+    assert results[0]["0040A730"]["Value"]
+    private = get("/instances?Modality=CT&includefield=00431040").json[0]
+    assert private["00431040"]["vr"] == "FL"
+    assert private["00430010"]["Value"] == ["GEMS_PARM_01"]
+
+
+def test_media_types_of_results(get):
+    assert get("/studies", Accept="application/json").content_type == "application/dicom+json"
+    assert get("/studies?accept=application/json", Accept="text/html").status_code == 200
+    assert get("/studies?accept=application/dicom+json", Accept="text/html").status_code == 200
+    assert get("/studies", Accept="image/png").status_code == 406
+    assert get("/studies", Accept='multipart/related; type="application/dicom+xml"').status_code == 406
+    packed = get("/studies", Accept_Encoding="gzip")
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert packed.data[:2] == b"\x1f\x8b"
+
+
+def test_a_parent_that_is_malformed_is_400_and_one_that_is_unknown_has_no_results(get, archive):
+    assert get("/studies/nope/series").status_code == 400
+    assert get("/studies/1.2.3.4.5/series").status_code == 204
+    other = archive.index.instance("1.9.1")
+    assert get(f"/studies/{mr(archive).study_uid}/series/{other.series_uid}/instances").status_code == 204
