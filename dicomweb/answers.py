@@ -149,7 +149,7 @@ def failure(error: Exception) -> Response:
             if status == 503:
                 response.headers["Retry-After"] = _RETRY_AFTER
             return response
-    _log(error)
+    _log(error, request.endpoint or "")
     return _said(500, "something went wrong here; the server's log tells more")
 
 
@@ -160,21 +160,24 @@ def _said(status: int, message: str) -> Response:
     return response
 
 
-def _log(error: Exception) -> None:
+def _log(error: Exception, endpoint: str) -> None:
     """What failed and where; the exception's own words may quote an object and are left out."""
-    place = "".join(traceback.format_tb(error.__traceback__))
-    _LOG.error("%s while answering %s\n%s", type(error).__name__, request.endpoint, place)
+    place = "".join(traceback.format_tb(error.__traceback__, limit=-16))
+    _LOG.error("%s while answering %s\n%s", type(error).__name__, endpoint, place)
 
 
 def _guarded(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The pieces; a failure on the way is logged and breaks the connection, so that nobody takes half for all."""
-    endpoint = request.endpoint
-    try:
-        yield from pieces
-    except Exception as error:
-        place = "".join(traceback.format_tb(error.__traceback__))
-        _LOG.error("%s while sending the answer of %s\n%s", type(error).__name__, endpoint, place)
-        raise ConnectionAbortedError("the answer could not be completed") from None
+    endpoint = request.endpoint or ""
+
+    def guarded() -> Iterator[bytes]:
+        try:
+            yield from pieces
+        except Exception as error:
+            _log(error, endpoint)
+            raise ConnectionAbortedError("the answer could not be completed") from None
+
+    return guarded()
 
 
 def _array(items: Iterable[bytes]) -> Iterator[bytes]:

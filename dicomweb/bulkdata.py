@@ -8,7 +8,7 @@ from flask import Response
 from pydicom.uid import ExplicitVRLittleEndian
 
 from lethe.storage.errors import NotFound
-from lethe.storage.index import Level
+from lethe.storage.index import Entry, Level
 
 from . import frames
 from .accept import Offer, Packing, choose
@@ -28,13 +28,15 @@ def bulkdata(service: Service, study: str, series: str, instance: str, path: str
     tags = _parse(path)
     entry = service.archive.index.one(Level.INSTANCE, study, series, instance)
     file = readable(service.archive.files.open("clean", entry.file), entry.transfer_syntax)
-    place = locate(file, entry.transfer_syntax, tags)
-    if place.length is None:
+    try:
+        place = locate(file, entry.transfer_syntax, tags)
+        if place.length is None:
+            file.close()
+            return _frames_of(service, entry, tags)
+        offer = choose(accepted(), _OFFERS)
+    except BaseException:
         file.close()
-        if len(tags) > 1:
-            raise NotFound("compressed pixel data within a sequence cannot be had alone")
-        return frames.answer(service, entry, lambda shape: range(1, shape.frames + 1))
-    offer = choose(accepted(), _OFFERS)
+        raise
     tag = f"{entry.file}-{path}"
     if known := unchanged(tag):
         file.close()
@@ -43,6 +45,12 @@ def bulkdata(service: Service, study: str, series: str, instance: str, path: str
     part = Part("application/octet-stream", f"{url}/bulkdata/{path}", list, place.length)
     answer = stretch(file, place.offset, place.length, part, word=place.word, packing=offer.packing)
     return tagged(answer, tag)
+
+
+def _frames_of(service: Service, entry: Entry, tags: Sequence[int]) -> Response:
+    if len(tags) > 1:
+        raise NotFound("compressed pixel data within a sequence cannot be had alone")
+    return frames.answer(service, entry, lambda shape: range(1, shape.frames + 1))
 
 
 def _parse(path: str) -> Sequence[int]:

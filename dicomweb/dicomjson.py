@@ -53,7 +53,8 @@ class _Scope:
 def describe(ds: Dataset, *, pixel_data_vr: str | None = None) -> DicomJson:
     """The attributes of a clean dataset, without group 0002 and group lengths, sorted by tag (PS3.18 F.2.2).
 
-    For a header that was read up to its pixel data, `pixel_data_vr` says that there are some, and their stored VR.
+    For a header that was read up to its pixel data, `pixel_data_vr` says that there are some, and their stored VR (OF
+    and OD: floating point).
     Large binary values and pixel data become a BulkDataURI that begins with `BULK`. `ds` is not changed. Raises Refused
     where sequences are nested deeper than any reader would follow.
     """
@@ -63,7 +64,8 @@ def describe(ds: Dataset, *, pixel_data_vr: str | None = None) -> DicomJson:
     path = f"{BULK}studies/{study}/series/{series}/instances/{instance}/bulkdata/"
     described = _dataset(ds, replace(top, path=path))
     if pixel_data_vr is not None:
-        described["7FE00010"] = {"vr": pixel_data_vr, "BulkDataURI": path + "7FE00010"}
+        tag = {"OF": "7FE00008", "OD": "7FE00009"}.get(pixel_data_vr, "7FE00010")
+        described[tag] = {"vr": pixel_data_vr, "BulkDataURI": path + tag}
     return dict(sorted(described.items()))
 
 

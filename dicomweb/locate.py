@@ -60,8 +60,7 @@ def readable(file: BinaryIO, transfer_syntax: str) -> BinaryIO:
 
 def locate(file: BinaryIO, transfer_syntax: str, path: Sequence[int]) -> Place:
     """Where the element at `path` is: tag, or tag, item number from 0, tag, and so on. Raises NotFound."""
-    syntax = UID(transfer_syntax)
-    encoding = _Encoding(syntax.is_implicit_VR, "<" if syntax.is_little_endian else ">")
+    encoding = _encoding(UID(transfer_syntax))
     file.seek(_dataset_start(file))
     try:
         return _within(file, encoding, None, path)
@@ -79,6 +78,13 @@ def chunks(file: BinaryIO, offset: int, start: int, stop: int, *, word: int = 1)
             raise EOFError("the file ends before the value does")
         yield data[max(0, start - position) : stop - position]
         position += len(data)
+
+
+def _encoding(syntax: UID) -> _Encoding:
+    """How element headers are written; for a private or unknown syntax as in all that were ever added to PS3.5."""
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        return _Encoding(implicit=False, order="<")
+    return _Encoding(bool(syntax.is_implicit_VR), "<" if syntax.is_little_endian else ">")
 
 
 def _within(file: BinaryIO, encoding: _Encoding, end: int | None, path: Sequence[int]) -> Place:

@@ -35,7 +35,6 @@ IMAGE_TYPES = {
 }
 """The media type of each compressed transfer syntax, by what follows 1.2.840.10008.1.2 (PS3.18 Table 8.7.3-5)."""
 _VIDEO = ("1.2.840.10008.1.2.4.10", "1.2.840.10008.1.2.7.")
-_STILL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
 # Chroma samples are shared by this many pixels in uncompressed data (PS3.3 C.7.6.3.1.2).
 _BITS_PER_SAMPLED_PIXEL = {"YBR_FULL_422": 2.0, "YBR_PARTIAL_422": 2.0, "YBR_PARTIAL_420": 1.5}
 
@@ -88,7 +87,7 @@ def image_type(transfer_syntax: str) -> str:
 
 def is_video(transfer_syntax: str) -> bool:
     """Whether the pixel data is one stream that has no frames to be had singly."""
-    return transfer_syntax.startswith(_VIDEO) and transfer_syntax not in _STILL
+    return transfer_syntax.startswith(_VIDEO)
 
 
 def is_encapsulated(transfer_syntax: str) -> bool:

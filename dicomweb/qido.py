@@ -26,6 +26,7 @@ MOST = 5000
 """How many results one answer has at most (PS3.18 8.3.4.4)."""
 _CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "accept"}
 _BIGGEST = 2**62
+_MOST_ALTERNATIVES = 32
 _LITERALLY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 
 # What is returned where a value is known or not (PS3.18 Tables 10.6.3-3 to 10.6.3-5); computed ones are among them.
@@ -118,13 +119,16 @@ def _matches() -> tuple[Match, ...]:
 
 def _is_attribute_name(name: str) -> bool:
     """Whether a parameter means an attribute: DICOM keywords begin with a capital, tags with a digit. Anything else,
-    such as `_` or `access_token`, is a parameter we do not know and pass over."""
-    return bool(re.match(r"[A-Z0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
+    such as `_`, `access_token` or `X-Signature`, is a parameter we do not know and pass over."""
+    return bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
 
 
 def _alternatives(tag: str, value: str) -> tuple[str, ...]:
     if SEARCHABLE[tag][1].vr != "UI":
-        return tuple(part for part in value.split("\\") if part) or ("",)
+        parts = tuple(part for part in value.split("\\") if part)
+        if len(parts) > _MOST_ALTERNATIVES:
+            raise Refused(f"a key has at most {_MOST_ALTERNATIVES} alternative values")
+        return parts or ("",)
     uids = tuple(uid.strip() for uid in re.split(r"[,\\]", value) if uid.strip())
     if value and not (uids and all(is_uid(uid) for uid in uids)):
         raise Refused(f"{SEARCHABLE[tag][1].keyword} is searched for by UIDs")

@@ -88,7 +88,11 @@ def _drawn(service: Service, entry: Entry, number: int, window: Window | None) -
         header = dcmread(file, stop_before_pixels=True)
         with readable(file, entry.transfer_syntax) as whole:
             frame = pixels.decoded_array(whole, number, raw=False)
-    return rendering.picture(frame, header, number, window=window)
+    try:
+        return rendering.picture(frame, header, number, window=window)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # What the attributes say about the samples cannot be followed, for example a palette that is not there.
+        raise NotAcceptable(f"the image cannot be rendered here ({type(error).__name__})") from None
 
 
 def _window() -> Window | None:

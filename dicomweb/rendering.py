@@ -80,8 +80,8 @@ def encoded(image: Image.Image, media_type: str, quality: int) -> bytes:
 def _grey(frame: Array, ds: Dataset, number: int, window: Window | None) -> Array:
     rescaled = _rescaled(frame, ds, number)
     if window is None and (table := _functional(ds, number, "FrameVOILUTSequence")).get("VOILUTSequence"):
-        looked_up = apply_voi(frame, table)
-        return _bytes(looked_up - looked_up.min(), float(np.ptp(looked_up)))
+        looked_up = apply_voi(np.rint(rescaled).astype(np.int32), table)
+        return _bytes(looked_up, float(2 ** int(table.VOILUTSequence[0].LUTDescriptor[2]) - 1))
     return _windowed(rescaled, window or _window_of(ds, number) or _window_over(rescaled, ds))
 
 

@@ -187,7 +187,7 @@ def _links(address: str, asked: Asked, found: int, total: int) -> list[Resource]
         links.append(_link("first", address, [*asked.used, size]))
     if asked.offset:
         previous = max(0, min(asked.offset, total) - asked.count)
-        links.append(_link("previous", address, [*asked.used, size, ("_offset", str(previous))]))
+        links.append(_link("prev", address, [*asked.used, size, ("_offset", str(previous))]))
     if found and asked.offset + found < total:
         links.append(_link("next", address, [*asked.used, size, ("_offset", str(asked.offset + found))]))
     return links

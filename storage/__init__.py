@@ -1,1 +1,1 @@
-"""What Lethe remembers: files, jobs, the index of clean objects, the audit trail, users. Imports nothing else of ours."""
+"""What Lethe remembers: files, jobs, the index of clean objects, the audit trail, users. It imports nothing of ours."""

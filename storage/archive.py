@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from peewee import Table, fn
 
 from .audit import Actor, AuditTrail
 from .database import open_database, transaction
-from .errors import NotFound, Refused
+from .errors import NotFound, Refused, Unavailable
 from .files import FileStore
 from .index import CleanInstance, Index
 from .jobs import Job, JobQueue, Stage, State
 from .users import Users
 
 _STALE = 3600.0
+_LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}  # PS3.5 7.1.2
 _RECEIVED = ("name", "uid_digest", "source", "address", "size", "at")
 SYSTEM = Actor("lethe")
 
@@ -75,6 +77,7 @@ class Archive:
 
         When this returns, file and jobs have survived. With no project the job is held until a route matches. The file
         is known by the SHA-256 of its data set; `sop_uid` tells whether other bytes came under the same UID before.
+        Raises Unavailable, with nothing taken over.
         """
         name, size = _data_set_digest(path), path.stat().st_size
         uid_digest = hashlib.sha256(sop_uid.encode()).hexdigest()
@@ -88,6 +91,9 @@ class Archive:
                 state = State.READY if project else State.HELD
                 reason = "" if project else "no route matches its source"
                 self.jobs.add(Stage.CLEAN, name, project=project, state=state, reason=reason)
+            if not self._drop_original(name) and not self.files.holds("inbox", name):
+                # The last project that needed it was done with it, and removed it, between our rename and our lock.
+                raise Unavailable("the object was removed while it came in again; it must be sent once more")
             actor = Actor(origin.source, origin.address)
             detail = {"sop_instance_uid": sop_uid, "size": size, "projects": list(projects)}
             self.audit.record(actor, acceptance, name, detail)
@@ -116,7 +122,7 @@ class Archive:
                     self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
                 detail = {"job": job.id, "original": job.subject, "file": clean.file, "receipt": dict(clean.receipt)}
                 self.audit.record(SYSTEM, "published", clean.sop_uid, detail)
-        self._drop_original(job)
+        self._drop_original(job.subject)
         return True
 
     def delivered(self, job: Job, status: int) -> bool:
@@ -147,12 +153,12 @@ class Archive:
     def release(self, number: int, actor: Actor) -> Job:
         """Try an ended job again, by a person's decision. Raises NotFound; Refused where it has not ended or waits for
         a route."""
-        job = self.jobs.get(number)
         with transaction(self.database):
+            job = self.jobs.get(number)
             if job.state == State.HELD or not self.jobs.revive(job):
                 raise Refused(f"job {number} is {job.state}; only a quarantined or failed job can be tried again")
             self.audit.record(actor, "released", job.subject, {"job": job.id, "was": job.state, "reason": job.reason})
-        return self.jobs.get(number)
+            return self.jobs.get(number)
 
     def route_held(self, projects_for: Callable[[Origin], Sequence[str]]) -> int:
         """Give held objects whose source now has a route to its projects. Returns how many."""
@@ -160,11 +166,14 @@ class Archive:
         for job in self.jobs.find(states=[State.HELD], stage=Stage.CLEAN):
             with transaction(self.database):
                 projects = projects_for(self.origin(job))
-                if not projects or not self.jobs.move(job, projects[0]):
+                served = {known.project for known in self.jobs.find(stage=Stage.CLEAN, subject=job.subject)}
+                first, *others = [project for project in projects if project not in served] or [""]
+                if not projects or not (self.jobs.move(job, first) if first else self.jobs.drop(job)):
                     continue
-                for project in projects[1:]:
+                for project in others:
                     self.jobs.add(Stage.CLEAN, job.subject, project=project)
                 self.audit.record(SYSTEM, "routed", job.subject, {"job": job.id, "projects": list(projects)})
+            self._drop_original(job.subject)
             routed += 1
         return routed
 
@@ -200,37 +209,35 @@ class Archive:
     def sweep(self) -> int:
         """Remove what no row mentions: unfinished receptions, inbox and clean files a crash left behind. Returns how
         many files went. Young files are left alone: their row may be on its way."""
-        swept = self.files.sweep_incoming()
-        for room, mentioned in (("inbox", self._wanted_originals()), ("clean", set(self.index.files().values()))):
-            for name in list(self.files.names(room)):
-                try:
-                    old = self._clock() - self.files.modified(room, name) > _STALE
-                except FileNotFoundError:
-                    continue
-                if name not in mentioned and old:
-                    self.files.remove(room, name)
-                    swept += 1
+        swept = self.files.sweep_incoming() + self.files.sweep_unfinished(self._clock() - _STALE)
+        for name in set(self.files.names("inbox")) - self.jobs.unfinished(Stage.CLEAN):
+            swept += self._sweep_one("inbox", name, lambda name: self.jobs.is_unfinished(Stage.CLEAN, name))
+        for name in set(self.files.names("clean")) - set(self.index.files().values()):
+            swept += self._sweep_one("clean", name, self.index.mentions)
         return swept
 
     def verify(self) -> Iterator[str]:
         """Every way in which files, jobs, index and audit trail contradict one another, one sentence each."""
-        inbox, clean = set(self.files.names("inbox")), set(self.files.names("clean"))
-        for name in self._wanted_originals() - inbox:
-            yield f"the original {name[:12]} has a job but no file"
-        for uid, name in self.index.files().items():
+        # Rows before files: work goes on meanwhile, and a file is there before its row.
+        for name in self.jobs.unfinished(Stage.CLEAN) - set(self.files.names("inbox")):
+            if self.jobs.is_unfinished(Stage.CLEAN, name):
+                yield f"the original {name[:12]} has a job but no file"
+        known = self.index.files()
+        clean = set(self.files.names("clean"))
+        for uid, name in known.items():
             if name not in clean:
                 yield f"the instance {uid} has no file"
-        known = self.index.files()
-        for job in self.jobs.find(stage=Stage.SEND):
-            if job.subject not in known:
-                yield f"job {job.id} sends an instance that is not in the index"
+        for number in self._homeless_sends():
+            yield f"job {number} sends an instance that is not in the index"
+        yield from self.index.miscounts()
         verdict = self.audit.verify()
         if verdict.broken_at is not None:
             yield f"the audit trail is broken: {verdict.why}"
 
     def _enter(self, name: str, uid_digest: str, size: int, origin: Origin) -> Acceptance:
         table = self._received
-        known = {row[0] for row in table.select(table.name).where(table.uid_digest == uid_digest).tuples()}
+        same = (table.uid_digest == uid_digest) | (table.name == name)
+        known = {row[0] for row in table.select(table.name).where(same).tuples()}
         row = {
             "name": name,
             "uid_digest": uid_digest,
@@ -249,17 +256,25 @@ class Archive:
         jobs = {job.project: job.state for job in self.jobs.find(stage=Stage.CLEAN, subject=name)}
         return bool(projects) and all(jobs.get(project) == State.DONE for project in projects)
 
-    def _drop_original(self, done: Job) -> None:
-        """Remove the original unless another project still needs it, or it was just sent again for a new one."""
-        name = done.subject
-        jobs = self.jobs.find(stage=Stage.CLEAN, subject=name)
-        with contextlib.suppress(FileNotFoundError):
-            if all(job.state == State.DONE for job in jobs) and self.files.modified("inbox", name) <= done.updated:
-                self.files.remove("inbox", name)
+    def _drop_original(self, name: str) -> bool:
+        """Remove an original that every project has done with, in a transaction, so that none comes to need it
+        meanwhile. False where it is still needed."""
+        with transaction(self.database):
+            if self.jobs.is_unfinished(Stage.CLEAN, name):
+                return False
+            self.files.remove("inbox", name)
+        return True
 
-    def _wanted_originals(self) -> set[str]:
-        states = [state for state in State if state != State.DONE]
-        return {job.subject for job in self.jobs.find(states=states, stage=Stage.CLEAN)}
+    def _sweep_one(self, room: str, name: str, is_mentioned: Callable[[str], bool]) -> bool:
+        with transaction(self.database), contextlib.suppress(FileNotFoundError):
+            if self._clock() - self.files.modified(room, name) > _STALE and not is_mentioned(name):
+                self.files.remove(room, name)
+                return True
+        return False
+
+    def _homeless_sends(self) -> list[int]:
+        sql = "SELECT id FROM job WHERE stage = ? AND subject NOT IN (SELECT uid FROM instance)"
+        return [number for (number,) in self.database.execute_sql(sql, (Stage.SEND,))]
 
 
 def clean_name(original: str, *made_by: str) -> str:
@@ -270,12 +285,25 @@ def clean_name(original: str, *made_by: str) -> str:
 def _data_set_digest(path: Path) -> str:
     """SHA-256 of what follows the file meta information (PS3.10 7.1): that is written by whoever stores the file."""
     with path.open("rb") as file:
-        head = file.read(144)
-        if head[128:140] == b"DICM\x02\x00\x00\x00UL\x04\x00":
-            file.seek(144 + int.from_bytes(head[140:144], "little"))
-        else:
-            file.seek(0)
+        file.seek(_end_of_meta(file))
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _end_of_meta(file: BinaryIO) -> int:
+    """Where the elements of group 0002 end; 0 where there are none that can be read. Its group length (0002,0000) is
+    not believed: with a wrong one, different objects would look the same."""
+    head, end = file.read(132), 132
+    if head[128:] != b"DICM":
+        return 0
+    while (header := file.read(8))[:2] == b"\x02\x00":
+        length, size = int.from_bytes(header[6:8], "little"), 8
+        if header[4:6] in _LONG_VRS:
+            length, size = int.from_bytes(file.read(4), "little"), 12
+        end += size + length
+        if end >= os.fstat(file.fileno()).st_size:
+            return 0
+        file.seek(end)
+    return end
 
 
 def content_name(chunks: Iterable[bytes]) -> str:

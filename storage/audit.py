@@ -19,6 +19,7 @@ from .errors import Refused
 
 _COLUMNS = ("seq", "at", "actor", "action", "subject", "detail", "previous", "digest")
 _START = "0" * 64
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,13 @@ class AuditTrail:
 
     def entries(self, *, after: int = 0) -> Iterator[AuditEvent]:
         """All entries with a number above `after`, oldest first."""
-        query = self._audit.select().where(self._audit.seq > after).order_by(self._audit.seq)
-        for row in query.dicts().iterator():
-            yield AuditEvent(**row)
+        while True:  # in pages: a reader that takes its time would otherwise hold up the write-ahead log
+            query = self._audit.select().where(self._audit.seq > after).order_by(self._audit.seq).limit(_PAGE)
+            page = [AuditEvent(**row) for row in query.dicts()]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].seq
 
     def newest(self, count: int) -> list[AuditEvent]:
         """The last `count` entries, newest first."""

@@ -6,6 +6,7 @@ understands as well, so that it can follow behind the same function.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,28 @@ from peewee import OperationalError, SqliteDatabase
 from .errors import Refused, Unavailable
 from .schema import MIGRATIONS
 
-_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+_PRAGMAS = {"busy_timeout": 30_000, "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+
+
+class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
+    """Says Unavailable where a statement failed for a reason that may pass."""
+
+    def execute_sql(self, sql: str, params: Any = None) -> Any:
+        with _passing_failures():
+            return super().execute_sql(sql, params)
+
+    def rollback(self) -> None:
+        if self.connection().in_transaction:  # a full disk may have ended the transaction already
+            super().rollback()
 
 
 def open_database(url: str) -> Any:
@@ -29,8 +51,12 @@ def open_database(url: str) -> Any:
         raise Refused(f"the database URL must look like sqlite:///path/lethe.db; {scheme!r} is not supported yet")
     path = Path(rest[1:])
     path.parent.mkdir(parents=True, exist_ok=True)
-    database = SqliteDatabase(str(path), pragmas=_PRAGMAS)
-    _migrate(database)
+    database = _Sqlite(str(path), pragmas=_PRAGMAS)
+    try:
+        _migrate(database)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 
@@ -40,10 +66,20 @@ def transaction(database: Any) -> Iterator[None]:
 
     Raises Unavailable where the lock is not to be had, or the disk is full.
     """
+    with _passing_failures(), database.atomic("IMMEDIATE"):
+        yield
+
+
+@contextmanager
+def _passing_failures() -> Iterator[None]:
     try:
-        with database.atomic("IMMEDIATE"):
-            yield
+        yield
     except OperationalError as error:
+        cause = error
+        while hasattr(cause, "orig"):  # peewee wraps what sqlite3 raised, sometimes twice
+            cause = cause.orig
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF not in _PASSING:  # an extended code holds the primary one
+            raise
         raise Unavailable("the database is busy or its disk is full") from error
 
 

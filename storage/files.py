@@ -6,19 +6,24 @@ is visible under its name only when all of it is on disk: written beside, synced
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import NotFound, Refused
+from .errors import NotFound, Refused, Unavailable
 
 _NAME = re.compile(r"[0-9a-z][0-9a-z._-]{2,127}")
 _SHARDS = [f"{number:02x}" for number in range(256)]
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 ROOMS = ("inbox", "clean")
 
 
@@ -29,6 +34,8 @@ class FileStore:
     def __init__(self, folder: Path, sync: Callable[[int], None] = os.fsync) -> None:
         self.folder = folder
         self._sync = sync
+        self._incoming: Path | None = None
+        self._incoming_lock = threading.Lock()
         for room in ROOMS:
             for shard in _SHARDS:
                 (folder / room / shard).mkdir(parents=True, exist_ok=True)
@@ -37,6 +44,8 @@ class FileStore:
             (folder / name).mkdir(exist_ok=True)
         (folder / "keys").chmod(0o700)
         self._sync_folder(folder)
+        with suppress(PermissionError):  # a folder above that we may not read was not made by us
+            self._sync_folder(folder.parent)
 
     def path(self, room: str, name: str) -> Path:
         """Where the file of that room and name is, or would be."""
@@ -45,16 +54,21 @@ class FileStore:
         return self.folder / room / name[:2] / name
 
     def adopt(self, source: Path, room: str, name: str) -> None:
-        """Make a complete file from `incoming/` durable under its name: sync, rename, sync the folder."""
+        """Make a complete file from `incoming/` durable under its name: sync, rename, sync the folder. Its age counts
+        from here. Raises Unavailable."""
         target = self.path(room, name)
-        with source.open("rb") as file:
-            self._sync(file.fileno())
-        source.rename(target)
-        self._sync_folder(target.parent)
+        with _passing_failures():
+            with source.open("rb") as file:
+                os.utime(file.fileno())
+                self._sync(file.fileno())
+            source.rename(target)
+            self._sync_folder(target.parent)
 
     def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
-        """Write a whole file in one atomic, synced step. Returns its size in bytes."""
-        return self._write(self.path(room, name), chunks, mode=0o640)
+        """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
+        target = self.path(room, name)
+        with _passing_failures():
+            return self._write(target, chunks, mode=0o640)
 
     def open(self, room: str, name: str) -> BinaryIO:
         """The file, for reading. Raises NotFound."""
@@ -62,6 +76,10 @@ class FileStore:
             return self.path(room, name).open("rb")
         except FileNotFoundError:
             raise NotFound(f"{room} has no file {name[:12]}") from None
+
+    def holds(self, room: str, name: str) -> bool:
+        """Whether the room has that file."""
+        return self.path(room, name).exists()
 
     def remove(self, room: str, name: str) -> None:
         """Remove the file if it is there."""
@@ -92,28 +110,50 @@ class FileStore:
                 pass
             finally:
                 beside.unlink()
-            self._sync_folder(target.parent)
+        self._sync_folder(target.parent)  # the winner may not have come that far
         return target.read_bytes()
 
     def incoming(self) -> Path:
-        """A folder for one process to receive into; it is swept once that process is gone."""
-        folder = self.folder / "incoming" / uuid.uuid4().hex
-        folder.mkdir()
-        self._held = (folder / ".lock").open("w")
-        fcntl.flock(self._held, fcntl.LOCK_EX)
-        return folder
+        """The folder this process receives into, the same each time; it is swept once the process is gone."""
+        with self._incoming_lock:
+            while self._incoming is None:
+                folder = self.folder / "incoming" / uuid.uuid4().hex
+                folder.mkdir()
+                try:
+                    self._held = (folder / ".lock").open("a")
+                except FileNotFoundError:
+                    continue
+                fcntl.flock(self._held, fcntl.LOCK_EX)
+                if (folder / ".lock").exists():  # else another process swept it before it was locked
+                    self._incoming = folder
+            return self._incoming
 
     def sweep_incoming(self) -> int:
         """Remove the unfinished files of processes that are gone; they were never acknowledged. Returns how many."""
         swept = 0
         for folder in (self.folder / "incoming").iterdir():
             try:
-                with (folder / ".lock").open("r") as lock:
+                with (folder / ".lock").open("a") as lock:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     swept += sum(1 for entry in folder.iterdir() if entry.name != ".lock")
                     shutil.rmtree(folder)
-            except (BlockingIOError, FileNotFoundError):
+            except (BlockingIOError, FileNotFoundError, NotADirectoryError):
                 continue
+        return swept
+
+    def sweep_unfinished(self, before: float) -> int:
+        """Remove what a crash left half written beside the files, not touched since `before`. Returns how many."""
+        swept = 0
+        for folder in [self.folder / "keys", *(self.folder / room / shard for room in ROOMS for shard in _SHARDS)]:
+            with os.scandir(folder) as entries:
+                unfinished = [Path(entry) for entry in entries if _UNFINISHED.fullmatch(entry.name)]
+            for path in unfinished:
+                try:
+                    if path.stat().st_mtime < before:
+                        path.unlink()
+                        swept += 1
+                except FileNotFoundError:
+                    continue
         return swept
 
     def _write(self, target: Path, chunks: Iterable[bytes], *, mode: int) -> int:
@@ -136,3 +176,14 @@ class FileStore:
             self._sync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _passing_failures() -> Iterator[None]:
+    """Says Unavailable where the operating system failed for a reason that may pass, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _PASSING:
+            raise
+        raise Unavailable("the data folder cannot be written to, or its disk is full") from error

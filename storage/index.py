@@ -96,6 +96,15 @@ _SERIES_TAGS = frozenset(SERIES_ATTRIBUTES) | frozenset(
     "00200052 00200060 00201040 00400253 00400254 00400260 00400275 00081111 00081115 0008103F 00280303".split()
 )
 
+_PORTION = 500
+_MISCOUNTS = {
+    Level.STUDY: """SELECT study.uid, study.instances, COUNT(instance.id) FROM study LEFT JOIN series
+        ON series.study = study.id LEFT JOIN instance ON instance.series = series.id
+        GROUP BY study.id HAVING COUNT(instance.id) <> study.instances""",
+    Level.SERIES: """SELECT series.uid, series.instances, COUNT(instance.id) FROM series LEFT JOIN instance
+        ON instance.series = series.id GROUP BY series.id HAVING COUNT(instance.id) <> series.instances""",
+}
+
 
 @dataclass(frozen=True)
 class Match:
@@ -236,7 +245,7 @@ class Index:
     def one(self, level: Level, *uids: str) -> Entry:
         """The study, series or instance with exactly these UIDs, from the study downwards. Raises NotFound."""
         tags = ("0020000D", "0020000E", "00080018")[: len(uids)]
-        matches = tuple(Match(tag, (uid,)) for tag, uid in zip(tags, uids, strict=True))
+        matches = tuple(Equals(tag, (uid,)) for tag, uid in zip(tags, uids, strict=True))
         found = self.find(Query(level, matches, limit=1)) if all(is_uid(uid) for uid in uids) else []
         if not found:
             raise NotFound(f"there is no such {level.name.lower()}")
@@ -244,16 +253,21 @@ class Index:
 
     def instance(self, sop_uid: str) -> Entry:
         """The instance with that SOP Instance UID. Raises NotFound."""
-        found = self.find(Query(Level.INSTANCE, (Match("00080018", (sop_uid,)),), limit=1))
+        found = self.find(Query(Level.INSTANCE, (Equals("00080018", (sop_uid,)),), limit=1))
         if not found:
             raise NotFound("there is no such instance")
         return found[0]
 
     def metadata(self, query: Query) -> Iterator[bytes]:
         """For each matching instance, in order, its attributes without bulk data as gzip-compressed DICOM JSON."""
-        select = self._select(query, [self._instance.metadata]).order_by(*self._order(query))
-        for (body,) in select.limit(query.limit).offset(query.offset).tuples().iterator():
-            yield bytes(body)
+        table = self._instance
+        select = self._select(query, [table.id]).order_by(*self._order(query)).limit(query.limit).offset(query.offset)
+        numbers = [number for (number,) in select.tuples()]
+        # In portions: a reader that takes its time would otherwise hold up the write-ahead log.
+        for start in range(0, len(numbers), _PORTION):
+            portion = numbers[start : start + _PORTION]
+            bodies = dict(table.select(table.id, table.metadata).where(table.id << portion).tuples())
+            yield from (bytes(bodies[number]) for number in portion)
 
     def receipt(self, sop_uid: str) -> dict[str, Any]:
         """What was done to that instance. Raises NotFound."""
@@ -282,6 +296,17 @@ class Index:
         """The clean file of every instance: SOP Instance UID to file name."""
         table = self._instance
         return dict(table.select(table.uid, table.file).tuples().iterator())
+
+    def mentions(self, file: str) -> bool:
+        """Whether that clean file belongs to an instance."""
+        table = self._instance
+        return bool(list(table.select(table.id).where(table.file == file).limit(1).tuples()))
+
+    def miscounts(self) -> Iterator[str]:
+        """Every study and series whose number of instances is not what it says, one sentence each."""
+        for level, sql in _MISCOUNTS.items():
+            for uid, says, has in self._database.execute_sql(sql):
+                yield f"the {level.name.lower()} {uid} says it has {says} instances, but has {has}"
 
     def _enter_study(self, uid: str, metadata: DicomJson) -> int:
         table = self._study
@@ -366,7 +391,7 @@ class Index:
         if isinstance(match, AnyOf):
             return reduce(or_, (self._condition(level, term) for term in match.terms), SQL("1 = 0"))
         if isinstance(match, Not):
-            return ~self._condition(level, match.term)
+            return ~fn.COALESCE(self._condition(level, match.term), SQL("FALSE"))  # a number may be absent
         if isinstance(match, Changed):
             changed = self._of(level).updated
             since = changed >= match.since
@@ -431,9 +456,10 @@ class Index:
             return [study.study_date, study.study_time, table.id]
         if query.order == Order.STARTED_DESCENDING:
             return [study.study_date.desc(), study.study_time.desc(), table.id]
-        below = [self._series.number, self._series.id] if query.level >= Level.SERIES else []
-        below += [self._instance.number, self._instance.id] if query.level == Level.INSTANCE else []
-        return [study.id, *below]
+        if query.level == Level.STUDY:
+            return [study.id]
+        order = [self._series.study, self._series.number, self._series.id]
+        return order + ([self._instance.number, self._instance.id] if query.level == Level.INSTANCE else [])
 
     def _entry(self, level: Level, row: dict[str, Any]) -> Entry:
         modalities = [value for value in row["modalities"].split("\\") if value]
@@ -506,6 +532,7 @@ def _table(name: str, database: Any) -> Any:
         "study_id referring_physician description modalities series instances attributes updated",
         "series": "id uid study modality number description body_part series_date series_time pps_date pps_time "
         "instances attributes updated",
-        "instance": "id uid series sop_class number transfer_syntax project file size attributes metadata receipt updated",
+        "instance": "id uid series sop_class number transfer_syntax project file size attributes metadata receipt "
+        "updated",
     }[name]
     return Table(name, tuple(columns.split()), _database=database)

@@ -138,7 +138,8 @@ class JobQueue:
     def claim(self, stage: Stage, owner: str, lease: float, *, destination: str = "") -> Job | None:
         """Lease the oldest ready job of that stage (and destination) to `owner` for `lease` seconds, or None.
 
-        A job whose lease has ended counts as ready. One statement, so that no two owners get the same job.
+        A job whose lease has ended is free again, and goes first. It is chosen and marked by one statement, so that no
+        two owners get the same job.
         """
         claimed = self.claim_many(stage, owner, lease, most=1, destination=destination)
         return claimed[0] if claimed else None
@@ -146,18 +147,12 @@ class JobQueue:
     def claim_many(
         self, stage: Stage, owner: str, lease: float, *, most: int, destination: str = "", now: float | None = None
     ) -> list[Job]:
-        """Lease up to `most` ready jobs, oldest first."""
+        """Lease up to `most` free jobs: those whose lease has ended, then the ready ones, each oldest first."""
         job, now = self._job, self._clock() if now is None else now
-        free = ((job.state == State.READY) & (job.ready_at <= now)) | (
-            (job.state == State.RUNNING) & (job.lease_until <= now)
-        )
-        chosen = (
-            job.select(job.id)
-            .where((job.stage == stage) & (job.destination == destination) & free)
-            .order_by(job.ready_at, job.id)
-            .limit(most)
-        )
-        update = job.update(
+        here = (job.stage == stage) & (job.destination == destination)
+        lapsed = here & (job.state == State.RUNNING) & (job.lease_until <= now)
+        ready = here & (job.state == State.READY) & (job.ready_at <= now)
+        lease_out = job.update(
             {
                 job.state: State.RUNNING,
                 job.owner: owner,
@@ -166,15 +161,20 @@ class JobQueue:
                 job.updated: now,
             }
         )
+        claimed: list[Job] = []
         with transaction(self._database):
-            rows = update.where(job.id << chosen).returning(*(getattr(job, name) for name in _COLUMNS)).tuples()
-            return sorted((_job(row) for row in rows.execute()), key=lambda claimed: claimed.id)
+            for free in (lapsed, ready):  # not one OR: each is then read in the order of the index, and no further
+                chosen = job.select(job.id).where(free).order_by(job.ready_at, job.id).limit(most - len(claimed))
+                rows = lease_out.where(job.id << chosen).returning(*(getattr(job, name) for name in _COLUMNS)).tuples()
+                claimed += sorted(map(_job, rows.execute()), key=lambda taken: (taken.ready_at, taken.id))
+        return claimed
 
     def extend(self, jobs: Iterable[Job], lease: float) -> None:
         """Keep the leases of jobs that take long."""
         job, now = self._job, self._clock()
-        for held in jobs:
-            job.update({job.lease_until: now + lease}).where(self._mine(held)).execute()
+        with transaction(self._database):
+            for held in jobs:
+                job.update({job.lease_until: now + lease}).where(self._mine(held)).execute()
 
     def finish(self, job: Job, *, reason: str = "") -> bool:
         """Done, inside the caller's transaction. False where the lease was lost: somebody else did it or will."""
@@ -197,9 +197,10 @@ class JobQueue:
     def give_back(self, jobs: Iterable[Job]) -> None:
         """Return claimed jobs that were not tried; the claim does not count."""
         row, now = self._job, self._clock()
-        for job in jobs:
-            values = {row.state: State.READY, row.attempts: row.attempts - 1, row.updated: now}
-            row.update(values).where(self._mine(job)).execute()
+        values = {row.state: State.READY, row.attempts: row.attempts - 1, row.updated: now}
+        with transaction(self._database):
+            for job in jobs:
+                row.update(values).where(self._mine(job)).execute()
 
     def expire(self, owner: str) -> int:
         """End all leases of an owner that is known to be gone. Returns how many."""
@@ -214,10 +215,15 @@ class JobQueue:
         return bool(row.update(values).where((row.id == job.id) & (row.state << list(ENDED))).execute())
 
     def move(self, job: Job, project: str) -> bool:
-        """Give a HELD job its project and make it READY."""
+        """Give a HELD job its project, which has none for the same subject, and make it READY."""
         row, now = self._job, self._clock()
         values = {row.state: State.READY, row.project: project, row.ready_at: now, row.reason: "", row.updated: now}
         return bool(row.update(values).where((row.id == job.id) & (row.state == State.HELD)).execute())
+
+    def drop(self, job: Job) -> bool:
+        """Forget a HELD job whose work others do. False where it is not held any more."""
+        row = self._job
+        return bool(row.delete().where((row.id == job.id) & (row.state == State.HELD)).execute())
 
     def get(self, number: int) -> Job:
         """The job of that number. Raises NotFound."""
@@ -246,6 +252,16 @@ class JobQueue:
             if value is not None:
                 query = query.where(column == value)
         return [_job(row) for row in query.limit(limit).tuples()]
+
+    def unfinished(self, stage: Stage) -> set[str]:
+        """The subjects of all jobs of that stage that are not done."""
+        job, states = self._job, [state for state in State if state != State.DONE]
+        query = job.select(job.subject).where((job.stage == stage) & (job.state << states))
+        return {subject for (subject,) in query.tuples().iterator()}
+
+    def is_unfinished(self, stage: Stage, subject: str) -> bool:
+        """Whether a job of that stage about that subject is not done."""
+        return any(job.state != State.DONE for job in self.find(stage=stage, subject=subject))
 
     def counts(self) -> dict[tuple[Stage, State], int]:
         """How many jobs are in each stage and state; what is not there is not listed."""

@@ -16,10 +16,13 @@ from pydicom.datadict import keyword_for_tag
 from .errors import Refused
 
 _WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
-_DATE = re.compile(r"\d{4}(\d{2}(\d{2})?)?")
+_MOST_VALUES = 200
+_MOST_EXACT_VALUES = 10_000
+_DATE = re.compile(r"[0-9]{4}([0-9]{2}([0-9]{2})?)?")
 _FULL_DATE = re.compile(r"[0-9]{8}")
 _DOTTED_DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
-_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+_TIME = re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?")
+_WHOLE_NUMBER = re.compile(r" *[+-]?[0-9]{1,18} *")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def keyword_of(tag: str) -> str:
 
 def fold(name: str) -> str:
     """A person name for comparison without regard to case and accents, in any script (PS3.4 C.2.2.2.4)."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    decomposed = unicodedata.normalize("NFKD", name.casefold()).casefold()
     return "".join(character for character in decomposed if not unicodedata.combining(character)).rstrip("^ ")
 
 
@@ -56,12 +59,20 @@ def condition(table: Any, attribute: Attribute, values: tuple[str, ...]) -> Any:
         return SQL("1 = 1")
     if attribute.vr == "UI":
         return equality(table, attribute, values)  # in one IN: a chain of OR has a greatest depth
+    if len(values) > _MOST_VALUES:
+        raise Refused(f"{attribute.keyword} is searched for by at most {_MOST_VALUES} values at once")
     return reduce(or_, (_one(table, attribute, value) for value in values))
 
 
 def equality(table: Any, attribute: Attribute, values: tuple[str, ...]) -> Any:
     """The condition that the attribute is exactly one of the values."""
-    return getattr(table, attribute.column.name) << list(values)
+    column = getattr(table, attribute.column.name)
+    if len(values) > _MOST_EXACT_VALUES:
+        raise Refused(f"{attribute.keyword} is searched for by at most {_MOST_EXACT_VALUES} values at once")
+    if attribute.vr != "IS":
+        return column << list(values)
+    numbers = column << [_whole(attribute, value) for value in values if value]
+    return numbers | column.is_null() if "" in values else numbers
 
 
 def stored_text(vr: str, text: str) -> str:
@@ -89,15 +100,19 @@ def _one(table: Any, attribute: Attribute, value: str) -> Any:
     if attribute.vr in ("DA", "TM"):
         return _range(column, attribute, value)
     if attribute.vr == "IS":
-        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", value):
-            raise Refused(f"{attribute.keyword} is searched for by a whole number")
-        return column == int(value)
+        return column == _whole(attribute, value)
     if attribute.keyword == "PatientName":
         column, value = table.patient_key, fold(value)
     if attribute.vr in _WILDCARD_VRS and ("*" in value or "?" in value):
         # GLOB knows the same two wildcards; its brackets are made literal.
         return fn.GLOB(value.replace("[", "[[]"), column)
     return column == value
+
+
+def _whole(attribute: Attribute, value: str) -> int:
+    if not _WHOLE_NUMBER.fullmatch(value):
+        raise Refused(f"{attribute.keyword} is searched for by a whole number")
+    return int(value)
 
 
 def _range(column: Any, attribute: Attribute, value: str) -> Any:

@@ -82,4 +82,12 @@ _FIRST = (
         role TEXT NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # INSERT OR REPLACE deletes without asking the trigger on DELETE.
+    """CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+        WHEN NEW.seq <= (SELECT COALESCE(MAX(seq), 0) FROM audit)
+        BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END""",
+    "CREATE INDEX instance_file ON instance (file, uid)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)

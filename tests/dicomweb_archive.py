@@ -32,6 +32,11 @@ def sample(name: str) -> Path:
     return Path(found)
 
 
+def samples() -> list[Path]:
+    """All files of the pydicom wheel, the broken ones too."""
+    return sorted(path for path in sample("CT_small.dcm").parent.rglob("*") if path.is_file())
+
+
 def publish(archive: Archive, source: Path | str, **changes: object) -> Entry:
     """Take a file in and publish it as it is, or with other attribute values."""
     source = sample(source) if isinstance(source, str) else source

@@ -612,7 +612,7 @@ def test_links_lead_back(three: Clinic) -> None:
     assert links == {
         "self": f"{BASE}/ImagingStudy?status=available&_count=1&_offset=1",
         "first": f"{BASE}/ImagingStudy?status=available&_count=1",
-        "previous": f"{BASE}/ImagingStudy?status=available&_count=1&_offset=0",
+        "prev": f"{BASE}/ImagingStudy?status=available&_count=1&_offset=0",
         "next": f"{BASE}/ImagingStudy?status=available&_count=1&_offset=2",
     }
     assert bundle["total"] == 3
@@ -930,3 +930,11 @@ def test_times_are_utc(clinic: Clinic) -> None:
 def test_links_are_absolute(three: Clinic) -> None:
     for link in three.resource("ImagingStudy?_count=1")["link"]:
         assert urlsplit(link["url"]).scheme == "http"
+
+
+def test_a_page_of_great_studies_ends_early(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lethe.fhir.search._MOST_INSTANCES", 2)
+    for study, instances in (("2.25.1", 1), ("2.25.2", 1), ("2.25.3", 5), ("2.25.4", 1)):
+        for _ in range(instances):
+            clinic.publish(study=study)
+    assert pages(clinic, "ImagingStudy") == [["2.25.1", "2.25.2"], ["2.25.3"], ["2.25.4"]]

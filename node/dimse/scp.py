@@ -26,8 +26,9 @@ from .contexts import support_storage
 log = logging.getLogger("lethe.receive")
 
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110  # PS3.7 C
-OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0xA700, 0xC000  # PS3.4 Table B.2-1
+OUT_OF_RESOURCES, WRONG_SOP_CLASS, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4 Table B.2-1
 _REJECT_CALLING, _REJECT_CALLED, _REJECT_BUSY = (1, 1, 3), (1, 1, 7), (2, 3, 1)  # PS3.8 Table 9-21
+_C_STORE_RQ = 0x0001
 _MOST_ASSOCIATIONS = 100
 _LONGEST_PDU = 131_072
 
@@ -50,6 +51,7 @@ class Receiver:
         self._trust_loopback = trust_loopback
         self._projects_for = projects_for
         self._closing = False
+        self._misnamed: set[tuple[int, int]] = set()
         self._ae = AE(ae_title)
         self._ae.maximum_associations = _MOST_ASSOCIATIONS
         self._ae.maximum_pdu_size = _LONGEST_PDU
@@ -66,6 +68,7 @@ class Receiver:
             (evt.EVT_CONN_OPEN, answer_at_once),
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+            (evt.EVT_DIMSE_RECV, self._on_message),
             (evt.EVT_C_STORE, self.on_store),
             (evt.EVT_CONN_CLOSE, _drop_unfinished),
         ]
@@ -84,7 +87,10 @@ class Receiver:
 
     def on_store(self, event: Event) -> int:
         """Take over one object. The status is a promise: 0x0000 only after file and jobs are durable."""
-        origin = _origin(event)
+        origin, request = _origin(event), (id(event.assoc), int(event.request.MessageID or 0))  # type: ignore[union-attr]
+        if request in self._misnamed:
+            self._misnamed.discard(request)
+            return WRONG_SOP_CLASS
         try:
             uid = str(event.request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
             acceptance = self._archive.accept(event.dataset_path, uid, origin, self._projects_for(origin))
@@ -100,6 +106,16 @@ class Receiver:
             log.exception("%s: not stored", origin.source)
             return PROCESSING_FAILURE
 
+    def _on_message(self, event: Event) -> None:
+        """Catch a C-STORE whose SOP Class is not that of its presentation context; pynetdicom would abort the
+        association over it, and with it everything else the peer has to send."""
+        command, context = event.message.command_set, event.assoc._accepted_cx.get(event.message.context_id)
+        if context is None or command.get("CommandField") != _C_STORE_RQ:
+            return
+        if command.get("AffectedSOPClassUID") != context.abstract_syntax:
+            command.AffectedSOPClassUID = context.abstract_syntax
+            self._misnamed.add((id(event.assoc), int(command.MessageID)))
+
     def _on_requested(self, event: Event) -> None:
         origin, request = _origin(event), event.assoc.requestor.primitive
         called = str(request.called_ae_title).strip() if request else ""
@@ -107,12 +123,17 @@ class Receiver:
         if rejection is None:
             return
         log.warning("association of %r from %s rejected: %s", origin.source, origin.address, _REASONS[rejection])
-        event.assoc.acse.send_reject(*rejection)
-        event.assoc.kill()
-        if rejection != _REJECT_BUSY:
-            with transaction(self._archive.database):
-                detail = {"called": called, "why": _REASONS[rejection]}
-                self._archive.audit.record(Actor(origin.source, origin.address), "association-rejected", "", detail)
+        try:
+            if rejection != _REJECT_BUSY:
+                self._record_rejection(origin, called, _REASONS[rejection])
+        finally:
+            event.assoc.acse.send_reject(*rejection)
+            event.assoc.kill()
+
+    def _record_rejection(self, origin: Origin, called: str, why: str) -> None:
+        with transaction(self._archive.database):
+            actor, detail = Actor(origin.source, origin.address), {"called": called, "why": why}
+            self._archive.audit.record(actor, "association-rejected", "", detail)
 
     def _rejection(self, origin: Origin, called: str) -> tuple[int, int, int] | None:
         if self._closing:

@@ -23,7 +23,7 @@
       const date = new Date(element.dateTime);
       const text = Number.isNaN(date.getTime()) ? element.textContent : distance(date);
       if (element.textContent !== text) element.textContent = text;
-      element.title = far.format(date);
+      if (element.title !== far.format(date)) element.title = far.format(date);
     }
   }
 
@@ -70,6 +70,10 @@
       if (now.getAttribute(name) !== value && !(name === "class" && now.hasAttribute("data-watched"))) now.setAttribute(name, value);
     }
     if (now.matches("time[data-when]")) return;
+    const staying = new Set([...next.children].map((one) => one.dataset.key));
+    for (const child of [...now.children]) {
+      if (child.dataset.key && !staying.has(child.dataset.key)) child.remove();
+    }
     const keyed = new Map([...now.children].filter((one) => one.dataset.key).map((one) => [one.dataset.key, one]));
     let place = now.firstChild;
     for (const child of [...next.childNodes]) {
@@ -118,7 +122,9 @@
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const before = sentence();
+      const focused = document.activeElement;
       bringTo(live, page.getElementById("live"));
+      if (focused !== document.activeElement && live.contains(focused)) focused.focus({ preventScroll: true });
       document.title = page.title;
       dress();
       if (sentence() !== before) document.getElementById("spoken").textContent = sentence();

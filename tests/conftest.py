@@ -1,0 +1,36 @@
+"""Fixtures that more than one test module needs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from programs import SHARED
+
+from lethe.storage.archive import Archive
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use ../shared are skipped where it is absent: it is the team's own."""
+    if not SHARED.is_dir():
+        for item in items:
+            if item.get_closest_marker("shared"):
+                item.add_marker(pytest.mark.skip(reason="../shared is not here"))
+
+
+@pytest.fixture(autouse=True)
+def _quiet_pydicom() -> Iterator[None]:
+    """pydicom warns of every odd value, and odd values are what the tests are about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    """An empty data folder."""
+    archive = Archive(tmp_path / "data")
+    yield archive
+    archive.close()

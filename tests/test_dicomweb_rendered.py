@@ -1,0 +1,244 @@
+"""Rendered images and thumbnails (PS3.18 10.4.1.1.3): what the picture shows, and what may be asked for."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from dicomweb_archive import app_over, publish, sample, url_of
+from PIL import Image
+from pydicom.dataset import Dataset
+
+from lethe.dicomweb.rendering import Curve, Viewport, Window, fitted, picture
+from lethe.storage.archive import Archive
+
+ROOT = "http://node.test"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    archive = Archive(tmp_path_factory.mktemp("rendered"))
+    yield archive
+    archive.close()
+
+
+@pytest.fixture
+def get(archive):
+    client = app_over(archive).test_client()
+    return lambda url, accept="": client.get(url, headers={"Accept": accept} if accept else {})
+
+
+@pytest.fixture
+def url(archive):
+    urls: dict[str, str] = {}
+
+    def url(name: str) -> str:
+        if name not in urls:
+            uid = "1.3." + ".".join(str(byte) for byte in name.encode()[-12:])
+            uids = {"SOPInstanceUID": uid, "SeriesInstanceUID": uid + ".1", "StudyInstanceUID": uid + ".2"}
+            try:
+                urls[name] = url_of(archive.index.instance(uid))
+            except Exception:
+                urls[name] = url_of(publish(archive, name, **uids))
+        return urls[name]
+
+    return url
+
+
+def image(response) -> Image.Image:
+    assert response.status_code == 200, response.text
+    return Image.open(io.BytesIO(response.data))
+
+
+def pixels(response) -> np.ndarray:
+    return np.asarray(image(response))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("CT_small.dcm", (128, 128)),
+        ("MR_small_bigendian.dcm", (64, 64)),
+        ("JPEG2000.dcm", (256, 1024)),
+        ("SC_rgb_rle_16bit_2frame.dcm", (100, 100)),
+        ("SC_rgb_dcmtk_+eb+cy+n2.dcm", (100, 100)),
+        ("SC_ybr_full_422_uncompressed.dcm", (100, 100)),
+        ("SC_rgb_small_odd_big_endian.dcm", (3, 3)),
+        ("examples_palette.dcm", (800, 350)),
+        ("examples_ybr_color.dcm", (320, 240)),
+        ("liver_1frame.dcm", (512, 512)),
+        ("rtdose.dcm", (10, 10)),
+        ("image_dfl.dcm", (512, 512)),
+        ("MR_small_jpeg_ls_lossless.dcm", (64, 64)),
+    ],
+)
+def test_every_kind_of_image_becomes_a_picture(get, url, name, size):
+    response = get(f"{url(name)}/rendered")
+    assert response.content_type == "image/jpeg"
+    assert image(response).size == size
+    png = pixels(get(f"{url(name)}/rendered", "image/png")).astype(int)
+    assert png.std() > 0
+    assert image(get(f"{url(name)}/rendered", "image/gif")).format == "GIF"
+    assert max(image(get(f"{url(name)}/thumbnail")).size) == 256
+
+
+def test_colours_are_right(get, url):
+    rgb = pydicom.dcmread(sample("SC_rgb_rle_2frame.dcm")).pixel_array[0]
+    assert (pixels(get(f"{url('SC_rgb_rle_2frame.dcm')}/rendered", "image/png")) == rgb).all()
+    ybr = pixels(get(f"{url('SC_ybr_full_422_uncompressed.dcm')}/rendered", "image/png")).astype(int)
+    assert abs(ybr[5, 50] - [255, 0, 0]).max() < 10
+    deep = pixels(get(f"{url('SC_rgb_rle_16bit_2frame.dcm')}/rendered", "image/png")).astype(int)
+    assert abs(deep[5, 50] - [255, 0, 0]).max() < 3
+
+
+def test_one_picture_of_several_frames_is_the_first(get, url):
+    base = url("rtdose.dcm")
+    assert get(f"{base}/rendered").data == get(f"{base}/frames/1/rendered").data
+    assert get(f"{base}/rendered").data != get(f"{base}/frames/15/rendered").data
+    assert get(f"{base}/frames/16/rendered").status_code == 404
+    assert get(f"{base}/frames/0/rendered").status_code == 400
+    assert image(get(f"{base}/frames/3/thumbnail")).size == (256, 256)
+
+
+def test_a_window_works_on_rescaled_values(get, url):
+    ds = pydicom.dcmread(sample("CT_small.dcm"))
+    hounsfield = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
+    expected = np.clip((hounsfield - (100 - 0.5)) / 199 + 0.5, 0, 1) * 255
+    for query in ("window=100,200,linear", "window=100%2C200%2Clinear", "window=1e2,2.0e2,LINEAR"):
+        shown = pixels(get(f"{url('CT_small.dcm')}/rendered?{query}", "image/png")).astype(int)
+        assert abs(shown - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "window=1,2",
+        "window=1,2,cubic",
+        "window=1,x,linear",
+        "window=1,0,linear",
+        "window=nan,1,linear",
+        "window=",
+        "window=1,2,linear,",
+        "viewport=0,1",
+        "viewport=1",
+        "viewport=a,b",
+        "viewport=1,2,3",
+        "viewport=99999,1",
+        "viewport=1,1,0,0,0,5",
+        "quality=0",
+        "quality=101",
+        "quality=x",
+    ],
+)
+def test_malformed_wishes_are_400(get, url, query):
+    assert get(f"{url('CT_small.dcm')}/rendered?{query}").status_code == 400
+
+
+def test_viewport_quality_and_media_type(get, url):
+    base = f"{url('examples_palette.dcm')}/rendered"
+    assert image(get(f"{base}?viewport=200%2C200")).size == (200, 88)
+    part = pixels(get(f"{base}?viewport=100,100,10,20,100,100", "image/png"))
+    assert (part == pixels(get(base, "image/png"))[20:120, 10:110]).all()
+    sizes = [len(get(f"{base}?quality={quality}").data) for quality in (5, 50, 95)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2]
+    assert get(base, "application/dicom+json").status_code == 406
+    assert get(f"{base}?accept=image/png", "image/jpeg").content_type == "image/png"
+    warned = get(f"{base}?annotation=patient")
+    assert (warned.status_code, warned.headers["Warning"][:3]) == (200, "299")
+
+
+def test_a_picture_is_not_sent_twice(archive, url):
+    client, base = app_over(archive).test_client(), f"{url('CT_small.dcm')}/thumbnail"
+    tag = client.get(base).headers["ETag"]
+    assert client.get(base, headers={"If-None-Match": tag}).status_code == 304
+    assert client.get(f"{base}?viewport=9,9", headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_a_study_is_shown_by_an_image_even_if_its_first_series_has_none(archive, get):
+    uids = {"StudyInstanceUID": "1.4"}
+    publish(archive, "test-SR.dcm", SOPInstanceUID="1.4.1", SeriesInstanceUID="1.4.2", SeriesNumber=1, **uids)
+    assert get("/dicom-web/studies/1.4/thumbnail").status_code == 404
+    assert get("/dicom-web/studies/1.4/series/1.4.2/instances/1.4.1/rendered").status_code == 404
+    for number in range(1, 6):
+        more = {"SOPInstanceUID": f"1.4.3.{number}", "InstanceNumber": number, "SeriesInstanceUID": "1.4.3"}
+        publish(archive, "CT_small.dcm", PatientComments=str(number), SeriesNumber=2, **uids, **more)
+    assert image(get("/dicom-web/studies/1.4/thumbnail")).size == (256, 256)
+    assert image(get("/dicom-web/studies/1.4/rendered")).size == (128, 128)
+    assert image(get("/dicom-web/studies/1.4/series/1.4.3/rendered")).size == (128, 128)
+    assert get("/dicom-web/studies/1.4/series/1.4.9/thumbnail").status_code == 404
+
+
+# The pure part
+
+
+def header(**values: object) -> Dataset:
+    ds = Dataset()
+    ds.PhotometricInterpretation, ds.BitsStored = "MONOCHROME2", 16
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def shown(values: list[float], ds: Dataset, number: int = 1, window: Window | None = None) -> list[int]:
+    return np.asarray(picture(np.array([values]), ds, number, window=window))[0].tolist()
+
+
+def test_the_three_window_functions():
+    assert shown([-1, 0, 99.5, 199, 300], header(), window=Window(100, 200)) == [0, 0, 128, 255, 255]
+    assert shown([0, 100, 200], header(), window=Window(100, 200, Curve.LINEAR_EXACT)) == [0, 128, 255]
+    assert shown([-1e9, 100, 1e9], header(), window=Window(100, 200, Curve.SIGMOID)) == [0, 128, 255]
+    assert shown([99, 100], header(), window=Window(100, 1)) == [0, 255]
+
+
+def test_the_window_comes_from_the_object_or_the_values_and_monochrome1_is_inverted():
+    ds = header(WindowCenter=["100", "5"], WindowWidth=["200", "5"])
+    assert shown([0, 199], ds) == [0, 255]
+    ds.VOILUTFunction = "SIGMOID"
+    assert 25 < shown([0, 199], ds)[0] < 35
+    assert shown([-5, 0, 5], header()) == [0, 128, 255]
+    assert shown([7, 7], header()) == [128, 128]
+    assert shown([-2000, 0, 10], header(PixelPaddingValue=-2000)) == [0, 0, 255]
+    assert shown([0, 10], header(PhotometricInterpretation="MONOCHROME1")) == [255, 0]
+    assert shown([0, 1], header(WindowCenter="", WindowWidth="0")) == [0, 255]
+    assert shown([float("nan"), 1.0, 2.0], header())[1:] == [0, 255]
+
+
+def test_values_of_functional_groups_come_before_those_of_the_object():
+    def group(center: str, slope: str) -> Dataset:
+        voi, rescale, item = Dataset(), Dataset(), Dataset()
+        voi.WindowCenter, voi.WindowWidth = center, "201"
+        rescale.RescaleSlope, rescale.RescaleIntercept = slope, "0"
+        item.FrameVOILUTSequence, item.PixelValueTransformationSequence = [voi], [rescale]
+        return item
+
+    ds = header(WindowCenter="1", WindowWidth="1")
+    ds.SharedFunctionalGroupsSequence = [group("100.5", "1")]
+    assert shown([0, 100, 200], ds) == [0, 128, 255]
+    ds.PerFrameFunctionalGroupsSequence = [Dataset(), group("200.5", "2")]
+    assert shown([0, 100, 200], ds, 1) == [0, 128, 255]
+    assert shown([0, 50, 100, 150], ds, 2) == [0, 0, 128, 255]
+
+
+def test_a_region_may_be_mirrored_and_lie_at_the_edge():
+    ramp = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4))
+    assert np.asarray(fitted(ramp, Viewport(2, 2, (1, 1, 2, 2)))).tolist() == [[5, 6], [9, 10]]
+    assert np.asarray(fitted(ramp, Viewport(2, 2, (1, 1, -2, -2)))).tolist() == [[10, 9], [6, 5]]
+    assert fitted(ramp, Viewport(9, 9, (3, 3, 50, 50))).size == (9, 9)
+    assert fitted(ramp, None) is ramp
+
+
+def test_a_voi_table_is_applied_to_rescaled_values():
+    table = Dataset()
+    table.add_new(0x00283002, "SS", [4, -1, 8])
+    table.add_new(0x00283006, "US", [0, 10, 20, 255])
+    ds = header(VOILUTSequence=[table], PixelRepresentation=1, RescaleSlope="1", RescaleIntercept="-10")
+    assert shown([0, 9, 10, 11, 12, 99], ds) == [0, 0, 10, 20, 255, 255]
+
+
+def test_what_cannot_be_followed_is_406_and_no_failure(archive, get):
+    uids = {"SOPInstanceUID": "1.5.1", "SeriesInstanceUID": "1.5.2", "StudyInstanceUID": "1.5.3"}
+    without = publish(archive, "CT_small.dcm", PhotometricInterpretation="PALETTE COLOR", **uids)
+    assert get(f"{url_of(without)}/rendered").status_code == 406

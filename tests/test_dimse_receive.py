@@ -1,0 +1,244 @@
+"""The receiver: who is let in, what is taken, and when it says success."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from builders import PHI, ct, saved
+from programs import wait_for
+from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
+from pynetdicom import AE, build_context
+from pynetdicom.sop_class import CTImageStorage, Verification
+
+from lethe.node.config import Ability, Peer
+from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
+from lethe.node.dimse.scp import Receiver
+from lethe.node.dimse.scu import Destination
+from lethe.storage.archive import Archive
+from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.jobs import Stage, State
+
+CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
+
+
+@pytest.fixture
+def receiver(archive: Archive) -> Iterator[Receiver]:
+    receiver = Receiver(
+        archive, "LETHE", peers=[], trust_loopback=True, projects_for=lambda origin: () if origin.source == "LOST" else ("default",)
+    )
+    yield receiver
+    receiver.stop(0.5)
+
+
+@pytest.fixture
+def port(receiver: Receiver) -> int:
+    return receiver.start("127.0.0.1", 0)
+
+
+def peer(port: int, title: str = "LETHE") -> Peer:
+    return Peer("lethe", title, "127.0.0.1", port)
+
+
+def store(port: int, path: Path, *, caller: str = "CT01", context: tuple[str, str] = (CT, LITTLE)) -> int:
+    with Destination(peer(port), caller) as destination:
+        destination.open([context])
+        return destination.send(path, context)
+
+
+def test_echo(port: int) -> None:
+    assert Destination(peer(port), "ANYBODY").echo() == 0x0000
+
+
+def test_a_stored_object_has_a_file_and_a_job_before_success_is_said(archive: Archive, port: int, tmp_path: Path) -> None:
+    path = saved(ct(), tmp_path)
+    assert store(port, path) == 0x0000
+    (job,) = archive.jobs.find()
+    assert (job.stage, job.state, job.project) == (Stage.CLEAN, State.READY, "default")
+    with archive.original(job) as file:
+        stored = pydicom.dcmread(file)
+    sent = pydicom.dcmread(path)
+    assert stored == sent
+    assert stored.file_meta.TransferSyntaxUID == LITTLE
+
+
+def test_the_data_set_is_kept_byte_for_byte(archive: Archive, port: int, tmp_path: Path) -> None:
+    path = Path(get_testdata_file("JPEG2000.dcm"))
+    meta = pydicom.dcmread(path, stop_before_pixels=True).file_meta
+    assert store(port, path, context=(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)) == 0x0000
+    with archive.original(archive.jobs.find()[0]) as file:
+        assert data_set(file.read()) == data_set(path.read_bytes())
+
+
+def data_set(part10: bytes) -> bytes:
+    return part10[144 + int.from_bytes(part10[140:144], "little") :]
+
+
+def test_the_same_object_again_is_accepted_and_not_done_twice(archive: Archive, port: int, tmp_path: Path) -> None:
+    path = saved(ct(), tmp_path)
+    assert [store(port, path), store(port, path, caller="CT02")] == [0x0000, 0x0000]
+    assert len(archive.jobs.find()) == 1
+    assert [entry.action for entry in archive.audit.newest(2)] == ["received-again", "received"]
+
+
+def test_other_bytes_under_the_same_uid_are_kept_apart_and_told(archive: Archive, port: int, tmp_path: Path) -> None:
+    uid = generate_uid()
+    first, second = ct(SOPInstanceUID=uid), ct(SOPInstanceUID=uid, PatientID="ANOTHER-PATIENT")
+    assert store(port, saved(first, tmp_path, "1.dcm")) == store(port, saved(second, tmp_path, "2.dcm")) == 0x0000
+    jobs = archive.jobs.find()
+    assert len({job.subject for job in jobs}) == 2
+    assert archive.audit.newest(1)[0].action == "received-conflict"
+
+
+def test_without_a_route_an_object_is_held(archive: Archive, port: int, tmp_path: Path) -> None:
+    assert store(port, saved(ct(), tmp_path), caller="LOST") == 0x0000
+    assert archive.counts()["held"] == 1
+
+
+def test_another_called_ae_title_is_rejected(archive: Archive, port: int) -> None:
+    with pytest.raises(Unavailable, match="rejected"):
+        Destination(peer(port, "WRONG"), "CT01").echo()
+    entry = archive.audit.newest(1)[0]
+    assert (entry.action, entry.actor) == ("association-rejected", "CT01@127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("caller", "may", "host", "let_in"),
+    [
+        ("CT01", (Ability.STORE,), "127.0.0.1", True),
+        ("CT01", (Ability.STORE,), "localhost", True),
+        ("CT02", (Ability.STORE,), "127.0.0.1", False),
+        ("CT01", (Ability.FIND,), "127.0.0.1", False),
+        ("CT01", (Ability.STORE,), "192.0.2.1", False),
+    ],
+)
+def test_without_trust_in_loopback_only_peers_that_may_store_are_let_in(
+    archive: Archive, caller: str, may: tuple[Ability, ...], host: str, let_in: bool
+) -> None:
+    known = Peer("ct", "CT01", host, 104, may)
+    receiver = Receiver(archive, "LETHE", peers=[known], trust_loopback=False, projects_for=lambda _: ())
+    port = receiver.start("127.0.0.1", 0)
+    try:
+        ae = AE(caller)
+        association = ae.associate("127.0.0.1", port, [build_context(Verification)], ae_title="LETHE")
+        assert association.is_established == let_in
+        if let_in:
+            association.release()
+        else:
+            answer = association.acceptor.primitive
+            assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)
+    finally:
+        receiver.stop(0.5)
+
+
+def test_every_storage_class_is_accepted_in_every_transfer_syntax(port: int) -> None:
+    assert len(storage_classes()) > 180
+    assert len(transfer_syntaxes()) > 40
+    pairs = [(uid, syntax) for uid in storage_classes() for syntax in transfer_syntaxes()]
+    for start in range(0, len(pairs), 8 * 128):  # one proposal in eight
+        contexts = [build_context(*pair) for pair in pairs[start : start + 8 * 128 : 8]]
+        association = AE("CT01").associate("127.0.0.1", port, contexts, ae_title="LETHE")
+        assert len(association.accepted_contexts) == len(contexts)
+        association.release()
+
+
+def test_an_unknown_sop_class_is_refused_and_the_association_goes_on(port: int, tmp_path: Path) -> None:
+    with Destination(peer(port), "CT01") as destination:
+        destination.open([("1.2.3.4", LITTLE), (CT, LITTLE)])
+        path = saved(ct(), tmp_path)
+        with pytest.raises(Refused, match="no presentation context"):
+            destination.send(path, ("1.2.3.4", LITTLE))
+        assert destination.send(path, (CT, LITTLE)) == 0x0000
+
+
+def test_a_sop_class_other_than_the_contexts_gets_a900_and_the_association_goes_on(
+    archive: Archive, port: int, tmp_path: Path
+) -> None:
+    association = AE("CT01").associate("127.0.0.1", port, [build_context(CTImageStorage, LITTLE)], ae_title="LETHE")
+    ds = ct()
+    context = association.accepted_contexts[0]
+    association._accepted_cx[context.context_id]._abstract_syntax = pydicom.uid.UID("31")
+    ds.SOPClassUID = "31"
+    assert association.send_c_store(ds).Status == 0xA900
+    association._accepted_cx[context.context_id]._abstract_syntax = CTImageStorage
+    assert association.send_c_store(ct()).Status == 0x0000
+    association.release()
+    assert archive.counts()["received"] == 1
+
+
+def test_an_association_that_breaks_leaves_nothing_behind(archive: Archive, port: int, tmp_path: Path) -> None:
+    association = AE("CT01").associate("127.0.0.1", port, [build_context(CTImageStorage, LITTLE)], ae_title="LETHE")
+    original = association.dul.socket.send
+
+    def broken(data: bytes) -> None:
+        original(data[:2000])
+        association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+
+    association.dul.socket.send = broken
+    association.send_c_store(ct())
+    association.abort()
+    time.sleep(0.3)
+    assert archive.counts()["received"] == 0
+    wait_for(lambda: not [path for path in (archive.folder / "incoming").rglob("*.dcm")], seconds=10, what="no file left")
+
+
+def test_rubbish_on_the_port_disturbs_nobody(port: int, tmp_path: Path) -> None:
+    for rubbish in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", bytes(4096), b"\x01"):
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(rubbish)
+            assert store(port, saved(ct(), tmp_path)) == 0x0000
+
+
+def test_a_full_disk_is_said_as_out_of_resources(
+    archive: Archive, receiver: Receiver, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive.files, "_sync", full)
+        assert store(port, saved(ct(), tmp_path)) == 0xA700
+    assert archive.counts()["received"] == 0
+    assert store(port, saved(ct(), tmp_path)) == 0x0000
+
+
+def test_many_associations_at_once_lose_and_double_nothing(archive: Archive, port: int, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    paths = [saved(ct(), tmp_path) for _ in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda path: store(port, path), paths)) == {0x0000}
+    assert archive.counts()["received"] == len(archive.jobs.find()) == 24
+
+
+def test_stopping_lets_a_running_association_end(archive: Archive, tmp_path: Path) -> None:
+    from threading import Thread
+
+    receiver = Receiver(archive, "LETHE", peers=[], trust_loopback=True, projects_for=lambda _: ("default",))
+    port = receiver.start("127.0.0.1", 0)
+    with Destination(peer(port), "CT01") as destination:
+        destination.open([(CT, LITTLE)])
+        stopping = Thread(target=receiver.stop)
+        stopping.start()
+        time.sleep(0.2)
+        with pytest.raises(Unavailable, match="rejected"):
+            Destination(peer(port), "CT02").echo()
+        assert destination.send(saved(ct(), tmp_path), (CT, LITTLE)) == 0x0000
+    stopping.join(10)
+    assert not stopping.is_alive()
+
+
+def test_no_phi_in_the_log_at_debug(port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", logger="lethe"):
+        ds = ct()
+        store(port, saved(ds, tmp_path))
+    ours = " ".join(record.getMessage() for record in caplog.records if record.name.startswith("lethe"))
+    assert ours
+    assert not [value for value in (*PHI.values(), ds.SOPInstanceUID) if str(value) in ours]
+
+

@@ -1,0 +1,369 @@
+"""Files: whole or absent, synced in the right order, named by us alone."""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.files import ROOMS, FileStore
+
+NAME = "ab" + "0" * 62
+
+
+@pytest.fixture
+def files(tmp_path):
+    return FileStore(tmp_path / "data")
+
+
+@pytest.fixture
+def journal(files, monkeypatch):
+    """What is done to the disk, in order: ("sync", path), ("rename", from, to), ("unlink", path)."""
+    steps = []
+    rename, unlink = Path.rename, Path.unlink
+
+    def sync(descriptor):
+        steps.append(("sync", Path(f"/proc/self/fd/{descriptor}").resolve()))
+
+    def renaming(self, target):
+        steps.append(("rename", self, Path(target)))
+        return rename(self, target)
+
+    def unlinking(self, missing_ok=False):
+        steps.append(("unlink", self))
+        return unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(files, "_sync", sync)
+    monkeypatch.setattr(Path, "rename", renaming)
+    monkeypatch.setattr(Path, "unlink", unlinking)
+    return steps
+
+
+def received(files, content=b"content"):
+    path = files.incoming() / "object"
+    path.write_bytes(content)
+    return path
+
+
+def forked(function):
+    """Run in a process of its own. Returns its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = function() or 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def everything(folder):
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+
+
+# Writing and adopting
+
+
+def test_what_was_written_is_read(files):
+    assert files.write("clean", NAME, [b"one", b"two"]) == 6
+    with files.open("clean", NAME) as file:
+        assert file.read() == b"onetwo"
+    assert list(files.names("clean")) == [NAME]
+    assert list(files.names("inbox")) == []
+
+
+def test_a_written_file_is_synced_before_it_has_its_name_and_its_folder_after(files, journal):
+    files.write("clean", NAME, [b"content"])
+    target = files.path("clean", NAME)
+    assert [step[0] for step in journal] == ["sync", "rename", "sync"]
+    synced, (_, source, renamed), folder = journal
+    assert synced[1] == source != target
+    assert source.parent == target.parent  # the same file system
+    assert renamed == target
+    assert folder[1] == target.parent
+
+
+def test_an_adopted_file_is_synced_before_it_has_its_name_and_its_folder_after(files, journal):
+    source = received(files)
+    files.adopt(source, "inbox", NAME)
+    target = files.path("inbox", NAME)
+    assert journal == [("sync", source), ("rename", source, target), ("sync", target.parent)]
+    assert target.read_bytes() == b"content"
+    assert not source.exists()
+
+
+def test_the_age_of_an_adopted_file_counts_from_its_adoption(files):
+    source = received(files)
+    os.utime(source, (1, 1))
+    files.adopt(source, "inbox", NAME)
+    assert time.time() - files.modified("inbox", NAME) < 60
+
+
+def test_the_rooms_are_synced_when_they_are_made(tmp_path):
+    synced = set()
+    FileStore(tmp_path / "data", sync=lambda fd: synced.add(Path(f"/proc/self/fd/{fd}").resolve()))
+    data = tmp_path / "data"
+    assert {tmp_path, data, data / "inbox", data / "clean"} <= synced
+
+
+def test_no_other_module_opens_a_file_for_writing():
+    for path in Path(__file__).parent.parent.glob("storage/*.py"):
+        text = path.read_text()
+        if path.name != "files.py":
+            assert not any(word in text for word in ("write_bytes", "write_text", '"wb"', '"w"', "os.open")), path.name
+
+
+@pytest.mark.parametrize("step", ["sync", "rename"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(files, monkeypatch, step):
+    files.write("clean", NAME, [b"old"])
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(*((files, "_sync") if step == "sync" else (Path, "rename")), fail)
+    with pytest.raises(ZeroDivisionError):
+        files.write("clean", NAME, [b"new"])
+    assert files.path("clean", NAME).read_bytes() == b"old"
+    assert len(everything(files.folder / "clean")) == 1
+
+
+def test_chunks_that_break_off_leave_nothing(files):
+    def chunks():
+        yield b"one"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        files.write("clean", NAME, chunks())
+    assert everything(files.folder) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EMFILE])
+def test_a_full_or_failing_disk_is_unavailable(files, monkeypatch, number):
+    def fail(_):
+        raise OSError(number, os.strerror(number))
+
+    source = received(files)
+    monkeypatch.setattr(files, "_sync", fail)
+    with pytest.raises(Unavailable):
+        files.write("clean", NAME, [b"new"])
+    with pytest.raises(Unavailable):
+        files.adopt(source, "inbox", NAME)
+    assert everything(files.folder / "clean") == everything(files.folder / "inbox") == []
+
+
+def test_an_error_of_the_content_is_not_called_unavailable(files):
+    def chunks():
+        raise OSError("image file is truncated")
+        yield b""
+
+    with pytest.raises(OSError, match="truncated"):
+        files.write("clean", NAME, chunks())
+
+
+@pytest.mark.parametrize("kill_at", range(5))
+def test_killed_between_any_two_steps_the_file_is_whole_or_absent(files, kill_at):
+    def write():
+        remaining = iter(range(kill_at, -1, -1))
+
+        def step(real):
+            def counted(*arguments):
+                if next(remaining, -1) == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments)
+
+            return counted
+
+        files._sync, Path.rename = step(os.fsync), step(Path.rename)
+        files.write("clean", NAME, (step(lambda: b"x" * 100_000)() for _ in range(2)))
+
+    killed = forked(write) != 0
+    assert killed == (kill_at < 5)
+    if NAME in files.names("clean"):
+        assert files.path("clean", NAME).stat().st_size == 200_000
+        assert kill_at == 4
+    assert files.sweep_unfinished(time.time() + 1) == (0 if kill_at == 4 else 1 if kill_at else 1)
+    assert len(everything(files.folder)) == (1 if kill_at == 4 else 0)
+
+
+def test_a_young_unfinished_file_is_left_alone(files):
+    (files.folder / "clean" / "ab" / ("." + "0" * 32)).write_bytes(b"being written")
+    assert files.sweep_unfinished(time.time() - 3600) == 0
+    assert len(everything(files.folder)) == 1
+
+
+def test_what_is_not_there_is_not_found_and_may_be_removed(files):
+    with pytest.raises(NotFound):
+        files.open("clean", NAME)
+    files.remove("clean", NAME)
+    assert not files.holds("clean", NAME)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a", "ab", "../../etc/passwd", "..", "...", "ab/../cd", "/etc/passwd", "ab\0c", "ABC", ".lock", "abc\n", "a" * 129]
+    + ["ab c", "-rf", "ab\\c", "äbc", "１２３"],
+)
+def test_a_name_that_is_not_ours_is_refused(files, name):
+    for action in (files.open, files.remove, files.modified, files.holds):
+        with pytest.raises(Refused):
+            action("inbox", name)
+    with pytest.raises(Refused):
+        files.write("clean", name, [b""])
+    with pytest.raises(Refused):
+        files.adopt(received(files), "inbox", name)
+    with pytest.raises(Refused):
+        files.secret(name, lambda: b"")
+
+
+@given(st.text(max_size=200))
+def test_no_name_leads_out_of_its_room(name):
+    store = FileStore.__new__(FileStore)
+    store.folder = Path("/data")
+    try:
+        path = store.path("inbox", name)
+    except Refused:
+        return
+    assert Path(os.path.normpath(path)).is_relative_to("/data/inbox")
+    assert path.name == name
+
+
+def test_another_room_is_refused(files):
+    for room in ("keys", "incoming", "..", ""):
+        with pytest.raises(Refused):
+            files.path(room, NAME)
+    assert set(ROOMS) == {"inbox", "clean"}
+
+
+# Secrets
+
+
+def test_a_secret_is_made_once_and_for_its_owner_alone(files):
+    first = files.secret("project.key", lambda: b"x" * 32)
+    assert files.secret("project.key", lambda: b"y" * 32) == first == b"x" * 32
+    path = files.folder / "keys" / "project.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert everything(files.folder / "keys") == [Path("project.key")]
+
+
+def test_a_secret_is_private_whatever_the_umask(files):
+    previous = os.umask(0)
+    try:
+        files.secret("project.key", lambda: b"x")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((files.folder / "keys" / "project.key").stat().st_mode) == 0o600
+
+
+def test_a_secret_is_never_used_before_it_is_durable(files, journal):
+    files.secret("project.key", lambda: b"x")
+    keys = files.folder / "keys"
+    assert journal[-1] == ("sync", keys)
+    journal.clear()
+    files.secret("project.key", lambda: b"y")  # another process may have made it a moment ago
+    assert ("sync", keys) in journal
+
+
+def test_of_processes_that_make_a_secret_at_once_one_wins(files, tmp_path):
+    gate, ready = os.pipe()
+
+    def child(number):
+        os.close(ready)
+        os.read(gate, 1)  # ends for all at once
+        key = files.secret("project.key", lambda: bytes([number]) * 32)
+        (tmp_path / str(number)).write_bytes(key)
+        os._exit(0)
+
+    children = []
+    for number in range(8):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                child(number)
+            finally:
+                os._exit(1)
+        children.append(pid)
+    os.close(ready)
+    os.close(gate)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 8
+    keys = {(tmp_path / str(number)).read_bytes() for number in range(8)}
+    assert len(keys) == 1
+    assert keys == {(files.folder / "keys" / "project.key").read_bytes()}
+    assert everything(files.folder / "keys") == [Path("project.key")]
+
+
+# Incoming
+
+
+def test_a_process_has_one_incoming_folder_on_the_same_file_system(files):
+    folder = files.incoming()
+    assert folder == files.incoming()
+    assert folder.parent == files.folder / "incoming"
+    assert folder.stat().st_dev == (files.folder / "inbox").stat().st_dev
+
+
+def test_the_incoming_folder_of_a_live_process_is_not_swept_that_of_a_dead_one_is(files):
+    code = (
+        "import sys, time; from pathlib import Path; from lethe.storage.files import FileStore\n"
+        "files = FileStore(Path(sys.argv[1])); folder = files.incoming(); (folder / 'half').write_bytes(b'half')\n"
+        "print(folder, flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(files.folder)], stdout=subprocess.PIPE, text=True)
+    folder = Path(process.stdout.readline().strip())
+    ours = received(files)
+    assert files.sweep_incoming() == 0
+    assert FileStore(files.folder).sweep_incoming() == 0
+    assert (folder / "half").exists()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert files.sweep_incoming() == 1
+    assert not folder.exists()
+    assert ours.exists()
+
+
+def test_an_incoming_folder_without_its_lock_is_swept_and_a_stray_file_does_no_harm(files):
+    (files.folder / "incoming" / ("0" * 32)).mkdir()
+    (files.folder / "incoming" / "stray").write_bytes(b"")
+    assert files.sweep_incoming() == 0
+    assert [path.name for path in (files.folder / "incoming").iterdir()] == ["stray"]
+
+
+@pytest.mark.parametrize("when", ["before the lock is made", "before the lock is held"])
+def test_an_incoming_folder_swept_while_it_is_made_is_made_again(files, monkeypatch, when):
+    other, swept = FileStore(files.folder), []
+    mkdir, flock = Path.mkdir, __import__("fcntl").flock
+
+    def sweeping_mkdir(self, *arguments, **options):
+        mkdir(self, *arguments, **options)
+        if self.parent.name == "incoming" and not swept:
+            swept.append(self)
+            other.sweep_incoming()
+
+    def sweeping_flock(file, how):
+        if not swept:
+            swept.append(Path(file.name).parent)
+            other.sweep_incoming()
+        flock(file, how)
+
+    if when == "before the lock is made":
+        monkeypatch.setattr(Path, "mkdir", sweeping_mkdir)
+    else:
+        monkeypatch.setattr("lethe.storage.files.fcntl.flock", sweeping_flock)
+    folder = files.incoming()
+    monkeypatch.undo()
+    assert folder not in swept
+    assert folder.is_dir()
+    assert other.sweep_incoming() == 0
+    assert folder.is_dir()

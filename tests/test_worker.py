@@ -1,0 +1,187 @@
+"""The worker: claims, cleans, publishes; and its ladder of errors, on which nothing is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pydicom
+import pytest
+from builders import PHI, ct, saved, secondary_capture
+
+from lethe.node.config import Config, PixelPolicy, ProfileName
+from lethe.node.config import Project as ProjectConfig
+from lethe.node.projects import projects_of
+from lethe.node.worker import Worker
+from lethe.storage.archive import Archive, Origin
+from lethe.storage.audit import Actor
+from lethe.storage.errors import Unavailable
+from lethe.storage.index import Level, Query
+from lethe.storage.jobs import Stage, State
+
+Take = Callable[..., None]
+
+
+def worker(archive: Archive, **project: object) -> Worker:
+    config = Config(projects=(ProjectConfig("default", send_to=("archive",), **project),))  # type: ignore[arg-type]
+    return Worker(archive, projects_of(config, archive.files), "worker-1")
+
+
+@pytest.fixture
+def take(archive: Archive) -> Take:
+    incoming = archive.files.incoming()
+
+    def take(ds: pydicom.FileDataset, project: str = "default") -> None:
+        archive.accept(saved(ds, incoming), str(ds.SOPInstanceUID), Origin("CT01", "127.0.0.1"), [project])
+
+    return take
+
+
+def test_an_object_is_cleaned_published_and_on_its_way(archive: Archive, take: Take) -> None:
+    original = ct()
+    take(original)
+    assert worker(archive).step()
+    (entry,) = archive.index.find(Query(Level.INSTANCE))
+    with archive.files.open("clean", entry.file) as file:
+        clean = pydicom.dcmread(file)
+    assert clean.PixelData == original.PixelData
+    assert clean.PatientIdentityRemoved == "YES"
+    assert entry.sop_uid == clean.SOPInstanceUID != original.SOPInstanceUID
+    assert archive.counts() | {"received": 1, "published": 1, "sending": 1} == archive.counts()
+    assert not list(archive.files.names("inbox")), "the original is gone once its result is published"
+    assert list(archive.verify()) == []
+    assert not worker(archive).step()
+
+
+def test_the_same_work_done_again_gives_the_same_bytes(archive: Archive, take: Take) -> None:
+    take(ct())
+    job = archive.jobs.claim(Stage.CLEAN, "died", 0.0)
+    assert job is not None
+    path = archive.original_path(job)
+    kept = path.read_bytes()
+    first = worker(archive)
+    first.clean(archive.jobs.claim(Stage.CLEAN, "worker-1", 60) or job)
+    (entry,) = archive.index.find(Query(Level.INSTANCE))
+    before = archive.files.path("clean", entry.file).read_bytes()
+    path.write_bytes(kept)
+    first.clean(job)  # its lease is lost: the file is written again, nothing is published twice
+    assert archive.files.path("clean", entry.file).read_bytes() == before
+    assert archive.index.totals() == (1, 1, 1)
+    assert len(archive.jobs.find(stage=Stage.SEND)) == 1
+
+
+def test_refused_goes_to_quarantine_with_its_reason_and_the_original_stays(archive: Archive, take: Take) -> None:
+    take(secondary_capture())
+    worker(archive).step()
+    (job,) = archive.jobs.find()
+    assert job.state == State.QUARANTINED
+    assert "burned-in" in job.reason
+    assert len(list(archive.files.names("inbox"))) == 1
+    assert archive.index.totals() == (0, 0, 0)
+    assert not [value for value in PHI.values() if value in job.reason]
+
+
+def test_pixel_policy_none_lets_it_through(archive: Archive, take: Take) -> None:
+    take(secondary_capture())
+    worker(archive, pixel_policy=PixelPolicy.NONE).step()
+    assert archive.counts()["published"] == 1
+
+
+def test_profile_none_passes_the_bytes_through_unchanged_and_says_so_in_the_audit_trail(
+    archive: Archive, take: Take
+) -> None:
+    take(ct())
+    (job,) = archive.jobs.find()
+    original = archive.original_path(job).read_bytes()
+    worker(archive, profile=ProfileName.NONE).step()
+    (entry,) = archive.index.find(Query(Level.INSTANCE))
+    assert archive.files.path("clean", entry.file).read_bytes() == original
+    assert archive.audit.newest(1)[0].as_dict()["detail"]["receipt"] == {"profile": "none"}
+
+
+def test_what_is_no_dicom_is_quarantined(archive: Archive) -> None:
+    path = archive.files.incoming() / "x.dcm"
+    path.write_bytes(b"not DICOM at all")
+    archive.accept(path, "1.2.3", Origin("CT01"), ["default"])
+    worker(archive).step()
+    assert archive.jobs.find()[0].reason.startswith("not readable as DICOM")
+
+
+def test_a_project_that_is_gone_is_a_reason(archive: Archive, take: Take) -> None:
+    take(ct(), "yesterday")
+    worker(archive).step()
+    assert archive.jobs.find()[0].state == State.QUARANTINED
+
+
+def test_unavailable_is_tried_later(archive: Archive, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(ct())
+    one = worker(archive)
+
+    def busy(*_: object) -> bool:
+        raise Unavailable("the database is busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "publish", busy)
+        one.step()
+    (job,) = archive.jobs.find()
+    assert (job.state, job.reason) == (State.READY, "the database is busy")
+    assert job.ready_at > job.updated
+    assert not one.step(), "it is not yet time"
+
+
+def test_anything_else_is_tried_again_then_failed_and_its_message_is_not_logged(
+    archive: Archive, take: Take, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lethe.node.logs import start_logging
+
+    start_logging("worker", "DEBUG")
+    take(ct())
+    one = worker(archive)
+
+    def broken(*_: object) -> bool:
+        raise ZeroDivisionError(f"of {PHI['PatientName']}")
+
+    monkeypatch.setattr(archive, "publish", broken)
+    for attempt in range(1, 6):
+        with archive.database.atomic():
+            archive.database.execute_sql("UPDATE job SET ready_at = 0")
+        assert one.step()
+        (job,) = archive.jobs.find()
+        assert job.attempts == attempt
+        assert job.state == (State.FAILED if attempt == 5 else State.READY)
+    assert "ZeroDivisionError" in job.reason
+    log = capsys.readouterr().err
+    assert "ZeroDivisionError" in log
+    assert PHI["PatientName"] not in log + job.reason
+
+
+def test_a_job_over_which_the_process_dies_each_time_is_given_up(archive: Archive, take: Take) -> None:
+    take(ct())
+    for _ in range(10):
+        assert archive.jobs.claim(Stage.CLEAN, "died", 0.0)
+    worker(archive).step()
+    (job,) = archive.jobs.find()
+    assert job.state == State.FAILED
+    assert archive.release(job.id, Actor("somebody")).attempts == 0
+
+
+def test_one_object_for_two_projects_becomes_two_unlinkable_results(archive: Archive, tmp_path: Path) -> None:
+    config = Config(projects=(ProjectConfig("a"), ProjectConfig("b")))
+    one = Worker(archive, projects_of(config, archive.files), "worker-1")
+    ds = ct()
+    archive.accept(saved(ds, archive.files.incoming()), str(ds.SOPInstanceUID), Origin("CT01"), ["a", "b"])
+    assert one.step()
+    assert one.step()
+    first, second = archive.index.find(Query(Level.INSTANCE))
+    for tag in ("0020000D", "0020000E", "00080018", "00100020", "00080050", "00200052"):
+        assert first.text(tag) != second.text(tag)
+    assert archive.counts()["published"] == 2
+    assert not list(archive.files.names("inbox"))
+
+
+def test_keys_are_made_once_and_readable_by_nobody_else(archive: Archive) -> None:
+    config = Config()
+    first, again = (projects_of(config, archive.files)["default"].pseudonyms for _ in range(2))
+    assert first.uid("1.2.3.4") == again.uid("1.2.3.4")
+    (key,) = (archive.folder / "keys").iterdir()
+    assert key.stat().st_mode & 0o777 == 0o600
