@@ -37,6 +37,8 @@ _READY_WITHIN, _DONE_WITHIN = 60.0, 300.0
 def demo(*, stay: bool) -> int:
     """Run the demonstration; `stay` keeps it up until Ctrl-C. Returns the exit code."""
     console = Console()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     logging.getLogger().addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory(prefix="lethe-demo-") as name:
         folder = Path(name)

@@ -19,7 +19,6 @@ from .dimse.scu import Destination
 from .logs import start_logging
 from .projects import projects_of
 from .routing import Router
-from .site import serve_site
 from .worker import Worker
 
 log = logging.getLogger("lethe.parts")
@@ -78,8 +77,11 @@ def deliver(config: Config) -> int:
 
 
 def web(config: Config) -> int:
-    """Serve portal, DICOMweb and FHIR."""
-    _begin("web", config)
+    """Serve portal, DICOMweb and FHIR. Until gunicorn handles signals, SIGTERM ends the process as it does any other."""
+    from .site import serve_site  # its libraries take a third of a second to load, which no other part should wait for
+
+    start_logging("web", config.node.log_level)
+    _end_with_the_supervisor()
     archive = open_archive(config)
     if config.auth.mode == AuthMode.LOCAL:
         password = archive.users.first_administrator()

@@ -56,7 +56,7 @@ class Archive:
 
     def __init__(self, folder: Path, url: str = "", *, clock: Callable[[], float] = time.time) -> None:
         folder = folder.resolve()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         self.folder = folder
         self.database = open_database(url or f"sqlite:///{folder / 'lethe.db'}")
         self.files = FileStore(folder)

@@ -29,8 +29,24 @@ _PASSING = {
 }
 
 
+class _Closer:
+    """Closes a connection when its thread ends. On its own it stays open until the garbage collector comes round, for
+    sqlite3 makes it part of a circle, and a thread for each association soon uses up the file descriptors."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __del__(self) -> None:
+        self._connection.close()
+
+
 class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
-    """Says Unavailable where a statement failed for a reason that may pass."""
+    """Says Unavailable where a statement failed for a reason that may pass; leaves no connection behind."""
+
+    def _connect(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = super()._connect()
+        self._state.closer = _Closer(connection)
+        return connection
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         with _passing_failures():

@@ -13,14 +13,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from functools import reduce
-from operator import or_
 from typing import Any, TypeAlias
 
 from peewee import JOIN, SQL, Table, fn
 
 from .errors import NotFound, Refused
-from .matching import Attribute, Column, condition, equality, fold, keyword_of, stored_text
+from .matching import Attribute, Column, any_of, condition, equality, fold, keyword_of, stored_text
 
 DicomJson = dict[str, dict[str, Any]]
 
@@ -389,7 +387,7 @@ class Index:
 
     def _condition(self, level: Level, match: Term) -> Any:
         if isinstance(match, AnyOf):
-            return reduce(or_, (self._condition(level, term) for term in match.terms), SQL("1 = 0"))
+            return any_of([self._condition(level, term) for term in match.terms])
         if isinstance(match, Not):
             return ~fn.COALESCE(self._condition(level, match.term), SQL("FALSE"))  # a number may be absent
         if isinstance(match, Changed):

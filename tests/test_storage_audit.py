@@ -14,6 +14,7 @@ from lethe.storage.errors import Refused
 @pytest.fixture
 def database(tmp_path):
     database = open_database(f"sqlite:///{tmp_path}/lethe.db")
+    database.pragma("synchronous", 0)  # what is tested here is not durability
     yield database
     database.close()
 

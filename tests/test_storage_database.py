@@ -72,7 +72,7 @@ def test_the_database_of_a_newer_lethe_is_refused(tmp_path, database):
     "url", ["", "lethe.db", "sqlite://", "sqlite:///", "sqlite://lethe.db", "postgresql:///lethe", "sqlite:lethe.db"]
 )
 def test_another_url_is_refused_with_an_example(url):
-    with pytest.raises(Refused, match="sqlite:///path/lethe.db"):
+    with pytest.raises(Refused, match=r"sqlite:///path/lethe\.db"):
         open_database(url)
 
 

@@ -4,12 +4,14 @@ every depth, before anything is."""
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
-from .elements import Path, decoded, items, texts, vr_of
-from .header import VOCABULARY_UIDS
+from .elements import Path, decoded, items, refuse_unreadable, texts, vr_of
 from .profile import Action, Option, Profile
-from .pseudonyms import is_of_the_standard
+from .registry import says_nothing
 from .terms import TermBank
+
+_TELLING = frozenset({"DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
 
 def collect_terms(header: Dataset, profile: Profile) -> TermBank:
@@ -20,18 +22,30 @@ def collect_terms(header: Dataset, profile: Profile) -> TermBank:
 
 
 def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> None:
-    keeps_uids = Option.RETAIN_UIDS in profile.applied
+    refuse_unreadable(header, path)
     for tag in sorted(header.keys()):
-        if tag.is_private or tag.element == 0:
+        if tag.element == 0:
+            continue
+        if tag.is_private:
+            _add_private_name(header, tag, terms)
             continue
         rule, vr = profile.rule(tag), vr_of(header, tag)
-        if vr in ("SQ", "UN"):
+        if vr == "SQ" or header.get_item(tag).VR == "SQ":
             for below, item in items(decoded(header, tag, path), path, int(tag)):
                 _walk(item, below, profile, terms)
         elif vr == "UI":
-            if not keeps_uids and int(tag) not in VOCABULARY_UIDS:
+            if Option.RETAIN_UIDS not in profile.applied:
                 for uid in texts(decoded(header, tag, path)):
-                    if not is_of_the_standard(uid):
+                    if not says_nothing(int(tag), uid):
                         terms.add_uid(uid)
-        elif (rule is None or rule.action != Action.KEEP) and vr not in ("OB", "OW", "OF", "OD", "OL", "OV"):
+        elif vr in _TELLING and (rule is None or rule.action != Action.KEEP):
             terms.add(int(tag), vr, texts(decoded(header, tag, path)))
+
+
+def _add_private_name(header: Dataset, tag: BaseTag, terms: TermBank) -> None:
+    """A person named in a private attribute: it is going to be removed, readable or not."""
+    if header.get_item(tag).VR == "PN":
+        try:
+            terms.add(int(tag), "PN", texts(decoded(header, tag, ())))
+        except Exception:
+            return

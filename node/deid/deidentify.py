@@ -1,4 +1,4 @@
-"""Cleans one object: admit, pixels, header, mark, verify, in this order.
+"""Cleans one object: admit, pixels, header, verify, mark, in this order.
 
 Pixels come before the header because rules about pixels read attributes that will be gone. The same object, profile
 and key give the same bytes, wherever and whenever.
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.tag import Tag
 
 from .collect import collect_terms
-from .elements import texts
+from .elements import decoded, joined, texts
 from .errors import CannotClean
 from .header import HeaderCleaner
 from .iod import types_of
@@ -23,6 +23,7 @@ from .pixels import may_carry_text
 from .profile import Profile
 from .pseudonyms import Pseudonyms
 from .receipt import mark, receipt
+from .registry import is_storage_class
 from .report import Report
 from .verify import Verifier
 
@@ -30,7 +31,6 @@ PixelRule = Callable[[Dataset, str], str | None]
 """Given header and transfer syntax: why the object is refused for what its pixels may carry, or None."""
 
 _PIECE = 1 << 20
-_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,20 @@ def deidentify(
     why = pixel_rule(header, source.transfer_syntax)
     if why:
         raise CannotClean(why)
-    terms, report, patient_id = collect_terms(header, profile), Report(), _single(header, "PatientID")
-    HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, _patient(header), report).clean(header)
-    mark(header, profile)
+    terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
+    cleaner = HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, _patient(header), report)
+    cleaner.clean(header)
     implicit, little = header.original_encoding
-    Verifier(terms).check(encoded_header(header, source), implicit=bool(implicit), little=bool(little))
+    # Before the marks: their words are ours, and a patient may be called like one of them.
+    Verifier(terms, cleaner.made).check(encoded_header(header, source), implicit=bool(implicit), little=bool(little))
+    mark(header, profile)
+    body = encoded_header(header, source)
     return Cleaned(
         header,
         source,
-        lambda: write_part10(header, source),
+        lambda: write_part10(header, body, source),
         receipt(report, profile, pseudonyms.key_id),
-        uids={uid: pseudonyms.uid(uid) for uid in terms.uids},
+        uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
     )
 
@@ -89,19 +92,20 @@ def pass_through(file: BinaryIO) -> Cleaned:
 
 def admit(header: Dataset) -> str:
     """The object's SOP Class UID. Raises CannotClean for what is no storage object of the standard."""
-    values = {keyword: _single(header, keyword) for keyword in _DEMANDED}
+    if _DIRECTORY_RECORDS in header:
+        raise CannotClean("a DICOMDIR: send the objects it lists, not the directory")
+    values = {keyword: _value(header, keyword) for keyword in _DEMANDED}
     for keyword, value in values.items():
         if not value:
             raise CannotClean(f"{_DEMANDED[keyword]} is missing or empty")
-    sop_class = values["SOPClassUID"]
-    if sop_class == _DIRECTORY:
-        raise CannotClean("a DICOMDIR: send the objects it lists, not the directory")
-    name = UID(sop_class).name
-    if "Storage" not in name or UID(sop_class).type != "SOP Class":
+        if "\\" in value:
+            raise CannotClean(f"{_DEMANDED[keyword]} has several values")
+    if not is_storage_class(values["SOPClassUID"]):
         raise CannotClean("its SOP Class (0008,0016) is not a storage class of the standard")
-    return sop_class
+    return values["SOPClassUID"]
 
 
+_DIRECTORY_RECORDS = 0x00041220
 _DEMANDED = {
     "SOPClassUID": "SOP Class UID (0008,0016)",
     "SOPInstanceUID": "SOP Instance UID (0008,0018)",
@@ -110,18 +114,15 @@ _DEMANDED = {
 }
 
 
-def _single(header: Dataset, keyword: str) -> str:
-    """The one value of an attribute, without padding; empty where it has none or cannot be read."""
-    try:
-        values = texts(header[keyword])
-    except Exception:
-        return ""
-    return values[0] if len(values) == 1 else ""
+def _value(header: Dataset, keyword: str) -> str:
+    """The value of an attribute as pseudonyms are made from it; empty where it has none. Raises CannotClean."""
+    tag = Tag(keyword)
+    return joined(texts(decoded(header, tag, ()))) if tag in header else ""
 
 
 def _patient(header: Dataset) -> str:
     """What stands for the patient: the ID, else the name, else the study, so that what belongs together stays so."""
-    return next(value for value in (_single(header, keyword) for keyword in _PATIENT) if value)
+    return next(value for value in (_value(header, keyword) for keyword in _PATIENT) if value)
 
 
 _PATIENT = ("PatientID", "PatientName", "StudyInstanceUID")

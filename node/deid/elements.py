@@ -6,6 +6,7 @@ with.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,21 @@ from .report import place
 
 Path = tuple[tuple[int, int], ...]
 TEXT_VRS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+_FORMATS = {
+    "AS": re.compile(r"\d{1,4}[DWMY]?"),
+    "DA": re.compile(r"\d{8}|\d{4}\.\d\d\.\d\d"),
+    "DS": re.compile(r"[-+0-9.eE ]+"),
+    "DT": re.compile(r"\d{4}(\d\d){0,5}(\.\d{1,6})?([+-]\d{4})?"),
+    "IS": re.compile(r"[-+0-9. ]+"),
+    "TM": re.compile(r"\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?"),
+    "UI": re.compile(r"[0-9.]{1,64}"),
+}
+_CHARACTERS = TEXT_VRS | _FORMATS.keys()
+_BINARY = BULK_VRS | {"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"}
 _DEEPEST = 64
+_LONG = 0xFFFF
+"""From this length on pydicom leaves a value of VR UN alone, even where the dictionary knows what it is."""
 
 
 def is_standard(tag: BaseTag) -> bool:
@@ -29,14 +44,30 @@ def is_standard(tag: BaseTag) -> bool:
 
 
 def vr_of(header: Dataset, tag: BaseTag) -> str:
-    """The element's VR as in the file; where the file has none, or UN, the dictionary's, else UN."""
-    vr = header.get_item(tag).VR
-    if vr in (None, "UN"):
-        try:
-            return dictionary_VR(tag)
-        except KeyError:
-            return "UN"
-    return str(vr)
+    """The element's VR: the dictionary's, whatever the file says; the file's, or else UN, where the dictionary leaves a
+    choice or does not know the tag."""
+    in_file = header.get_item(tag).VR
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return str(in_file or "UN")
+    choices = vr.split(" or ")
+    return vr if len(choices) == 1 else in_file if in_file in choices else choices[-1]
+
+
+def contradicts(header: Dataset, tag: BaseTag) -> bool:
+    """Whether the file gives the element a VR of another kind (text, binary, sequence) than the standard, so that it
+    cannot be known what its value is."""
+    in_file, vr = header.get_item(tag).VR, vr_of(header, tag)
+    if in_file in (None, "UN", vr):
+        return False
+    return not any(in_file in kind and vr in kind for kind in (_CHARACTERS, _BINARY))
+
+
+def is_well_formed(vr: str, text: str) -> bool:
+    """Whether a value keeps to its VR's form (PS3.5 6.2), so that nothing else can hide in it; True for free text."""
+    form = _FORMATS.get(vr)
+    return form is None or form.fullmatch(text) is not None
 
 
 def decoded(header: Dataset, tag: BaseTag, path: Path) -> DataElement:
@@ -44,6 +75,8 @@ def decoded(header: Dataset, tag: BaseTag, path: Path) -> DataElement:
     element = header.get_item(tag)
     try:
         if isinstance(element, RawDataElement):
+            if element.VR == "UN" and len(element.value or b"") >= _LONG:
+                element = element._replace(VR=vr_of(header, tag))
             element = convert_raw_data_element(element, encoding=header.original_character_set, ds=header)
             if element.VR == "SQ":
                 header[tag] = element
@@ -54,14 +87,29 @@ def decoded(header: Dataset, tag: BaseTag, path: Path) -> DataElement:
         raise CannotClean(f"{place(path, tag)}: its value cannot be read ({type(error).__name__})") from None
 
 
+def refuse_unreadable(header: Dataset, path: Path) -> None:
+    """Raise CannotClean for a data set cut short, whose last element pydicom reads with whatever bytes are left, and
+    for elements it cannot tell apart."""
+    for tag in header.keys():  # noqa: SIM118 - iterating a Dataset decodes it
+        try:
+            element = header.get_item(tag)
+        except Exception as error:
+            raise CannotClean(f"{place(path, tag)}: the element cannot be read ({type(error).__name__})") from None
+        if isinstance(element, RawDataElement) and element.length not in (0xFFFFFFFF, len(element.value or b"")):
+            raise CannotClean(f"the file ends within {place(path, tag)}")
+
+
 def items(element: DataElement, path: Path, tag: int) -> Iterator[tuple[Path, Dataset]]:
-    """The items of a sequence with their paths. Raises CannotClean beyond 64 levels."""
+    """The items of a sequence with their paths. Raises CannotClean beyond 64 levels, and for what is no sequence."""
     if len(path) >= _DEEPEST:
         raise CannotClean(f"{place(path[:3], tag)}...: sequences are nested deeper than {_DEEPEST} levels")
     value = element.value
-    if isinstance(value, Sequence):
-        for number, item in enumerate(value):
-            yield (*path, (tag, number)), item
+    if not isinstance(value, Sequence):
+        if value in (None, b"", ""):
+            return
+        raise CannotClean(f"{place(path, tag)}: a sequence by the standard, and none in the file")
+    for number, item in enumerate(value):
+        yield (*path, (tag, number)), item
 
 
 def texts(element: DataElement) -> list[str]:
@@ -73,6 +121,11 @@ def texts(element: DataElement) -> list[str]:
     if element.VR == "PN" and not isinstance(value, str) and hasattr(value, "components"):
         values = [value]
     return [text for text in (_text(one) for one in values) if text]
+
+
+def joined(values: list[str]) -> str:
+    """Several values as one, as they stand in the file: the identity of an attribute that should have had one value."""
+    return "\\".join(values)
 
 
 def _text(value: Any) -> str:

@@ -7,41 +7,50 @@ keeps it, and then its text is checked. Private and unknown elements go.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pydicom.charset import python_encoding
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
 from .dummies import dummy
-from .elements import TEXT_VRS, Path, decoded, is_standard, items, texts, vr_of
+from .elements import (
+    BULK_VRS,
+    TEXT_VRS,
+    Path,
+    contradicts,
+    decoded,
+    is_standard,
+    is_well_formed,
+    items,
+    joined,
+    texts,
+    vr_of,
+)
+from .errors import CannotClean
 from .iod import Types
 from .profile import Action, Option, Profile, Rule
-from .pseudonyms import Pseudonyms, is_of_the_standard, shifted
+from .pseudonyms import Pseudonyms, shifted
+from .registry import says_nothing
 from .report import Done, Report, place
 from .terms import TermBank
+from .vocabulary import is_code
 
+SPECIFIC_CHARACTER_SET = 0x00080005
 PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER = 0x00100010, 0x00100020, 0x00080050
-# Code strings with a closed list of values; a patient called Brain does not make a body part disappear.
-STRUCTURAL = frozenset(
-    {
-        0x00080005,  # Specific Character Set
-        0x00080008,  # Image Type
-        0x00080060,  # Modality
-        0x00080064,  # Conversion Type
-        0x00180015,  # Body Part Examined
-        0x00185100,  # Patient Position
-        0x00200020,  # Patient Orientation
-        0x00280004,  # Photometric Interpretation
-    }
-)
-# UIDs of coding schemes and context groups name vocabularies, not people (PS3.3 8.8).
-VOCABULARY_UIDS = frozenset({0x0008010C, 0x00080117, 0x00080118, 0x0008010E})
+RESPONSIBLE_PERSON, RESPONSIBLE_PERSON_ROLE = Tag(0x00102297), Tag(0x00102298)
+TIMEZONE_OFFSET = 0x00080201
+# Common Instance Reference Module (PS3.3 C.12.2).
+_REFERENCE_LISTS = (Tag(0x00081115), Tag(0x00081200))
+_PSEUDONYMOUS = frozenset({PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER})
 _KEPT = Rule(Action.KEEP, "standard attribute outside the table")
 _PRIVATE = "private attribute"
 _UNKNOWN = "not an attribute of the standard"
+_MISPLACED = "not where the standard has it"
 _CHECKED = "text check"
+_MALFORMED = "not of the form of its VR"
 _IN_DUMMY = "within a replaced sequence"
 _SAID_NOTHING = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "PN", "UR", "DA", "DT", "TM", "AS"})
 _CODE_TAGS = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120})
@@ -57,9 +66,13 @@ class HeaderCleaner:
     terms: TermBank
     patient: str
     report: Report
+    made: set[str] = field(default_factory=set)
+    """The pseudonyms that were put in, other than UIDs."""
+    _lists_references: bool = False
 
     def clean(self, header: Dataset, path: Path = ()) -> None:
         """Clean a data set in place, sequences included."""
+        self._lists_references = any(tag in header for tag in _REFERENCE_LISTS)
         self._walk(header, path, within_dummy=False)
 
     def _walk(self, header: Dataset, path: Path, *, within_dummy: bool) -> None:
@@ -70,15 +83,20 @@ class HeaderCleaner:
                 self._remove(header, tag, path, _PRIVATE)
             else:
                 self._standard(header, tag, path, within_dummy=within_dummy)
+        if RESPONSIBLE_PERSON_ROLE in header and not header.get(RESPONSIBLE_PERSON):
+            self._remove(header, RESPONSIBLE_PERSON_ROLE, path, "the role of a person who is gone")
 
     def _standard(self, header: Dataset, tag: BaseTag, path: Path, *, within_dummy: bool) -> None:
         rule = self.profile.rule(tag)
-        if tag.group & 0xFF00 == 0x6000:
-            # Without Overlay Data the rest of an overlay plane is no valid module (PS3.3 C.9.2), so it goes as well.
-            rule = Rule(Action.REMOVE, (rule or self.profile.rule(Tag(0x60003000)) or _KEPT).why)
         if rule is None and not is_standard(tag):
             self._remove(header, tag, path, _UNKNOWN)
             return
+        if _is_misplaced(tag, path):
+            self._remove(header, tag, path, _MISPLACED)
+            return
+        if tag.group & 0xFF00 == 0x6000:
+            # Without Overlay Data the rest of an overlay plane is no valid module (PS3.3 C.9.2), so it goes as well.
+            rule = Rule(Action.REMOVE, (rule or self.profile.rule(Tag(0x60003000)) or _KEPT).why)
         action = self._resolved(rule or _KEPT, (*(outer for outer, _ in path), int(tag)))
         why = (rule or _KEPT).why
         if action == Action.REMOVE:
@@ -91,10 +109,8 @@ class HeaderCleaner:
             self._replace_uids(header, tag, path, why)
         elif action == Action.SHIFT:
             self._shift(header, tag, path, why)
-        elif rule is None:
-            self._check(header, tag, path, within_dummy=within_dummy)
         else:
-            self._keep(header, tag, path, within_dummy=within_dummy)
+            self._check(header, tag, path, rule=rule, within_dummy=within_dummy)
 
     def _resolved(self, rule: Rule, path: tuple[int, ...]) -> Action:
         """The action with composite codes resolved by the attribute's type in the IOD (PS3.15 Table E.1-1a).
@@ -107,49 +123,54 @@ class HeaderCleaner:
         kind = self.types.of(path) if self.types.known else "?"
         if action == Action.REMOVE:
             return {"1": Action.DUMMY, "2": Action.EMPTY}.get(kind, Action.REMOVE)
-        demanded = kind in ("1", "1C", "?")
-        if action in (Action.EMPTY, Action.EMPTY_OR_DUMMY):
-            # Z allows a dummy, and Z/D asks for one where the attribute may not be empty.
-            needs_value = kind in ("1", "1C") or (kind == "?" and action == Action.EMPTY_OR_DUMMY)
-            return Action.DUMMY if needs_value else Action.EMPTY
-        if demanded:
-            if action == Action.REMOVE_EMPTY_OR_UID:
-                return Action.KEEP  # its items are cleaned, the UIDs in them replaced
-            return Action.EMPTY if action == Action.REMOVE_OR_EMPTY and kind != "1" else Action.DUMMY
-        return Action.EMPTY if kind in ("2", "2C") else Action.REMOVE
+        if action == Action.REMOVE_EMPTY_OR_UID:
+            # An object that lists what it refers to must refer to it; its UIDs are replaced there as here.
+            return Action.REMOVE if kind == "3" and not self._lists_references else Action.KEEP
+        if kind in ("1", "1C"):
+            return Action.DUMMY
+        if action == Action.EMPTY or kind in ("2", "2C"):
+            return Action.EMPTY
+        if kind == "?":  # valid whatever the type is
+            return Action.EMPTY if action == Action.REMOVE_OR_EMPTY else Action.DUMMY
+        return Action.EMPTY if action == Action.EMPTY_OR_DUMMY else Action.REMOVE
 
     def _remove(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
         del header[tag]
         self.report.note(Done.REMOVED, place(path, tag), why)
 
     def _empty(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
-        before = texts(decoded(header, tag, path)) if int(tag) in _PSEUDONYMOUS else []
+        before = joined(texts(decoded(header, tag, path))) if int(tag) in _PSEUDONYMOUS else ""
         if before:
-            self._set(header, tag, self._pseudonym(int(tag), before[0]))
+            after = self._pseudonym(int(tag), before)
+            self.made.add(after)
+            self._set(header, tag, after)
             self.report.note(Done.REPLACED, place(path, tag), why)
             return
-        header.add_new(tag, self._vr(header, tag), [] if self._vr(header, tag) == "SQ" else None)
+        vr = self._vr(header, tag)
+        header[tag] = DataElement(tag, vr, [] if vr == "SQ" else None)
         self.report.note(Done.EMPTIED, place(path, tag), why)
 
     def _replace_by_dummy(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
-        element = decoded(header, tag, path)
-        if element.VR == "SQ":
-            for below, item in items(element, path, int(tag)):
+        vr = self._vr(header, tag)
+        if vr == "SQ":
+            for below, item in items(decoded(header, tag, path), path, int(tag)):
                 self._walk(item, below, within_dummy=True)
+        elif vr == "UI":
+            self._replace_uids(header, tag, path, why)
+            return
         elif int(tag) in _PSEUDONYMOUS:
             self._empty(header, tag, path, why)
             return
         else:
-            self._set(header, tag, dummy(self._vr(header, tag)))
+            self._set(header, tag, dummy(vr))
         self.report.note(Done.REPLACED, place(path, tag), why)
 
     def _replace_uids(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
-        element = decoded(header, tag, path)
-        if element.VR == "SQ":
-            self._keep(header, tag, path, within_dummy=False)
+        if self._vr(header, tag) == "SQ":
+            self._keep_items(header, tag, path, within_dummy=False)
             return
-        before = texts(element)
-        after = [self.pseudonyms.uid(uid) for uid in before]
+        before = texts(decoded(header, tag, path))
+        after = [uid if says_nothing(int(tag), uid) else self.pseudonyms.uid(uid) for uid in before]
         if before == after:
             self.report.keep()
             return
@@ -157,73 +178,104 @@ class HeaderCleaner:
         self.report.note(Done.REPLACED, place(path, tag), why)
 
     def _shift(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
-        element = decoded(header, tag, path)
-        vr, before = self._vr(header, tag), texts(element)
+        vr = self._vr(header, tag)
         if vr == "SQ":
-            self._keep(header, tag, path, within_dummy=False)
+            self._keep_items(header, tag, path, within_dummy=False)
             return
-        if int(tag) == 0x00080201 and all(re.fullmatch(r"[+-]\d{4}", value) for value in before):
-            self.report.keep()  # Timezone Offset From UTC: a shift by whole days leaves it true
+        before = texts(decoded(header, tag, path))
+        if int(tag) == TIMEZONE_OFFSET and all(re.fullmatch(r"[+-]\d{4}", value) for value in before):
+            self.report.keep()  # a shift by whole days leaves it true
             return
         days = self.pseudonyms.days(self.patient)
         after = [shifted(value, vr, days) for value in before] if vr in ("DA", "DT", "TM") else [None]
         if None in after:
-            fallback = self._resolved(
-                Rule(Action.REMOVE_EMPTY_OR_DUMMY, why), (*(outer for outer, _ in path), int(tag))
-            )
-            self._fall_back(header, tag, path, fallback)
+            self._fall_back(header, tag, path, why)
         elif after == before:
             self.report.keep()
         else:
             self._set(header, tag, after[0] if len(after) == 1 else after)
             self.report.note(Done.REPLACED, place(path, tag), why)
 
-    def _fall_back(self, header: Dataset, tag: BaseTag, path: Path, action: Action) -> None:
-        """For a date that is none: what the Basic Profile would do."""
+    def _fall_back(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        """For a date or time that is none: gone, as far as the IOD allows."""
+        rule = Rule(Action.REMOVE_EMPTY_OR_DUMMY, why)
+        action = self._resolved(rule, (*(outer for outer, _ in path), int(tag)))
         if action == Action.DUMMY:
-            self._replace_by_dummy(header, tag, path, "not a date")
+            self._replace_by_dummy(header, tag, path, _MALFORMED)
         elif action == Action.EMPTY:
-            self._empty(header, tag, path, "not a date")
+            self._empty(header, tag, path, _MALFORMED)
         else:
-            self._remove(header, tag, path, "not a date")
+            self._remove(header, tag, path, _MALFORMED)
 
-    def _keep(self, header: Dataset, tag: BaseTag, path: Path, *, within_dummy: bool) -> None:
-        if vr_of(header, tag) in ("SQ", "UN"):
-            for below, item in items(decoded(header, tag, path), path, int(tag)):
-                self._walk(item, below, within_dummy=within_dummy)
+    def _keep_items(self, header: Dataset, tag: BaseTag, path: Path, *, within_dummy: bool) -> None:
+        for below, item in items(decoded(header, tag, path), path, int(tag)):
+            self._walk(item, below, within_dummy=within_dummy)
         self.report.keep()
 
-    def _check(self, header: Dataset, tag: BaseTag, path: Path, *, within_dummy: bool) -> None:
-        """A standard attribute outside the table stays, unless its text gives the patient away."""
+    def _check(self, header: Dataset, tag: BaseTag, path: Path, *, rule: Rule | None, within_dummy: bool) -> None:
+        """What stays, because an option keeps it or the table does not name it, stays only if its value is of its VR's
+        kind and form and does not give the patient away."""
         vr = vr_of(header, tag)
-        if vr == "UI":
+        if contradicts(header, tag):
+            raise CannotClean(f"{place(path, tag)}: its VR is not that of the standard")
+        if vr == "SQ":
+            self._keep_items(header, tag, path, within_dummy=within_dummy)
+        elif vr == "UI":
             self._check_uids(header, tag, path)
-        elif vr in ("SQ", "UN"):
-            self._keep(header, tag, path, within_dummy=within_dummy)
-        elif vr == "PN":
-            self._empty(header, tag, path, _CHECKED)
-        elif within_dummy and vr in _SAID_NOTHING and int(tag) not in _CODE_TAGS:
-            self._replace_by_dummy(header, tag, path, _IN_DUMMY)
-        elif vr in ("DA", "DT"):
+        elif not header.get_item(tag).value:
+            self.report.keep()
+        elif int(tag) == SPECIFIC_CHARACTER_SET:
+            self._check_character_set(header, tag, path)
+        elif vr == "PN" or (within_dummy and vr in _SAID_NOTHING and int(tag) not in _CODE_TAGS):
+            self._replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else _CHECKED)
+        elif vr in ("DA", "DT") and rule is None:
             self._shift_or_drop(header, tag, path)
-        elif self._gives_away(header, tag, path, vr):
+        elif vr in BULK_VRS or vr == "UN":
+            self._check_bytes(header, tag, path)
+        elif vr in TEXT_VRS or vr in ("DA", "DT", "TM", "DS", "IS"):
+            self._check_values(header, tag, path, vr)
+        else:
+            self.report.keep()
+
+    def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        value = decoded(header, tag, path).value
+        if isinstance(value, bytes) and self.terms.in_bytes(value):
             self._replace_by_dummy(header, tag, path, _CHECKED)
         else:
             self.report.keep()
 
-    def _gives_away(self, header: Dataset, tag: BaseTag, path: Path, vr: str) -> bool:
-        if vr in TEXT_VRS and int(tag) not in STRUCTURAL:
-            return any(self.terms.finds(text) for text in texts(decoded(header, tag, path)))
-        if vr == "OB":
-            value = decoded(header, tag, path).value
-            return isinstance(value, bytes) and self.terms.in_bytes(value)
-        return False
+    def _check_values(self, header: Dataset, tag: BaseTag, path: Path, vr: str) -> None:
+        """Keep the values that say nothing of the patient; where one is not even of its VR's form, keep none."""
+        before = _numbers(header, tag, path) if vr in ("DS", "IS") else texts(decoded(header, tag, path))
+        if not all(is_well_formed(vr, value) for value in before):
+            if vr in ("DA", "DT", "TM"):
+                self._fall_back(header, tag, path, _MALFORMED)
+            else:
+                self._empty(header, tag, path, _MALFORMED)
+            return
+        after = [dummy(vr) if self._gives_away(value, vr) else value for value in before]
+        if after == before:
+            self.report.keep()
+        else:
+            self._set(header, tag, after[0] if len(after) == 1 else after)
+            self.report.note(Done.REPLACED, place(path, tag), _CHECKED)
+
+    def _gives_away(self, value: str, vr: str) -> bool:
+        if vr in ("DS", "IS"):
+            return self.terms.is_number(value)
+        return vr in TEXT_VRS and not (vr == "CS" and is_code(value)) and self.terms.finds(value)
+
+    def _check_character_set(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        for value in texts(decoded(header, tag, path)):
+            if value not in python_encoding and value.replace("-", "_") not in python_encoding:
+                raise CannotClean(f"{place(path, tag)}: not a character set of the standard")
+        self.report.keep()
 
     def _check_uids(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        """A UID outside the table is replaced unless the standard itself, or a vocabulary, is named by it."""
+        """A UID outside the table is replaced unless it names something of the standard, or a vocabulary."""
         values = texts(decoded(header, tag, path))
-        vocabulary = int(tag) in VOCABULARY_UIDS and not any(self.terms.has_uid(uid) for uid in values)
-        if Option.RETAIN_UIDS in self.profile.applied or vocabulary or all(is_of_the_standard(uid) for uid in values):
+        keeps = Option.RETAIN_UIDS in self.profile.applied and all(is_well_formed("UI", value) for value in values)
+        if keeps or all(says_nothing(int(tag), uid) for uid in values):
             self.report.keep()
         else:
             self._replace_uids(header, tag, path, _CHECKED)
@@ -231,7 +283,7 @@ class HeaderCleaner:
     def _shift_or_drop(self, header: Dataset, tag: BaseTag, path: Path) -> None:
         """A date outside the table is treated as those within it."""
         if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.profile.applied:
-            self.report.keep()
+            self._check_values(header, tag, path, self._vr(header, tag))
         elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self.profile.applied:
             self._shift(header, tag, path, _CHECKED)
         else:
@@ -254,4 +306,16 @@ class HeaderCleaner:
         header[tag] = DataElement(tag, self._vr(header, tag), value, already_converted=False)
 
 
-_PSEUDONYMOUS = frozenset({PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER})
+def _is_misplaced(tag: BaseTag, path: Path) -> bool:
+    """Commands, file meta and directory records in a data set; pixel data in a sequence (of icons, Table E.1-1 takes
+    care), or in the retired groups 7F00 to 7FDF."""
+    group = tag.group
+    return group < 0x0008 or (group & 0xFF00 == 0x7F00 and (group != 0x7FE0 or bool(path)))
+
+
+def _numbers(header: Dataset, tag: BaseTag, path: Path) -> list[str]:
+    """The values of DS and IS as they stand in the file: as numbers they would be put otherwise, or not be read."""
+    value = header.get_item(tag).value
+    if isinstance(value, bytes):
+        return [text for text in (part.strip("\0 ") for part in value.decode("latin-1").split("\\")) if text]
+    return texts(decoded(header, tag, path))

@@ -6,39 +6,45 @@ The pixel data element is never decoded and never copied into memory: what leave
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain
+from struct import unpack
 from typing import BinaryIO
 
-from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.tag import BaseTag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from .elements import refuse_unreadable
 from .errors import CannotClean
+from .registry import is_transfer_syntax
+from .report import place
 
 IMPLEMENTATION_CLASS_UID = "2.25.113519460427936543189211042586019326821"
 IMPLEMENTATION_VERSION_NAME = "LETHE"
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _CHUNK = 1 << 20
-_MOST_INFLATED = 4 << 30
+_MOST_INFLATED = 512 << 20
+_PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
 
 
 @dataclass(frozen=True)
 class PixelSpan:
-    """Where the pixel data element lies: tag, VR as in the file ("" in implicit VR) and byte offsets, its header
-    included."""
+    """Where the pixel data element lies: tag, VR as in the file ("" in implicit VR), byte offsets, its header included,
+    and whether it is a sequence of fragments."""
 
     tag: int
     vr: str
     start: int
     end: int
+    encapsulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,41 +60,36 @@ class Part10:
 
 
 def read_part10(file: BinaryIO) -> Part10:
-    """Read an object's header. Raises CannotClean for what is no DICOM file, truncated, or too deeply nested."""
+    """Read an object's header. Raises CannotClean for what is no DICOM file, cut short, encoded otherwise than it says,
+    or too deeply nested."""
     try:
-        source = dcmread(file, stop_before_pixels=True)
-        transfer_syntax = source.file_meta.get("TransferSyntaxUID")
-        if not transfer_syntax:
-            raise CannotClean("the file meta information names no transfer syntax (0002,0010)")
-        header, data = Dataset(source), file
-        if transfer_syntax == DeflatedExplicitVRLittleEndian:
-            data = _inflated(file, source.file_meta)
-            header = read_dataset(data, is_implicit_VR=False, is_little_endian=True, stop_when=_is_pixel_data)
+        transfer_syntax = _transfer_syntax(file)
+        implicit, little = transfer_syntax == ImplicitVRLittleEndian, transfer_syntax != ExplicitVRBigEndian
+        data = _inflated(file) if transfer_syntax == DeflatedExplicitVRLittleEndian else file
+        header = read_dataset(data, implicit, little, stop_when=_UpToPixelData())
         start = data.tell()
         end = data.seek(0, 2)
-        _refuse_cut_short(header)
-        little, implicit = transfer_syntax != "1.2.840.10008.1.2.2", _is_implicit(source, transfer_syntax)
-        header.set_original_encoding(implicit, little, source.original_character_set)
+        refuse_unreadable(header, ())
+        if header and header.original_encoding != (implicit, little):
+            raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says")
         pixels = _pixel_span(data, start, end, implicit=implicit, little=little)
+        if pixels:
+            _refuse_out_of_order(data, pixels.end, little=little)
     except CannotClean:
         raise
     except RecursionError:
         raise CannotClean("sequences are nested too deeply to be read") from None
     except Exception as error:
         raise CannotClean(f"not readable as DICOM ({type(error).__name__})") from None
-    return Part10(header, UID(transfer_syntax), pixels, data, end - (pixels.end if pixels else start))
+    return Part10(header, transfer_syntax, pixels, data, end - (pixels.end if pixels else start))
 
 
-def write_part10(header: Dataset, source: Part10) -> Iterator[bytes]:
-    """The bytes of a clean file: new preamble and file meta, `header` in the source's encoding, its pixel data as they
-    are, nothing after them."""
-    body = encoded_header(header, source)
+def write_part10(header: Dataset, body: bytes, source: Part10) -> Iterator[bytes]:
+    """The bytes of a clean file: new preamble and file meta, `body` (the encoded header), the source's pixel data as
+    they are, nothing after them."""
     yield _meta(header, source.transfer_syntax)
-    if source.transfer_syntax == DeflatedExplicitVRLittleEndian:
-        yield from _deflated([body, *pixel_chunks(source)])
-        return
-    yield body
-    yield from pixel_chunks(source)
+    content = chain([body], pixel_chunks(source))
+    yield from _deflated(content) if source.transfer_syntax == DeflatedExplicitVRLittleEndian else content
 
 
 def pixel_chunks(source: Part10) -> Iterator[bytes]:
@@ -110,17 +111,20 @@ def pixel_vr(source: Part10) -> str | None:
     (PS3.5 A.1). None where there are none, or they are floating point."""
     if source.pixels is None or source.pixels.tag != 0x7FE00010:
         return None
-    if source.transfer_syntax.is_encapsulated:
+    if source.pixels.encapsulated:
         return "OB"
     return source.pixels.vr if source.pixels.vr in ("OB", "OW") else "OW"
 
 
 def encoded_header(header: Dataset, source: Part10) -> bytes:
-    """The data set up to its pixel data, encoded as the source was."""
-    implicit, little = source.header.original_encoding
+    """The data set up to its pixel data, encoded as the source was. Raises CannotClean where it cannot be written."""
     buffer = DicomBytesIO()
-    buffer.is_implicit_VR, buffer.is_little_endian = bool(implicit), bool(little)
-    write_dataset(buffer, header)
+    buffer.is_implicit_VR = source.transfer_syntax == ImplicitVRLittleEndian
+    buffer.is_little_endian = source.transfer_syntax != ExplicitVRBigEndian
+    try:
+        write_dataset(buffer, header)
+    except Exception as error:
+        raise CannotClean(f"its elements cannot be written again ({type(error).__name__})") from None
     return buffer.getvalue()
 
 
@@ -140,38 +144,59 @@ def _meta(header: Dataset, transfer_syntax: UID) -> bytes:
     return buffer.getvalue()
 
 
-def _refuse_cut_short(header: Dataset) -> None:
-    """pydicom reads the last element of a truncated file with whatever bytes are left."""
-    for tag in header.keys():  # noqa: SIM118 - iterating a Dataset decodes it
-        element = header.get_item(tag)
-        if isinstance(element, RawDataElement) and element.length not in (0xFFFFFFFF, len(element.value or b"")):
-            raise CannotClean(f"the file ends within ({tag.group:04X},{tag.element:04X})")
+class _UpToPixelData:
+    """Tells pydicom where to stop. Raises CannotClean for a tag that comes twice, of which pydicom would keep one."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def __call__(self, tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        if tag in _PIXEL_TAGS:
+            return True
+        if tag in self._seen:
+            raise CannotClean(f"{place((), tag)}: the element is there twice")
+        self._seen.add(tag)
+        return False
 
 
-def _is_implicit(source: Dataset, transfer_syntax: UID) -> bool:
-    implicit = source.original_encoding[0]
-    return bool(transfer_syntax == "1.2.840.10008.1.2" if implicit is None else implicit)
+def _transfer_syntax(file: BinaryIO) -> UID:
+    """Read preamble and file meta; the file stands at the data set afterwards."""
+    read_preamble(file, False)
+    meta = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
+    uid = str(meta.get("TransferSyntaxUID") or "")
+    if not uid:
+        raise CannotClean("the file meta information names no transfer syntax (0002,0010)")
+    if not is_transfer_syntax(uid):
+        raise CannotClean("its transfer syntax (0002,0010) is not one of the standard")
+    if uid in _PIXELS_ELSEWHERE:
+        raise CannotClean("its pixel data are not in it: a JPIP transfer syntax names a server that has them")
+    return UID(uid)
 
 
-def _is_pixel_data(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return tag in _PIXEL_TAGS
+def _refuse_out_of_order(data: BinaryIO, end: int, *, little: bool) -> None:
+    """Padding, signatures and private elements may follow the pixel data and are left out. An element that belongs
+    before them would be lost, and with it what it says about the patient."""
+    data.seek(end)
+    group, element = unpack("<HH" if little else ">HH", data.read(4).ljust(4, b"\0"))
+    if 0x0008 <= group <= 0x7FE0 and dictionary_has_tag(group << 16 | element):
+        raise CannotClean(f"({group:04X},{element:04X}): the element comes after the pixel data, out of order")
 
 
-def _inflated(file: BinaryIO, meta: FileMetaDataset) -> BinaryIO:
-    """The data set of a deflated file (PS3.5 A.5), after its file meta."""
-    file.seek(132 + 12 + meta.FileMetaInformationGroupLength)
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = BytesIO()
-    while chunk := file.read(_CHUNK):
-        data.write(inflate.decompress(chunk))
+def _inflated(file: BinaryIO) -> BinaryIO:
+    """The data set of a deflated file (PS3.5 A.5). Raises CannotClean beyond what memory should hold."""
+    inflate, data = zlib.decompressobj(-zlib.MAX_WBITS), BytesIO()
+    while not inflate.eof:
+        packed = inflate.unconsumed_tail or file.read(_CHUNK)
+        if not packed:
+            raise CannotClean("the deflated data set ends early")
+        data.write(inflate.decompress(packed, _CHUNK))
         if data.tell() > _MOST_INFLATED:
-            raise CannotClean("the deflated data set is larger than 4 GiB")
-    data.write(inflate.flush())
+            raise CannotClean(f"the deflated data set is larger than {_MOST_INFLATED >> 20} MiB")
     data.seek(0)
     return data
 
 
-def _deflated(chunks: list[bytes]) -> Iterator[bytes]:
+def _deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     length = 0
     for chunk in chunks:
@@ -191,14 +216,14 @@ def _pixel_span(data: BinaryIO, start: int, end: int, *, implicit: bool, little:
         data.seek(at)
         raw = data.read(size)
         if len(raw) < size:
-            raise CannotClean("the file ends within its pixel data")
+            raise CannotClean("the file ends within an element")
         return int.from_bytes(raw, order)  # type: ignore[arg-type]
 
     if start >= end:
         return None
     tag = number(start, 2) << 16 | number(start + 2, 2)
     if tag not in _PIXEL_TAGS:
-        raise CannotClean(f"the file ends within the element after ({tag >> 16:04X},{tag & 0xFFFF:04X})")
+        raise CannotClean(f"({tag >> 16:04X},{tag & 0xFFFF:04X}): the data set ends before it, and the file does not")
     data.seek(start + 4)
     vr = b"" if implicit else data.read(2)
     at = start + 4 if implicit else start + (8 if vr in _LONG_VRS else 6)
@@ -212,7 +237,7 @@ def _pixel_span(data: BinaryIO, start: int, end: int, *, implicit: bool, little:
         item = number(at, 2) << 16 | number(at + 2, 2)
         length, at = number(at + 4, 4), at + 8
         if item == 0xFFFEE0DD:
-            return PixelSpan(tag, vr.decode("latin-1"), start, at)
+            return PixelSpan(tag, vr.decode("latin-1"), start, at, encapsulated=True)
         if item != 0xFFFEE000 or at + length > end:
             raise CannotClean("the encapsulated pixel data are malformed or end early")
         at += length

@@ -6,8 +6,13 @@ only where the kind of object makes it likely.
 
 from __future__ import annotations
 
+import re
+
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.tag import Tag
+
+from .elements import decoded, texts
+from .registry import class_name
 
 # Storage SOP Classes whose images are made of, or routinely carry, screen text (PS3.4 B.5).
 _CAPTURE_CLASSES = {
@@ -28,54 +33,49 @@ _CAPTURE_CLASSES = {
 _CAPTURE_MODALITIES = frozenset({"US", "SC", "XC", "ES", "OT", "IVUS", "BDUS", "EPS", "HC", "DOC", "SMR", "GM"})
 _DOCUMENT_PREFIX = "1.2.840.10008.5.1.4.1.1.104."
 _REPORT_PREFIX = "1.2.840.10008.5.1.4.1.1.88."
-_SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "LABEL", "OVERVIEW", "SECONDARY_CAPTURE"})
+_VIDEO_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{number}.1" for number in (1, 2, 4))
+# MPEG-2, MPEG-4 and HEVC (PS3.5 A.4.5 to A.4.11) and SMPTE ST 2110 (A.7).
+_VIDEO_SYNTAXES = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10\d|7)(\.\d+)*")
+_SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "OVERVIEW", "SECONDARY_CAPTURE"})
+_CONTENT_SEQUENCE, _ENCAPSULATED_DOCUMENT = 0x0040A730, 0x00420011
 
 
 def may_carry_text(header: Dataset, transfer_syntax: str) -> str | None:
-    """Why the object may carry identifying text beside its header, or None where nothing says so."""
-    sop_class = str(header.get("SOPClassUID", ""))
-    if sop_class.startswith(_DOCUMENT_PREFIX) or 0x00420011 in header:
+    """Why the object may carry identifying text beside its header, or None where nothing says so. Raises CannotClean
+    where the header cannot be read."""
+    sop_class = "".join(_words(header, "SOPClassUID"))
+    if sop_class.startswith(_DOCUMENT_PREFIX) or _ENCAPSULATED_DOCUMENT in header:
         return "an encapsulated document: its pages cannot be cleaned yet"
-    if sop_class.startswith(_REPORT_PREFIX):
+    if sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header:
         return "a structured report: its text cannot be cleaned yet"
-    if _is_video(sop_class, transfer_syntax):
+    if sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(transfer_syntax):
         return "video: its frames cannot be cleaned yet"
     if any(tag.group & 0xFF00 == 0x6000 for tag in header.keys()):  # noqa: SIM118 - iterating a Dataset decodes it
         return "it has overlays (60xx), which may hold text"
-    annotation = _word(header, "BurnedInAnnotation")
-    if annotation == "YES":
+    image_type = _words(header, "ImageType")
+    if "LABEL" in image_type or "YES" in _words(header, "SpecimenLabelInImage"):
+        return "an image of a slide's label"
+    annotation = _words(header, "BurnedInAnnotation")
+    if "YES" in annotation:
         return "Burned In Annotation (0028,0301) is YES"
-    if annotation == "NO" or not _has_pixels(sop_class):
+    if annotation == ["NO"] or not _has_pixels(header, sop_class):
         return None
     if sop_class in _CAPTURE_CLASSES:
         return f"{_CAPTURE_CLASSES[sop_class]} images may carry burned-in text, and (0028,0301) is not NO"
-    if _word(header, "Modality") in _CAPTURE_MODALITIES:
+    if _CAPTURE_MODALITIES.intersection(_words(header, "Modality")):
         return "images of this modality may carry burned-in text, and (0028,0301) is not NO"
-    if _word(header, "ConversionType") or _SCREEN_WORDS & {str(word).upper() for word in _words(header, "ImageType")}:
+    if _words(header, "ConversionType") or _SCREEN_WORDS.intersection(image_type):
         return "a capture of a screen, film or label may carry burned-in text, and (0028,0301) is not NO"
     return None
 
 
-def _is_video(sop_class: str, transfer_syntax: str) -> bool:
-    """Video by transfer syntax (MPEG-2, MPEG-4, HEVC: 1.2.840.10008.1.2.4.100 to .108) or by SOP Class."""
-    number = transfer_syntax.removeprefix("1.2.840.10008.1.2.4.")
-    return (number.split(".")[0].isdigit() and 100 <= int(number.split(".")[0]) <= 108) or sop_class in (
-        "1.2.840.10008.5.1.4.1.1.77.1.1.1",
-        "1.2.840.10008.5.1.4.1.1.77.1.2.1",
-        "1.2.840.10008.5.1.4.1.1.77.1.4.1",
-    )
-
-
-def _has_pixels(sop_class: str) -> bool:
-    """Whether the class is one of images; the modality of a plan, a waveform or a registration says nothing here."""
-    name = UID(sop_class).name
-    return "Image" in name or "Capture" in name or "Volume" in name or name == sop_class
-
-
-def _word(header: Dataset, keyword: str) -> str:
-    return str(header.get(keyword) or "").strip().upper()
+def _has_pixels(header: Dataset, sop_class: str) -> bool:
+    """Whether the object is an image; the modality of a plan, a waveform or a registration says nothing here."""
+    name = class_name(sop_class)
+    return "Rows" in header or "Image" in name or "Capture" in name or not name
 
 
 def _words(header: Dataset, keyword: str) -> list[str]:
-    value = header.get(keyword) or []
-    return [value] if isinstance(value, str) else list(value)
+    """The values of a code string, in capitals."""
+    tag = Tag(keyword)
+    return [text.upper() for text in texts(decoded(header, tag, ()))] if tag in header else []

@@ -75,6 +75,37 @@ class Rule:
     why: str
 
 
+# What names the patient, people, orders or servers of a site, and Table E.1-1 2026d does not list; its likes are X.
+_BEYOND_THE_TABLE = frozenset(
+    {
+        0x00080051,  # Issuer of Accession Number Sequence
+        0x00080407,  # Stored Instance Base URI
+        0x00080408,  # Folder Access URI
+        0x00080409,  # File Access URI
+        0x00081190,  # Retrieve URL
+        0x00100024,  # Issuer of Patient ID Qualifiers Sequence
+        0x00100033,  # Patient's Birth Date in Alternative Calendar
+        0x00100034,  # Patient's Death Date in Alternative Calendar
+        0x00100035,  # Patient's Alternative Calendar
+        0x00102295,  # Breed Registration Number
+        0x00181803,  # NTP Source Address
+        0x00287FE0,  # Pixel Data Provider URL
+        0x00400026,  # Order Placer Identifier Sequence
+        0x00400027,  # Order Filler Identifier Sequence
+        0x00401006,  # Placer Order Number / Procedure (retired)
+        0x00401007,  # Filler Order Number / Procedure (retired)
+        0x00402006,  # Placer Order Number / Imaging Service Request (retired)
+        0x00402007,  # Filler Order Number / Imaging Service Request (retired)
+        0x00404073,  # Storage URL
+        0x0040E001,  # HL7 Instance Identifier
+        0x0040E010,  # Retrieve URI
+        0x0074100A,  # Contact URI
+        0x0074100C,  # Contact Display Name
+    }
+)
+_BEYOND = Rule(Action.REMOVE, "identifies, although the table does not list it")
+
+
 class Profile:
     """The Basic Profile with a choice of options. Two profiles with equal `digest` treat every object alike."""
 
@@ -93,11 +124,11 @@ class Profile:
         return tuple(option for option in self.options if option not in APPLIED and option not in pixels)
 
     def rule(self, tag: int) -> Rule | None:
-        """The rule for a tag, or None where the table does not name it."""
+        """The rule for a tag, or None where nothing names it."""
         rule = self._rules.get(tag)
         if rule is None and (tag >> 24) in (0x50, 0x60):
             return self._groups.get((tag >> 24, tag & 0xFFFF)) or self._groups.get((tag >> 24, -1))
-        return rule
+        return rule or (_BEYOND if tag in _BEYOND_THE_TABLE else None)
 
     def codes(self) -> list[tuple[str, str]]:
         """Code value and meaning of what is applied, for De-identification Method Code Sequence (0012,0064)."""

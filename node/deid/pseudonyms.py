@@ -12,7 +12,8 @@ import hmac
 import uuid
 from datetime import date, timedelta
 
-from pydicom.uid import UID
+from .elements import is_well_formed
+from .registry import is_of_the_standard
 
 _LEAST_DAYS = 365
 _SPREAD_DAYS = 3650
@@ -53,24 +54,17 @@ class Pseudonyms:
         return hmac.new(self._key, f"{kind}\0{value}".encode(), hashlib.sha256).digest()
 
 
-def is_of_the_standard(uid: str) -> bool:
-    """Whether PS3.6 Annex A lists the UID. A mere prefix says nothing: devices have made UIDs under DICOM's root."""
-    return UID(uid).name != uid
-
-
 def shifted(text: str, vr: str, days: int) -> str | None:
     """One DA or DT value moved by `days`; a TM value as it is. None where the value is not well-formed.
 
     A DT that ends before its day cannot be moved by days and gives None.
     """
+    if not is_well_formed(vr, text):
+        return None
     if vr == "TM":
-        return text if text.replace(":", "").replace(".", "").isdigit() else None
-    day = text.replace(".", "")[:8] if vr == "DA" else text[:8]
-    rest = "" if vr == "DA" else text[8:]
-    if len(day) != 8 or not day.isdigit() or (vr == "DA" and len(text.replace(".", "")) != 8):
-        return None
-    if not set(rest) <= set("0123456789.+-"):
-        return None
+        return text
+    text = text.replace(".", "") if vr == "DA" else text
+    day, rest = text[:8], text[8:]
     try:
         moved = date(int(day[:4]), int(day[4:6]), int(day[6:])) + timedelta(days=days)
     except (ValueError, OverflowError):

@@ -51,7 +51,7 @@ class Receiver:
         self._trust_loopback = trust_loopback
         self._projects_for = projects_for
         self._closing = False
-        self._misnamed: set[tuple[int, int]] = set()
+        self._misnamed: set[tuple[int, int | None]] = set()
         self._ae = AE(ae_title)
         self._ae.maximum_associations = _MOST_ASSOCIATIONS
         self._ae.maximum_pdu_size = _LONGEST_PDU
@@ -80,19 +80,19 @@ class Receiver:
         """Turn new associations away, let running ones end for `patience` seconds, then close."""
         self._closing = True
         deadline = time.monotonic() + patience
-        while self._ae.active_associations and time.monotonic() < deadline:
+        while any(one.is_established for one in self._ae.active_associations) and time.monotonic() < deadline:
             time.sleep(0.05)
         self._ae.shutdown()
         tempfile.tempdir = None
 
     def on_store(self, event: Event) -> int:
         """Take over one object. The status is a promise: 0x0000 only after file and jobs are durable."""
-        origin, request = _origin(event), (id(event.assoc), int(event.request.MessageID or 0))  # type: ignore[union-attr]
-        if request in self._misnamed:
-            self._misnamed.discard(request)
+        origin, request = _origin(event), event.request
+        if (id(event.assoc), request.MessageID) in self._misnamed:
+            self._misnamed.discard((id(event.assoc), request.MessageID))
             return WRONG_SOP_CLASS
         try:
-            uid = str(event.request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
+            uid = str(request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
             acceptance = self._archive.accept(event.dataset_path, uid, origin, self._projects_for(origin))
             log.debug("%s: %s", origin.source, acceptance)
             return SUCCESS
@@ -109,7 +109,8 @@ class Receiver:
     def _on_message(self, event: Event) -> None:
         """Catch a C-STORE whose SOP Class is not that of its presentation context; pynetdicom would abort the
         association over it, and with it everything else the peer has to send."""
-        command, context = event.message.command_set, event.assoc._accepted_cx.get(event.message.context_id)
+        command = event.message.command_set
+        context = event.assoc._accepted_cx.get(event.message.context_id or 0)
         if context is None or command.get("CommandField") != _C_STORE_RQ:
             return
         if command.get("AffectedSOPClassUID") != context.abstract_syntax:

@@ -64,7 +64,8 @@
 
   function bringTo(now, next) {
     for (const { name } of [...now.attributes]) {
-      if (!next.hasAttribute(name) && !ours.has(name)) now.removeAttribute(name);
+      const ownClass = name === "class" && now.hasAttribute("data-watched");
+      if (!next.hasAttribute(name) && !ours.has(name) && !ownClass) now.removeAttribute(name);
     }
     for (const { name, value } of next.attributes) {
       if (now.getAttribute(name) !== value && !(name === "class" && now.hasAttribute("data-watched"))) now.setAttribute(name, value);

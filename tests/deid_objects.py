@@ -1,0 +1,73 @@
+"""Makes objects for the tests of the engine, and cleans them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.sequence import Sequence
+
+from lethe.node.deid.deidentify import Cleaned, PixelRule, deidentify, pass_pixels
+from lethe.node.deid.profile import Option, Profile
+from lethe.node.deid.pseudonyms import Pseudonyms
+
+KEY = Pseudonyms(bytes(range(32)))
+OTHER_KEY = Pseudonyms(bytes(range(1, 33)))
+BASIC = Profile()
+MODIFIED_DATES = Profile([Option.RETAIN_LONGITUDINAL_MODIFIED_DATES])
+
+
+def sample(name: str, **attributes: object) -> FileDataset:
+    """A file of pydicom's with some attributes set."""
+    ds = pydicom.dcmread(get_testdata_file(name))
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def ct(**attributes: object) -> FileDataset:
+    return sample("CT_small.dcm", **{"PatientName": "FEATHERSTONE^ANTONIA", "PatientID": "MRN7741", **attributes})
+
+
+def sequence(**attributes: object) -> Sequence:
+    """A sequence of one item."""
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return Sequence([item])
+
+
+def raw_of(ds: FileDataset) -> bytes:
+    buffer = BytesIO()
+    ds.save_as(buffer)
+    return buffer.getvalue()
+
+
+def spliced(ds: FileDataset, raw: bytes) -> bytes:
+    """The object as a file with bytes put in before its pixel data."""
+    data = raw_of(ds)
+    at = data.rfind(b"\xe0\x7f\x10\x00OW")
+    return data[:at] + raw + data[at:]
+
+
+def cleaned(
+    source: FileDataset | bytes | Path,
+    profile: Profile = BASIC,
+    *,
+    key: Pseudonyms = KEY,
+    rule: PixelRule = pass_pixels,
+) -> Cleaned:
+    data = source if isinstance(source, bytes) else source.read_bytes() if isinstance(source, Path) else raw_of(source)
+    return deidentify(BytesIO(data), profile, key, rule)
+
+
+def clean_bytes(source: FileDataset | bytes | Path, profile: Profile = BASIC, *, key: Pseudonyms = KEY) -> bytes:
+    return b"".join(cleaned(source, profile, key=key).chunks())
+
+
+def clean(source: FileDataset | bytes | Path, profile: Profile = BASIC, *, key: Pseudonyms = KEY) -> FileDataset:
+    """The result, written and read again."""
+    return pydicom.dcmread(BytesIO(clean_bytes(source, profile, key=key)))

@@ -1,0 +1,148 @@
+"""The command line: help with examples, one clear line on error, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pydicom
+import pytest
+from builders import PHI, bundled, ct, saved, secondary_capture
+
+from lethe.node.cli import main
+from lethe.storage.archive import Archive, Origin
+from lethe.storage.jobs import Stage
+
+COMMANDS = ("serve", "receive", "worker", "deliver", "web", "deidentify", "send", "echo", "status", "retry", "verify", "demo")
+DOUBLE = (("audit", "verify"), ("audit", "export"), ("config", "check"), ("key", "new"))
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("words", [*((command,) for command in COMMANDS), *DOUBLE], ids=" ".join)
+def test_every_command_explains_itself_with_an_example(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert f"example: lethe {' '.join(words)}" in text
+    assert "--config FILE" in text
+
+
+def test_an_unknown_command_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["forget"])
+    assert end.value.code == 2
+
+
+def test_a_configuration_that_was_named_must_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--config", "none.toml"]) == 2
+    assert capsys.readouterr().err == "lethe: none.toml: there is no such file\n"
+
+
+def test_config_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.toml").write_text('[projects.default]\noptions = ["clean-descriptors"]\n')
+    assert main(["config", "check"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("config.toml: good; 0 peers, 1 projects")
+    assert "clean-descriptors is not built yet" in out
+    (tmp_path / "config.toml").write_text("[node]\nport = 0\n")
+    assert main(["config", "check"]) == 2
+    assert "port = 0 is not accepted" in capsys.readouterr().err
+
+
+def test_key_new(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = set()
+    for _ in range(2):
+        assert main(["key", "new"]) == 0
+        keys.add(capsys.readouterr().out.strip())
+    assert len(keys) == 2
+    assert {len(bytes.fromhex(key)) for key in keys} == {32}
+
+
+def test_status_and_audit_of_an_empty_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    for state in ("received", "waiting", "running", "quarantined", "published", "sending", "failed", "studies", "instances"):
+        assert status[state] == 0
+    assert main(["status"]) == 0
+    assert "quarantined" in capsys.readouterr().out
+    assert main(["audit", "verify"]) == 0
+    assert capsys.readouterr().out.startswith("0 entries, unbroken")
+    assert main(["verify"]) == 0
+
+
+def test_audit_export_and_anchor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = Archive(tmp_path / "data")
+    archive.accept(saved(ct(), archive.files.incoming()), "1.2.3", Origin("CT01", "127.0.0.1"), ["default"])
+    assert main(["audit", "export"]) == 0
+    (entry,) = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (entry["actor"], entry["action"]) == ("CT01@127.0.0.1", "received")
+    assert main(["audit", "verify", "--anchor", entry["digest"]]) == 0
+    assert main(["audit", "verify", "--anchor", "0" * 63 + "1"]) == 1
+    assert "no longer in the chain" in capsys.readouterr().out
+
+
+def test_retry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = Archive(tmp_path / "data")
+    archive.accept(saved(ct(), archive.files.incoming()), "1.2.3", Origin("CT01"), ["default"])
+    job = archive.jobs.claim(Stage.CLEAN, "w", 60)
+    assert job is not None
+    archive.quarantine(job, "a reason")
+    assert main(["retry", "99"]) == 1
+    assert "there is no job 99" in capsys.readouterr().err
+    assert main(["retry"]) == 0
+    assert archive.counts()["waiting"] == 1
+
+
+def test_deidentify_writes_what_is_clean_and_lists_what_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, target = tmp_path / "in", tmp_path / "out"
+    originals = [ct(), ct(), bundled("MR_small_RLE.dcm"), bundled("image_dfl.dcm")]
+    for number, ds in enumerate(originals):
+        saved(ds, source / "sub", f"{PHI['PatientName']}-{number}.dcm")
+    saved(secondary_capture(), source, "sc.dcm")
+    (source / "notes.txt").write_text("not DICOM")
+    assert main(["deidentify", str(source), str(target), "--maps", str(tmp_path / "maps")]) == 3
+    out = capsys.readouterr().out
+    assert "3 clean, 3 refused" in out  # the deflated one is a secondary capture
+    assert f"refused: {source / 'sc.dcm'}: Secondary Capture images may carry burned-in text" in out
+    assert f"refused: {source / 'notes.txt'}: not readable as DICOM" in out
+    results = [pydicom.dcmread(path) for path in target.rglob("*.dcm")]
+    assert len(results) == 3
+    assert not [path for path in target.rglob("*") if "FEATHERSTONE" in path.name]
+    uids = dict(list(csv.reader((tmp_path / "maps" / "uids.csv").open()))[1:])
+    assert {ds.SOPInstanceUID for ds in results} == {uids[ds.SOPInstanceUID] for ds in originals[:3]}
+    rows = list(csv.reader((tmp_path / "maps" / "patients.csv").open()))
+    assert rows[0] == ["id_old", "id_new"]
+    assert dict(rows[1:])[PHI["PatientID"]] in {ds.PatientID for ds in results}
+    assert (tmp_path / "maps" / "uids.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_deidentify_everything_clean_ends_with_0_and_gives_the_same_again(tmp_path: Path) -> None:
+    saved(ct(), tmp_path / "in")
+    assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "a"), "--jobs", "1"]) == 0
+    assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "b"), "--jobs", "1"]) == 0
+    (first,), (second,) = (list((tmp_path / name).rglob("*.dcm")) for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["deidentify", "nowhere", "out"], "nowhere: there is no such file or folder"),
+        (["deidentify", ".", "out", "--project", "x"], "there is no project 'x'; there are: default"),
+        (["echo", "nobody"], "there is no peer 'nobody'; configured: none; or spell it out: AETITLE@host:port"),
+    ],
+)
+def test_what_the_user_can_put_right(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == f"lethe: {said}\n"
+
+
+def test_a_peer_that_is_away(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["echo", "X@127.0.0.1:9"]) == 1
+    assert capsys.readouterr().err == "lethe: X does not answer\n"

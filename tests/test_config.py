@@ -1,0 +1,139 @@
+"""config.toml: typed, read once, and every mistake names file, section, key and what is accepted."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from lethe.node.config import Ability, AuthMode, Config, ConfigError, Option, PixelPolicy, ProfileName, load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(tmp_path: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        load_config(write(tmp_path, text))
+    return str(error.value).splitlines()
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, ""))
+    assert config == dataclasses.replace(Config(), folder=tmp_path)
+    assert config.data == tmp_path / "data"
+
+
+def test_the_file_in_the_repository_holds_the_defaults() -> None:
+    config = load_config(ROOT / "config.toml")
+    assert config == dataclasses.replace(Config(), folder=ROOT)
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    config = load_config(
+        write(
+            tmp_path,
+            """
+            [node]
+            ae_title = "GATE"
+            host = "0.0.0.0"
+            port = 104
+            data = "/srv/lethe"
+            workers = 8
+            trust_loopback = false
+            log_level = "DEBUG"
+            [http]
+            host = "127.0.0.1"
+            port = 80
+            public_url = "https://lethe.example.org/"
+            [auth]
+            mode = "none"
+            [[peers]]
+            name = "archive"
+            ae_title = "ARCHIVE"
+            host = "192.0.2.1"
+            port = 104
+            may = ["store", "find"]
+            [projects.trial]
+            profile = "none"
+            options = ["retain-uids"]
+            pixel_policy = "none"
+            send_to = ["archive"]
+            [[routes]]
+            from = "CT01"
+            project = "trial"
+            """,
+        )
+    )
+    assert config.data == Path("/srv/lethe")
+    assert config.http.public_url == "https://lethe.example.org"
+    assert config.auth.mode == AuthMode.NONE
+    assert config.peer("archive").may == (Ability.STORE, Ability.FIND)  # type: ignore[union-attr]
+    trial = config.project("trial")
+    assert trial is not None
+    assert (trial.profile, trial.options, trial.pixel_policy) == (ProfileName.NONE, (Option.RETAIN_UIDS,), PixelPolicy.NONE)
+    assert config.routes[0].source == "CT01"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[nodes]", "[nodes]: unknown section; accepted: [node], [http]"),
+        ("[node]\nprot = 1", "[node]: unknown key 'prot'; accepted: ae_title, host, port"),
+        ("[node]\nport = 0", "[node]: port = 0 is not accepted; accepted: a whole number from 1 to 65535"),
+        ("[node]\nport = true", "[node]: port = True is not accepted"),
+        ('[node]\nport = "104"', "[node]: port = '104' is not accepted"),
+        ('[node]\nae_title = "SEVENTEEN_LETTERS"', "an AE title: 1 to 16 characters"),
+        ('[node]\nae_title = "A\\\\B"', "an AE title"),
+        ('[node]\nlog_level = "LOUD"', 'accepted: one of "DEBUG", "INFO"'),
+        ("[node]\ntrust_loopback = 1", "accepted: true or false"),
+        ("node = 1", "[node]: not a table"),
+        ('[http]\npublic_url = "ftp://x"', "[http]: public_url"),
+        ('[auth]\nmode = "oidc"', '[auth]: mode = \'oidc\' is not accepted; accepted: one of "local", "none"'),
+        ("[peers]\nname = 1", "[peers]: not a list of tables; accepted: [[peers]]"),
+        ('[[peers]]\nname = "a"\nhost = "h"\nport = 1', "[[peers]] number 1: ae_title is missing"),
+        ('[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\nmay = ["print"]', "may = ['print'] is not accepted"),
+        ('[projects.default]\noptions = ["retain-everything"]', "[projects.default]: options = ['retain-everything']"),
+        ('[projects.default]\nprofile = "light"', 'accepted: one of "basic", "none"'),
+        ('[projects."../x"]\n', "not a project's name"),
+        ('[projects.default]\nsend_to = ["nobody"]', "send_to names 'nobody'; accepted: nothing, as there are no [[peers]]"),
+        ('[[routes]]\nfrom = "*"\nproject = "gone"', "[[routes]] number 1: project = 'gone'; accepted: default"),
+        ('[auth]\nmode = "none"\n[http]\nhost = "0.0.0.0"', "or a loopback address"),
+        (
+            '[projects.default]\noptions = ["retain-longitudinal-full-dates", "retain-longitudinal-modified-dates"]',
+            "both ways to treat dates",
+        ),
+    ],
+)
+def test_a_mistake_names_file_section_key_and_what_is_accepted(tmp_path: Path, text: str, said: str) -> None:
+    (line,) = mistakes(tmp_path, text)
+    assert line.startswith(f"{tmp_path}/config.toml: ")
+    assert said in line
+    assert "accepted: " in line
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    assert len(mistakes(tmp_path, "[node]\nport = 0\nworkers = 0\n[http]\nport = -1\n[what]")) == 4
+
+
+def test_two_peers_of_one_name(tmp_path: Path) -> None:
+    peer = '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\n'
+    (line,) = mistakes(tmp_path, peer + peer)
+    assert "stands twice" in line
+
+
+def test_what_is_no_toml_is_said(tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, "[node\n")
+    assert "not a TOML file" in line
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_config(tmp_path / "none.toml")
+    assert load_config(tmp_path / "none.toml", must_exist=False).node.ae_title == "LETHE"

@@ -1,0 +1,379 @@
+"""Each action of PS3.15 Table E.1-1, each composite code with each type, the options, and what the result says of it."""
+
+from __future__ import annotations
+
+import pydicom
+import pytest
+from deid_objects import BASIC, KEY, MODIFIED_DATES, OTHER_KEY, clean, clean_bytes, cleaned, ct, sample, sequence
+from pydicom.dataset import Dataset
+
+from lethe.node.deid.errors import CannotClean
+from lethe.node.deid.header import HeaderCleaner
+from lethe.node.deid.iod import types_of
+from lethe.node.deid.profile import APPLIED, Action, Option, Profile, Rule
+from lethe.node.deid.report import Report
+from lethe.node.deid.terms import TermBank
+
+FULL_DATES = Profile([Option.RETAIN_LONGITUDINAL_FULL_DATES])
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+
+
+# Action codes
+
+
+def test_x_removes() -> None:
+    assert "PatientAddress" not in clean(ct(PatientAddress="12 Mill Lane"))
+
+
+def test_z_empties() -> None:
+    result = clean(ct(PatientBirthDate="19580317", ReferringPhysicianName="VANDERQUIST^HOLGER"))
+    assert result["PatientBirthDate"].is_empty
+    assert result["ReferringPhysicianName"].is_empty
+
+
+def test_d_leaves_a_value_that_says_nothing() -> None:
+    result = clean(ct(ObservationSubjectUIDTrial="1.2.3.4.5.6.7.8", ParameterSetName=None, DeviceSettingDescription=""))
+    assert result.ObservationSubjectUIDTrial.startswith("2.25.")
+    graphic = sequence(UnformattedTextValue="FEATHERSTONE left")
+    assert clean(ct(WaveformAnnotationSequence=None, TextObjectSequence=graphic)).TextObjectSequence[
+        0
+    ].UnformattedTextValue == ("ANONYMOUS")
+
+
+def test_d_on_a_uid_gives_a_uid() -> None:
+    groups = sequence(AnnotationGroupUID="1.2.3.4.5.6.7.8", AnnotationGroupNumber=1)
+    result = clean(ct(AnnotationGroupSequence=groups))
+    assert result.AnnotationGroupSequence[0].AnnotationGroupUID == KEY.uid("1.2.3.4.5.6.7.8")
+
+
+def test_d_on_a_sequence_keeps_its_codes_and_drops_its_words() -> None:
+    content = sequence(ValueType="TEXT", TextValue="seen by Dr Holger", ObservationDateTime="20190822101112")
+    content[0].ConceptNameCodeSequence = sequence(
+        CodeValue="121070", CodingSchemeDesignator="DCM", CodeMeaning="Finding"
+    )
+    item = clean(ct(ContentSequence=content)).ContentSequence[0]
+    assert (item.ValueType, item.TextValue) == ("TEXT", "ANONYMOUS")
+    assert item.ConceptNameCodeSequence[0].CodeMeaning == "Finding"
+
+
+def test_u_replaces_uids_and_leaves_those_of_the_standard() -> None:
+    ds = ct(FrameOfReferenceUID="1.2.3.4.5.6.7.8")
+    result = clean(ds)
+    assert result.FrameOfReferenceUID == KEY.uid("1.2.3.4.5.6.7.8")
+    assert result.SOPClassUID == ds.SOPClassUID
+    assert result.file_meta.MediaStorageSOPInstanceUID == result.SOPInstanceUID == KEY.uid(ds.SOPInstanceUID)
+
+
+def test_k_keeps() -> None:
+    result = clean(ct(InstitutionName="Saint Corbinian"), Profile([Option.RETAIN_INSTITUTION_IDENTITY]))
+    assert result.InstitutionName == "Saint Corbinian"
+
+
+def test_k_does_not_keep_the_patient() -> None:
+    ds = ct(InstitutionName="House of Featherstone", StudyDate="20190822")
+    ds["StudyDate"]._value = "FEATHERSTONE"
+    for option in (Option.RETAIN_INSTITUTION_IDENTITY, Option.RETAIN_LONGITUDINAL_FULL_DATES, Option.RETAIN_UIDS):
+        assert b"FEATHERSTONE" not in clean_bytes(ds, Profile([option])).upper()
+
+
+def test_c_moves_dates_and_keeps_times() -> None:
+    result = clean(
+        ct(StudyDate="20190822", StudyTime="101112.5", AcquisitionDateTime="20190823101112+0100"), MODIFIED_DATES
+    )
+    days = KEY.days("MRN7741")
+    study = pydicom.valuerep.DA(result.StudyDate)
+    assert (study - pydicom.valuerep.DA("20190822")).days == days
+    assert result.StudyTime == "101112.5"
+    assert result.AcquisitionDateTime.endswith("101112+0100")
+    assert pydicom.valuerep.DA(result.AcquisitionDateTime[:8]).toordinal() - study.toordinal() == 1
+
+
+@pytest.mark.parametrize(
+    "value", ["2019", "201908", "20190822-20190901", "20191341", "FEATHER", "00000000", "2019082", "19.8.22"]
+)
+def test_c_drops_what_is_no_date(value: str) -> None:
+    ds = ct(SeriesDate="20190822")
+    ds["SeriesDate"]._value = value
+    assert not clean(ds, MODIFIED_DATES).get("SeriesDate")
+
+
+@pytest.mark.parametrize("value", ["FEATHERSTONE", "5551234567890", "10:11 Holger"])
+def test_a_time_that_is_none_goes(value: str) -> None:
+    ds = ct(SeriesTime="101112")
+    ds["SeriesTime"]._value = value
+    assert not clean(ds, MODIFIED_DATES).get("SeriesTime")
+    assert not clean(ds, FULL_DATES).get("SeriesTime")
+
+
+def test_old_dates_with_dots_move() -> None:
+    ds = ct()
+    ds["StudyDate"]._value = "2004.01.19"
+    assert pydicom.valuerep.DA(clean(ds, MODIFIED_DATES).StudyDate)
+
+
+def test_dates_outside_the_table_follow_those_within() -> None:
+    ds = ct(ProcedureStepCancellationDateTime="20190822", DateOfDocumentOrVerbalTransactionTrial="20190822")
+    assert b"20190822" not in clean_bytes(ds)
+    assert b"20190822" in clean_bytes(ds, FULL_DATES)
+
+
+# Composite codes: what PS3.15 Table E.1-1a asks for each type in PS3.3, "?" where the IOD is not known
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "expected"),
+    [
+        ("X", "1", "D"), ("X", "1C", "X"), ("X", "2", "Z"), ("X", "2C", "X"), ("X", "3", "X"), ("X", "?", "X"),
+        ("Z", "1", "D"), ("Z", "1C", "D"), ("Z", "2", "Z"), ("Z", "2C", "Z"), ("Z", "3", "Z"), ("Z", "?", "Z"),
+        ("Z/D", "1", "D"), ("Z/D", "1C", "D"), ("Z/D", "2", "Z"), ("Z/D", "2C", "Z"), ("Z/D", "3", "Z"), ("Z/D", "?", "D"),
+        ("X/Z", "1", "D"), ("X/Z", "1C", "D"), ("X/Z", "2", "Z"), ("X/Z", "2C", "Z"), ("X/Z", "3", "X"), ("X/Z", "?", "Z"),
+        ("X/D", "1", "D"), ("X/D", "1C", "D"), ("X/D", "2", "Z"), ("X/D", "2C", "Z"), ("X/D", "3", "X"), ("X/D", "?", "D"),
+        ("X/Z/D", "1", "D"), ("X/Z/D", "1C", "D"), ("X/Z/D", "2", "Z"), ("X/Z/D", "2C", "Z"), ("X/Z/D", "3", "X"),
+        ("X/Z/D", "?", "D"), ("X/Z/U*", "1", "K"), ("X/Z/U*", "1C", "K"), ("X/Z/U*", "2", "K"), ("X/Z/U*", "2C", "K"),
+        ("X/Z/U*", "3", "X"), ("X/Z/U*", "?", "K"), ("D", "3", "D"), ("U", "3", "U"), ("K", "1", "K"), ("C", "1", "C"),
+    ],
+)  # fmt: skip
+def test_composite_codes_by_type(code: str, kind: str, expected: str) -> None:
+    class OneType:
+        known = kind != "?"
+
+        def of(self, _path: tuple[int, ...]) -> str:
+            return kind
+
+    cleaner = HeaderCleaner(BASIC, KEY, OneType(), TermBank(), "patient", Report())  # type: ignore[arg-type]
+    assert cleaner._resolved(Rule(Action(code), ""), (0x00080012,)) == Action(expected)
+
+
+def test_types_are_those_of_the_iod() -> None:
+    assert types_of(CT).of((0x00080022,)) == "3"
+    assert types_of("1.2.840.10008.5.1.4.1.1.1.1").of((0x00181000,)) in ("2", "3")
+    assert types_of(CT).of((0x00100020,)) == "2"
+    assert not types_of("1.2.3").known
+
+
+def test_references_stay_where_the_object_lists_them() -> None:
+    image = sequence(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID="1.2.3.4.5.6.7.8")
+    assert "ReferencedImageSequence" not in clean(ct(ReferencedImageSequence=image))
+    series = sequence(SeriesInstanceUID="1.2.3.4.5.6.7.9", ReferencedInstanceSequence=image)
+    result = clean(ct(SourceImageSequence=image, ReferencedSeriesSequence=series))
+    new = KEY.uid("1.2.3.4.5.6.7.8")
+    assert result.SourceImageSequence[0].ReferencedSOPInstanceUID == new
+    assert result.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == new
+
+
+# What the table does not name
+
+
+def test_private_and_unknown_elements_go_at_every_depth() -> None:
+    ds = ct(RequestAttributesSequence=None, AnatomicRegionSequence=sequence(CodeValue="T-A0100", CodeMeaning="Brain"))
+    for level in (ds, ds.AnatomicRegionSequence[0]):
+        level.private_block(0x0029, "ACME", create=True).add_new(1, "LO", "FEATHERSTONE")
+        level.add_new(0x00189FFF, "LO", "unknown")
+    result = clean(ds)
+    for level in (result, result.AnatomicRegionSequence[0]):
+        assert not [tag for tag in level.keys() if tag.is_private or tag == 0x00189FFF]  # noqa: SIM118
+    assert result.AnatomicRegionSequence[0].CodeMeaning == "Brain"
+
+
+def test_text_outside_the_table_stays_unless_it_names_the_patient() -> None:
+    result = clean(
+        ct(Manufacturer="ACME", ManufacturerModelName="Model of Feather-stone", ConvolutionKernel=["B30s", "MRN7741"])
+    )
+    assert result.Manufacturer == "ACME"
+    assert list(result.ConvolutionKernel) == ["B30s", "ANONYMOUS"]
+    assert "ANONYMOUS" in clean(ct(ManufacturerModelName="antonia's")).ManufacturerModelName
+
+
+def test_code_words_of_the_standard_stay_whatever_the_patient_is_called() -> None:
+    result = clean(
+        ct(PatientName="BRAIN^PRIMARY", BodyPartExamined="BRAIN", ImageType=["DERIVED", "PRIMARY", "PRIMARYX"])
+    )
+    assert result.BodyPartExamined == "BRAIN"
+    assert list(result.ImageType) == ["DERIVED", "PRIMARY", "PRIMARYX"]
+    assert clean(ct(BodyPartExamined="FEATHERSTONE")).BodyPartExamined == "ANONYMOUS"
+    assert clean(ct(Modality="ANTONIA")).Modality == "ANONYMOUS"
+
+
+@pytest.mark.parametrize("tag", [0x00100033, 0x00100034, 0x00081190, 0x00401006])
+def test_what_identifies_goes_although_the_table_forgets_it(tag: int) -> None:
+    ds = ct()
+    ds.add_new(tag, pydicom.datadict.dictionary_VR(tag), "20190822")
+    assert tag not in clean(ds)
+
+
+def test_numbers_are_numbers() -> None:
+    ds = ct(InstanceNumber=1, SliceThickness="2.5", PatientID="7741234")
+    ds.add_new(0x00180060, "DS", "")
+    ds["KVP"]._value = "FEATHERSTONE"
+    ds["AcquisitionNumber"]._value = "7741234"
+    result = clean(ds)
+    assert (result.SliceThickness, result.InstanceNumber) == (2.5, 1)
+    assert result["KVP"].is_empty
+    assert result.AcquisitionNumber == 0
+
+
+def test_a_coding_scheme_stays_if_it_is_a_public_one() -> None:
+    loinc, own = "2.16.840.1.113883.6.1", "1.2.276.0.7230010.3.0.0.1"
+    schemes = sequence(CodingSchemeUID=loinc)
+    schemes.extend(sequence(CodingSchemeUID=own))
+    result = clean(ct(CodingSchemeIdentificationSequence=schemes)).CodingSchemeIdentificationSequence
+    assert [item.CodingSchemeUID for item in result] == [loinc, KEY.uid(own)]
+
+
+def test_new_tags_of_the_table_that_pydicom_cannot_name() -> None:
+    ds = ct()
+    for tag, vr in ((0x00100011, "SQ"), (0x00100012, "LT"), (0x0040E012, "UR"), (0x00100041, "SQ")):
+        ds.add_new(tag, vr, sequence(PatientName="TONI") if vr == "SQ" else "TONI")
+    assert b"TONI" not in clean_bytes(ds)
+
+
+# What the result says
+
+
+@pytest.mark.parametrize(
+    ("options", "temporal"),
+    [
+        ([], "REMOVED"),
+        ([Option.RETAIN_LONGITUDINAL_FULL_DATES], "UNMODIFIED"),
+        ([Option.RETAIN_LONGITUDINAL_MODIFIED_DATES, Option.RETAIN_UIDS], "MODIFIED"),
+        ([Option.RETAIN_INSTITUTION_IDENTITY, Option.CLEAN_DESCRIPTORS], "REMOVED"),
+    ],
+)
+def test_the_result_says_what_was_done(options: list[Option], temporal: str) -> None:
+    result = clean(ct(), Profile(options))
+    applied = [APPLIED[option][0] for option in Option if option in options and option in APPLIED]
+    assert [item.CodeValue for item in result.DeidentificationMethodCodeSequence] == ["113100", *applied]
+    assert result.PatientIdentityRemoved == "YES"
+    assert result.LongitudinalTemporalInformationModified == temporal
+    assert result.DeidentificationMethod.startswith("Lethe")
+    assert len(result.DeidentificationMethod) <= 64
+
+
+@pytest.mark.parametrize("name", ["Basic^Profile", "Lethe^Application", "Yes^Removed", "REMOVED"])
+def test_a_patient_called_like_our_marks_is_cleaned(name: str) -> None:
+    assert clean(ct(PatientName=name)).PatientIdentityRemoved == "YES"
+
+
+def test_marks_of_an_earlier_tool_are_replaced() -> None:
+    result = clean(ct(DeidentificationMethod="by FEATHERSTONE", PatientIdentityRemoved="NO"))
+    assert "FEATHERSTONE" not in str(result)
+
+
+def test_the_receipt_holds_places_and_rules_and_no_value() -> None:
+    receipt = cleaned(ct(PatientAddress="12 Mill Lane")).receipt
+    assert ("(0010,1040)", "basic") in receipt["elements"]["removed"]
+    assert "Mill" not in str(receipt) and "FEATHERSTONE" not in str(receipt)
+
+
+# Relations
+
+
+def test_what_must_agree_within_a_patient_and_what_must_differ_between_two() -> None:
+    one, two = (
+        ct(AccessionNumber="A1", StudyInstanceUID="1.2.3.4.5.1"),
+        ct(AccessionNumber="A2", StudyInstanceUID="1.2.3.4.5.2"),
+    )
+    other = ct(PatientID="MRN7742", PatientName="FEATHERSTONE^OTTO", StudyInstanceUID="1.2.3.4.5.3")
+    a, b, c = (clean(ds, MODIFIED_DATES) for ds in (one, two, other))
+    assert (a.PatientID, a.PatientName, a.StudyDate) == (b.PatientID, b.PatientName, b.StudyDate)
+    assert a.AccessionNumber != b.AccessionNumber
+    assert a.StudyInstanceUID != b.StudyInstanceUID
+    assert (
+        len({a.PatientID, c.PatientID}) == len({a.PatientName, c.PatientName}) == len({a.StudyDate, c.StudyDate}) == 2
+    )
+    assert a.FrameOfReferenceUID == c.FrameOfReferenceUID
+
+
+def test_intervals_hold_within_a_patient() -> None:
+    early, late = (clean(ct(StudyDate=day), MODIFIED_DATES).StudyDate for day in ("20190822", "20200301"))
+    assert (pydicom.valuerep.DA(late) - pydicom.valuerep.DA(early)).days == 192
+
+
+@pytest.mark.parametrize("spelling", ["MRN7741", " MRN7741", "MRN7741 ", "MRN7741\0"])
+def test_padding_makes_no_other_patient(spelling: str) -> None:
+    assert clean(ct(PatientID=spelling)).PatientID == KEY.patient_id("MRN7741")
+
+
+def test_a_reference_in_another_object_follows() -> None:
+    image = ct()
+    image_uid = image.SOPInstanceUID
+    report = sample("test-SR.dcm", PatientID="MRN7741")
+    report.CurrentRequestedProcedureEvidenceSequence = sequence(
+        StudyInstanceUID=image.StudyInstanceUID,
+        ReferencedSeriesSequence=sequence(
+            SeriesInstanceUID=image.SeriesInstanceUID,
+            ReferencedSOPSequence=sequence(ReferencedSOPClassUID=CT, ReferencedSOPInstanceUID=image_uid + "\0"),
+        ),
+    )
+    result, new = clean(report), clean(image)
+    study = result.CurrentRequestedProcedureEvidenceSequence[0]
+    series = study.ReferencedSeriesSequence[0]
+    assert study.StudyInstanceUID == new.StudyInstanceUID
+    assert series.SeriesInstanceUID == new.SeriesInstanceUID
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == new.SOPInstanceUID
+
+
+def test_another_key_makes_everything_different() -> None:
+    ds = ct(AccessionNumber="A1")
+    a, b = clean(ds, MODIFIED_DATES), clean(ds, MODIFIED_DATES, key=OTHER_KEY)
+    for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "SOPInstanceUID", "AccessionNumber", "StudyDate"):
+        assert a[keyword].value != b[keyword].value, keyword
+
+
+def test_without_an_id_the_name_and_then_the_study_stand_for_the_patient() -> None:
+    named = clean(ct(PatientID=""), MODIFIED_DATES)
+    assert named.PatientName == KEY.patient_id("FEATHERSTONE^ANTONIA")
+    assert named["PatientID"].is_empty
+    nameless = ct(PatientID="", PatientName="", StudyDate="20190822")
+    shift = pydicom.valuerep.DA(clean(nameless, MODIFIED_DATES).StudyDate) - pydicom.valuerep.DA("20190822")
+    assert shift.days == KEY.days(nameless.StudyInstanceUID)
+
+
+def test_maps_tell_which_became_which() -> None:
+    ds = ct()
+    result = cleaned(ds)
+    assert result.uids[ds.SOPInstanceUID] == KEY.uid(ds.SOPInstanceUID)
+    assert result.patients == {"MRN7741": KEY.patient_id("MRN7741")}
+
+
+def test_pseudonyms_are_the_same_for_ever() -> None:
+    """Changing them would break what a project has published already."""
+    assert KEY.patient_id("MRN7741") == "JPZYP2XZFW3WRKFZ"
+    assert KEY.uid("1.2.3") == "2.25.0"
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_what_every_object_needs(keyword: str) -> None:
+    ds = ct()
+    ds[keyword].value = ""
+    with pytest.raises(CannotClean, match="missing or empty"):
+        cleaned(ds)
+    ds[keyword].value = ["1.2.3.4.5.6.7.8", "1.2.3.4.5.6.7.9"]
+    with pytest.raises(CannotClean, match="several values"):
+        cleaned(ds)
+
+
+@pytest.mark.parametrize(
+    "sop_class", ["1.2.840.10008.1.20.1", "1.2.840.10008.1.1", "1.2.3.4", "1.2.840.10008.3.1.2.3.3"]
+)
+def test_what_is_no_storage_class_is_refused(sop_class: str) -> None:
+    with pytest.raises(CannotClean, match="not a storage class"):
+        cleaned(ct(SOPClassUID=sop_class))
+
+
+def test_a_storage_class_newer_than_pydicom_is_cleaned() -> None:
+    assert clean(ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.66.7")).SOPClassUID == "1.2.840.10008.5.1.4.1.1.66.7"
+
+
+def test_a_role_goes_with_its_person() -> None:
+    assert "ResponsiblePersonRole" not in clean(ct(ResponsiblePerson="A^B", ResponsiblePersonRole="OWNER"))
+
+
+def test_several_values_where_one_is_due() -> None:
+    ds = ct()
+    ds["PatientID"]._value = pydicom.multival.MultiValue(str, ["MRN7741", "MRN7742"])
+    ds["PatientName"]._value = pydicom.multival.MultiValue(str, ["A^B", "FEATHERSTONE^C"])
+    result = clean(ds)
+    assert result.PatientID == KEY.patient_id("MRN7741\\MRN7742")
+    assert isinstance(result, Dataset)

@@ -1,0 +1,110 @@
+"""The running node: parts that die are started again, SIGTERM drains, and killing anything loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import requests
+from builders import ct, saved, secondary_capture, series
+from kill_trial import kill_while_sending
+from programs import Node, free_port, listens, running_node, wait_for
+
+
+def send(node: Node, *paths: Path) -> None:
+    result = node.lethe("send", *map(str, paths), "--to", f"LETHE@127.0.0.1:{node.dicom}")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_flow_from_c_store_to_dicomweb_fhir_and_portal(tmp_path: Path) -> None:
+    with running_node(tmp_path / "node") as node:
+        send(node, *series(tmp_path / "ct", 3), saved(secondary_capture(), tmp_path / "sc"))
+        status = node.settle()
+        assert {key: status[key] for key in ("received", "published", "quarantined", "studies", "instances")} == {
+            "received": 4,
+            "published": 3,
+            "quarantined": 1,
+            "studies": 1,
+            "instances": 3,
+        }
+        assert status == node.status()
+        (study,) = node.get("/dicom-web/studies").json()
+        uid = study["0020000D"]["Value"][0]
+        assert len(node.get(f"/dicom-web/studies/{uid}/metadata").json()) == 3
+        bundle = node.get("/fhir/R4/ImagingStudy").json()
+        assert bundle["total"] == 1
+        assert bundle["entry"][0]["resource"]["numberOfInstances"] == 3
+        assert "burned-in" in node.get("/", ).text
+        assert requests.get(f"{node.url}/dicom-web/studies", timeout=10).status_code == 401
+        assert node.lethe("audit", "verify").returncode == 0
+        assert node.lethe("verify").returncode == 0
+
+
+def test_the_one_time_password_is_printed_once(tmp_path: Path) -> None:
+    with running_node(tmp_path / "node") as node:
+        wait_for(lambda: "one-time password" in node.log.read_text(), seconds=10)
+        node.stop()
+        node.start()
+        time.sleep(0.5)
+        assert node.log.read_text().count("one-time password") == 1
+
+
+def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
+    with running_node(tmp_path / "node") as node:
+        for part in ("receive", "worker", "deliver", "web"):
+            before = node.children(part)
+            os.kill(before[0], signal.SIGKILL)
+            wait_for(lambda part=part, before=before: len(set(node.children(part)) - {before[0]}) == len(before), seconds=20)
+        wait_for(lambda: listens(node.dicom) and node._ready(), seconds=30)
+        send(node, *series(tmp_path / "ct", 2))
+        status = node.settle()
+        assert status["published"] == 2, status
+
+
+def test_sigterm_ends_everything_and_says_so_with_exit_code_0(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node").start()
+    children = [number for part in ("receive", "worker", "deliver", "web") for number in node.children(part)]
+    assert len(children) == 5
+    assert node.stop() == 0
+    assert not [number for number in children if Path(f"/proc/{number}").exists()]
+
+
+def test_the_parts_end_when_the_supervisor_is_gone(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node").start()
+    children = [number for part in ("receive", "worker", "deliver", "web") for number in node.children(part)]
+    node.process.kill()
+    node.process.wait()
+    wait_for(lambda: not [number for number in children if Path(f"/proc/{number}").exists()], seconds=60)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        node = Node(tmp_path / "node")
+        node.config.write_text(f"[node]\nport = {taken.getsockname()[1]}\n[http]\nport = {free_port()}\n")
+        result = node.lethe("receive")
+        assert result.returncode == 1
+        assert result.stderr.strip().endswith("Address already in use")
+        assert "Traceback" not in result.stderr
+
+
+def test_a_route_added_later_takes_what_was_held(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node", '[projects.trial]\n[[routes]]\nfrom = "NOBODY"\nproject = "trial"\n').start()
+    send(node, saved(ct(), tmp_path / "ct"))
+    assert node.settle()["held"] == 1
+    node.stop()
+    node.config.write_text(node.config.read_text().replace("NOBODY", "LETHE"))
+    node.start()
+    try:
+        wait_for(lambda: node.status()["published"] == 1, seconds=30)
+    finally:
+        node.stop()
+
+
+def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    print(kill_while_sending(tmp_path, instances=60, kills=20, seed=7))
