@@ -18,12 +18,9 @@ run: setup
 demo: setup
 	$(BIN)/lethe demo
 
+# Coverage counts the node's own processes too; its table stands above pytest's summary line, which comes last.
 test: setup
-	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(PYTEST)
-	$(BIN)/python -m coverage combine -q
-	$(BIN)/python -m coverage report --format=total | sed 's/.*/coverage: & %/' > $(VENV)/coverage.txt
-	@cat $(VENV)/coverage.txt
+	$(BIN)/pytest --cov --cov-report=term:skip-covered $(PYTEST)
 
 check: lint types test
 

@@ -168,7 +168,7 @@ class Peer:
     ae_title: str = _key("its AE title", _ae_title)
     host: str = _key("its address or host name", _text)
     port: int = _key("its DICOM port", _whole(1, 65535))
-    may: tuple[Ability, ...] = _key("what it may ask of us", _list_of(_choice(Ability)), (Ability.STORE,))
+    may: tuple[Ability, ...] = _key("what it may ask of us", _list_of(_choice(Ability)), tuple(Ability))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ log = logging.getLogger("lethe.parts")
 
 OWNER_VARIABLE = "LETHE_OWNER"
 LIFELINE_VARIABLE = "LETHE_LIFELINE"
+_SWEEP_EVERY = 3600.0
 
 
 def open_archive(config: Config) -> Archive:
@@ -46,7 +47,8 @@ def receive(config: Config) -> int:
     )
     receiver.start(config.node.host, config.node.port)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
-    stopping.wait()
+    while not stopping.wait(_SWEEP_EVERY):
+        archive.sweep()
     receiver.stop()
     return 0
 

@@ -14,7 +14,20 @@ from lethe.node.cli import main
 from lethe.storage.archive import Archive, Origin
 from lethe.storage.jobs import Stage
 
-COMMANDS = ("serve", "receive", "worker", "deliver", "web", "deidentify", "send", "echo", "status", "retry", "verify", "demo")
+COMMANDS = (
+    "serve",
+    "receive",
+    "worker",
+    "deliver",
+    "web",
+    "deidentify",
+    "send",
+    "echo",
+    "status",
+    "retry",
+    "verify",
+    "demo",
+)
 DOUBLE = (("audit", "verify"), ("audit", "export"), ("config", "check"), ("key", "new"))
 
 
@@ -24,7 +37,9 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("words", [*((command,) for command in COMMANDS), *DOUBLE], ids=" ".join)
-def test_every_command_explains_itself_with_an_example(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_explains_itself_with_an_example(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as end:
         main([*words, "--help"])
     assert end.value.code == 0
@@ -67,7 +82,17 @@ def test_key_new(capsys: pytest.CaptureFixture[str]) -> None:
 def test_status_and_audit_of_an_empty_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
-    for state in ("received", "waiting", "running", "quarantined", "published", "sending", "failed", "studies", "instances"):
+    for state in (
+        "received",
+        "waiting",
+        "running",
+        "quarantined",
+        "published",
+        "sending",
+        "failed",
+        "studies",
+        "instances",
+    ):
         assert status[state] == 0
     assert main(["status"]) == 0
     assert "quarantined" in capsys.readouterr().out
@@ -99,7 +124,9 @@ def test_retry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert archive.counts()["waiting"] == 1
 
 
-def test_deidentify_writes_what_is_clean_and_lists_what_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_deidentify_writes_what_is_clean_and_lists_what_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, target = tmp_path / "in", tmp_path / "out"
     originals = [ct(), ct(), bundled("MR_small_RLE.dcm"), bundled("image_dfl.dcm")]
     for number, ds in enumerate(originals):

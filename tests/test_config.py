@@ -77,7 +77,11 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert config.peer("archive").may == (Ability.STORE, Ability.FIND)  # type: ignore[union-attr]
     trial = config.project("trial")
     assert trial is not None
-    assert (trial.profile, trial.options, trial.pixel_policy) == (ProfileName.NONE, (Option.RETAIN_UIDS,), PixelPolicy.NONE)
+    assert (trial.profile, trial.options, trial.pixel_policy) == (
+        ProfileName.NONE,
+        (Option.RETAIN_UIDS,),
+        PixelPolicy.NONE,
+    )
     assert config.routes[0].source == "CT01"
 
 
@@ -98,11 +102,17 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ('[auth]\nmode = "oidc"', '[auth]: mode = \'oidc\' is not accepted; accepted: one of "local", "none"'),
         ("[peers]\nname = 1", "[peers]: not a list of tables; accepted: [[peers]]"),
         ('[[peers]]\nname = "a"\nhost = "h"\nport = 1', "[[peers]] number 1: ae_title is missing"),
-        ('[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\nmay = ["print"]', "may = ['print'] is not accepted"),
+        (
+            '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\nmay = ["print"]',
+            "may = ['print'] is not accepted",
+        ),
         ('[projects.default]\noptions = ["retain-everything"]', "[projects.default]: options = ['retain-everything']"),
         ('[projects.default]\nprofile = "light"', 'accepted: one of "basic", "none"'),
         ('[projects."../x"]\n', "not a project's name"),
-        ('[projects.default]\nsend_to = ["nobody"]', "send_to names 'nobody'; accepted: nothing, as there are no [[peers]]"),
+        (
+            '[projects.default]\nsend_to = ["nobody"]',
+            "send_to names 'nobody'; accepted: nothing, as there are no [[peers]]",
+        ),
         ('[[routes]]\nfrom = "*"\nproject = "gone"', "[[routes]] number 1: project = 'gone'; accepted: default"),
         ('[auth]\nmode = "none"\n[http]\nhost = "0.0.0.0"', "or a loopback address"),
         (

@@ -136,7 +136,13 @@ def test_a_warning_counts_as_delivered_and_is_shown(archive: Archive, archiver: 
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [(0xA700, State.READY), (0x0110, State.READY), (0xA900, State.QUARANTINED), (0xC001, State.QUARANTINED), (0x0122, State.QUARANTINED)],
+    [
+        (0xA700, State.READY),
+        (0x0110, State.READY),
+        (0xA900, State.QUARANTINED),
+        (0xC001, State.QUARANTINED),
+        (0x0122, State.QUARANTINED),
+    ],
 )
 def test_the_status_the_peer_answered_is_what_the_state_says(
     archive: Archive, archiver: Archiver, publish: Publish, status: int, state: State
@@ -161,7 +167,9 @@ def test_a_context_the_peer_does_not_accept_is_said_and_the_others_go(archive: A
         jobs = send_jobs(archive)
         assert jobs[uid].state == State.DONE
         assert jobs[refused].state == State.QUARANTINED
-        assert jobs[refused].reason.startswith("archive accepts no presentation context for 1.2.840.10008.5.1.4.1.1.481.5")
+        assert jobs[refused].reason.startswith(
+            "archive accepts no presentation context for 1.2.840.10008.5.1.4.1.1.481.5"
+        )
         assert archive.counts()["undeliverable"] == 1
     finally:
         archiver.stop()
@@ -255,5 +263,3 @@ def test_a_peer_that_takes_the_call_and_says_nothing_is_a_peer_that_is_away(arch
         one.step()
         assert time.monotonic() - started < 10
     assert {job.state for job in send_jobs(archive).values()} == {State.READY}
-
-

@@ -30,7 +30,11 @@ CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 @pytest.fixture
 def receiver(archive: Archive) -> Iterator[Receiver]:
     receiver = Receiver(
-        archive, "LETHE", peers=[], trust_loopback=True, projects_for=lambda origin: () if origin.source == "LOST" else ("default",)
+        archive,
+        "LETHE",
+        peers=[],
+        trust_loopback=True,
+        projects_for=lambda origin: () if origin.source == "LOST" else ("default",),
     )
     yield receiver
     receiver.stop(0.5)
@@ -55,7 +59,9 @@ def test_echo(port: int) -> None:
     assert Destination(peer(port), "ANYBODY").echo() == 0x0000
 
 
-def test_a_stored_object_has_a_file_and_a_job_before_success_is_said(archive: Archive, port: int, tmp_path: Path) -> None:
+def test_a_stored_object_has_a_file_and_a_job_before_success_is_said(
+    archive: Archive, port: int, tmp_path: Path
+) -> None:
     path = saved(ct(), tmp_path)
     assert store(port, path) == 0x0000
     (job,) = archive.jobs.find()
@@ -184,11 +190,18 @@ def test_an_association_that_breaks_leaves_nothing_behind(archive: Archive, port
     association.abort()
     time.sleep(0.3)
     assert archive.counts()["received"] == 0
-    wait_for(lambda: not [path for path in (archive.folder / "incoming").rglob("*.dcm")], seconds=10, what="no file left")
+    wait_for(
+        lambda: not [path for path in (archive.folder / "incoming").rglob("*.dcm")], seconds=10, what="no file left"
+    )
 
 
 def test_rubbish_on_the_port_disturbs_nobody(port: int, tmp_path: Path) -> None:
-    for rubbish in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", bytes(4096), b"\x01"):
+    for rubbish in (
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        bytes(4096),
+        b"\x01",
+    ):
         with socket.create_connection(("127.0.0.1", port)) as stranger:
             stranger.sendall(rubbish)
             assert store(port, saved(ct(), tmp_path)) == 0x0000
@@ -240,5 +253,3 @@ def test_no_phi_in_the_log_at_debug(port: int, tmp_path: Path, caplog: pytest.Lo
     ours = " ".join(record.getMessage() for record in caplog.records if record.name.startswith("lethe"))
     assert ours
     assert not [value for value in (*PHI.values(), ds.SOPInstanceUID) if str(value) in ours]
-
-

@@ -99,7 +99,10 @@ def pages(node: Node) -> list[str]:
     for study in node.get("/dicom-web/studies").json():
         uid = study["0020000D"]["Value"][0]
         waiting += [f"/dicom-web/studies/{uid}", f"/dicom-web/studies/{uid}/metadata", f"/studies/{uid}"]
-        waiting += [f"/dicom-web/studies/{uid}/thumbnail", f"/fhir/R4/ImagingStudy?identifier=urn:dicom:uid|urn:oid:{uid}"]
+        waiting += [
+            f"/dicom-web/studies/{uid}/thumbnail",
+            f"/fhir/R4/ImagingStudy?identifier=urn:dicom:uid|urn:oid:{uid}",
+        ]
     while waiting:
         path = waiting.pop()
         if path in seen:
@@ -166,7 +169,11 @@ def test_no_log_line_holds_anything_of_the_source(node: Node, forbidden: list[st
 
 def test_the_quarantined_original_cannot_be_reached_by_name(node: Node, sent: list[pydicom.FileDataset]) -> None:
     refused = sent[-1]
-    for level in ("", f"/series/{refused.SeriesInstanceUID}", f"/series/{refused.SeriesInstanceUID}/instances/{refused.SOPInstanceUID}"):
+    for level in (
+        "",
+        f"/series/{refused.SeriesInstanceUID}",
+        f"/series/{refused.SeriesInstanceUID}/instances/{refused.SOPInstanceUID}",
+    ):
         assert node.get(f"/dicom-web/studies/{refused.StudyInstanceUID}{level}").status_code == 404
     (original,) = (path for path in (node.folder / "data" / "inbox").rglob("*") if path.is_file())
     for path in (f"/data/inbox/{original.name}", f"/static/../data/inbox/{original.name}", f"/inbox/{original.name}"):

@@ -92,7 +92,8 @@ def test_one_image_all_the_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", [pytest.param(BUNDLED, id="bundled"), pytest.param(SHARED / "data", id="shared", marks=pytest.mark.shared)]
+    "folder",
+    [pytest.param(BUNDLED, id="bundled"), pytest.param(SHARED / "data", id="shared", marks=pytest.mark.shared)],
 )
 def test_a_folder_of_every_kind_sent_by_dcmsend(folder: Path, tmp_path: Path) -> None:
     need("dcmsend")
@@ -111,7 +112,8 @@ def test_a_folder_of_every_kind_sent_by_dcmsend(folder: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "folder", [pytest.param(BUNDLED, id="bundled"), pytest.param(SHARED / "data", id="shared", marks=pytest.mark.shared)]
+    "folder",
+    [pytest.param(BUNDLED, id="bundled"), pytest.param(SHARED / "data", id="shared", marks=pytest.mark.shared)],
 )
 def test_a_folder_of_every_kind_sent_by_pynetdicom(folder: Path, tmp_path: Path) -> None:
     classes, fates = set(storage_classes()), Counter[str]()

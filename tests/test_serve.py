@@ -36,7 +36,12 @@ def test_the_flow_from_c_store_to_dicomweb_fhir_and_portal(tmp_path: Path) -> No
         bundle = node.get("/fhir/R4/ImagingStudy").json()
         assert bundle["total"] == 1
         assert bundle["entry"][0]["resource"]["numberOfInstances"] == 3
-        assert "burned-in" in node.get("/", ).text
+        assert (
+            "burned-in"
+            in node.get(
+                "/",
+            ).text
+        )
         assert requests.get(f"{node.url}/dicom-web/studies", timeout=10).status_code == 401
         assert node.lethe("audit", "verify").returncode == 0
         assert node.lethe("verify").returncode == 0
@@ -56,7 +61,9 @@ def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
         for part in ("receive", "worker", "deliver", "web"):
             before = node.children(part)
             os.kill(before[0], signal.SIGKILL)
-            wait_for(lambda part=part, before=before: len(set(node.children(part)) - {before[0]}) == len(before), seconds=20)
+            wait_for(
+                lambda part=part, before=before: len(set(node.children(part)) - {before[0]}) == len(before), seconds=20
+            )
         wait_for(lambda: listens(node.dicom) and node._ready(), seconds=30)
         send(node, *series(tmp_path / "ct", 2))
         status = node.settle()

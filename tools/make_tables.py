@@ -21,19 +21,22 @@ def main() -> None:
     for name in ("standard", "modules", "out"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
-    table = json.loads((args.standard / "ps3.15_e1-1_2026d.json").read_text())
+    table = actions(args.standard)
+    write(args.out / "e1_1.json", table)
+    write(args.out / "types.json", types(args.modules, table["rules"]))
+
+
+def actions(standard: Path) -> dict:
+    """Table E.1-1 by tag."""
+    table = json.loads((standard / "ps3.15_e1-1_2026d.json").read_text())
     rules = {tag_of(row): {"basic": row["basic_profile"], "options": row["options"]} for row in table["rows"]}
     rules.pop("PRIVATE")
-    write(
-        args.out / "e1_1.json",
-        {
-            "table": table["table"],
-            "edition": table["edition"],
-            "acknowledgement": table["acknowledgement"],
-            "rules": dict(sorted(rules.items())),
-        },
-    )
-    write(args.out / "types.json", types(args.modules, rules))
+    return {
+        "table": table["table"],
+        "edition": table["edition"],
+        "acknowledgement": table["acknowledgement"],
+        "rules": dict(sorted(rules.items())),
+    }
 
 
 def tag_of(row: dict) -> str:

@@ -1,0 +1,51 @@
+"""The portal in a real browser: Chromium renders it, runs its script, draws the thumbnails, and finds nothing to object
+to."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from builders import ct, saved, secondary_capture
+from programs import Node, need, running_node
+
+pytestmark = pytest.mark.peer
+
+_FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --enable-logging=stderr --virtual-time-budget=4000"
+)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> object:
+    need("chromium")
+    folder = tmp_path_factory.mktemp("browser")
+    with running_node(folder / "node", '[auth]\nmode = "none"\n') as node:
+        paths = [str(saved(ds, folder / "sent")) for ds in (ct(), secondary_capture())]
+        node.lethe("send", *paths, "--to", f"LETHE@127.0.0.1:{node.dicom}")
+        node.settle()
+        yield node
+
+
+def visit(node: Node, path: str, folder: Path, *more: str) -> tuple[str, list[str]]:
+    """The document as it stands after its scripts ran, and what the browser complained about."""
+    command = ["chromium", *_FLAGS.split(), f"--user-data-dir={folder / 'profile'}", *more]
+    seen = subprocess.run([*command, "--dump-dom", node.url + path], capture_output=True, text=True, timeout=120)
+    return seen.stdout, [line for line in seen.stderr.splitlines() if ":CONSOLE" in line]
+
+
+def test_the_overview_shows_the_study_its_picture_and_the_quarantine(node: Node, tmp_path: Path) -> None:
+    document, complaints = visit(node, "/", tmp_path, "--window-size=1280,3000")
+    assert complaints == []
+    assert "Secondary Capture images may carry burned-in text" in document
+    assert re.search(r'<img[^>]*/thumbnail"[^>]*class="shown"', document), "the script ran and the picture was drawn"
+
+
+def test_the_study_page_shows_what_was_done(node: Node, tmp_path: Path) -> None:
+    uid = node.get("/dicom-web/studies").json()[0]["0020000D"]["Value"][0]
+    document, complaints = visit(node, f"/studies/{uid}", tmp_path)
+    assert complaints == []
+    assert "113100" in document
