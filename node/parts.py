@@ -79,7 +79,7 @@ def deliver(config: Config) -> int:
 
 
 def web(config: Config) -> int:
-    """Serve portal, DICOMweb and FHIR. Until gunicorn handles signals, SIGTERM ends the process as it does any other."""
+    """Serve portal, DICOMweb and FHIR. Until gunicorn handles SIGTERM, it ends the process as it does any other."""
     from .site import serve_site  # its libraries take a third of a second to load, which no other part should wait for
 
     start_logging("web", config.node.log_level)

@@ -1,4 +1,4 @@
-"""Kills parts of a running node with SIGKILL at random points of a transfer, and proves that nothing is lost or doubled.
+"""Kills parts of a node with SIGKILL at random points of a transfer, and proves that nothing is lost or doubled.
 
 `benchmarks/kill.py` runs it at length, `test_kill.py` briefly.
 """

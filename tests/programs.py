@@ -1,4 +1,4 @@
-"""Starts the programs the tests talk to: Lethe itself, and the peers that Debian ships. Everything stays on loopback."""
+"""Starts the programs the tests talk to: Lethe itself, and the peers that Debian ships. All stays on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No string of the source's names, IDs, dates or UIDs is in anything that leaves: file, response, log, error page, URL."""
+"""No name, ID, date or UID of the source is in anything that leaves: file, response, log, error page, URL."""
 
 from __future__ import annotations
 

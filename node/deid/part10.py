@@ -66,9 +66,12 @@ def read_part10(file: BinaryIO) -> Part10:
         transfer_syntax = _transfer_syntax(file)
         implicit, little = transfer_syntax == ImplicitVRLittleEndian, transfer_syntax != ExplicitVRBigEndian
         data = _inflated(file) if transfer_syntax == DeflatedExplicitVRLittleEndian else file
-        header = read_dataset(data, implicit, little, stop_when=_UpToPixelData())
+        up_to_pixel_data = _UpToPixelData(data)
+        header = read_dataset(data, implicit, little, stop_when=up_to_pixel_data)
         start = data.tell()
         end = data.seek(0, 2)
+        if start == end and 0 < end - up_to_pixel_data.next < 8:
+            raise CannotClean("the file ends within an element")
         refuse_unreadable(header, ())
         if header and header.original_encoding != (implicit, little):
             raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says")
@@ -147,15 +150,19 @@ def _meta(header: Dataset, transfer_syntax: UID) -> bytes:
 class _UpToPixelData:
     """Tells pydicom where to stop. Raises CannotClean for a tag that comes twice, of which pydicom would keep one."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: BinaryIO) -> None:
+        self._data = data
         self._seen: set[int] = set()
+        self.next = 0
+        """Where the element after the last one seen begins, if that can be known."""
 
-    def __call__(self, tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    def __call__(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
         if tag in _PIXEL_TAGS:
             return True
         if tag in self._seen:
             raise CannotClean(f"{place((), tag)}: the element is there twice")
         self._seen.add(tag)
+        self.next = self._data.tell() + length
         return False
 
 

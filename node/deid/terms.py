@@ -258,7 +258,8 @@ def plain(text: str) -> str:
 
 def _base(character: str) -> str:
     decomposed = unicodedata.normalize("NFKD", character)
-    return "".join(one for one in decomposed if not unicodedata.combining(one)).lower()
+    # Composed again, because Korean syllables come apart as well.
+    return unicodedata.normalize("NFC", "".join(one for one in decomposed if not unicodedata.combining(one))).lower()
 
 
 def _words_of(low: str) -> list[str]:

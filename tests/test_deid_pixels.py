@@ -1,0 +1,101 @@
+"""What may carry burned-in text is refused, each kind with its reason; what is known not to is cleaned."""
+
+from __future__ import annotations
+
+import pytest
+from deid_objects import cleaned, ct, raw_of, sample, sequence
+
+from lethe.node.deid.deidentify import pass_pixels
+from lethe.node.deid.errors import CannotClean
+from lethe.node.deid.pixels import may_carry_text
+
+ROOT = "1.2.840.10008.5.1.4.1.1"
+CAPTURES = ["3", "3.1", "6", "6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4", "77.1", "77.1.1", "77.1.4"]
+
+
+def refusal(**attributes: object) -> str | None:
+    return may_carry_text(ct(**attributes), "1.2.840.10008.1.2.1")
+
+
+@pytest.mark.parametrize("number", CAPTURES)
+@pytest.mark.parametrize("annotation", [None, "", "YES", "MAYBE", ["NO", "YES"]])
+def test_capture_classes(number: str, annotation: object) -> None:
+    assert refusal(SOPClassUID=f"{ROOT}.{number}", BurnedInAnnotation=annotation)
+
+
+@pytest.mark.parametrize("number", CAPTURES)
+def test_capture_classes_whose_word_is_no(number: str) -> None:
+    assert refusal(SOPClassUID=f"{ROOT}.{number}", BurnedInAnnotation="NO") is None
+
+
+@pytest.mark.parametrize("modality", ["US", "SC", "XC", "ES", "OT", "us ", "IVUS"])
+def test_capture_modalities(modality: str) -> None:
+    assert "modality" in str(refusal(Modality=modality))
+    assert refusal(Modality=modality, BurnedInAnnotation="NO") is None
+
+
+@pytest.mark.parametrize("number", ["88.11", "88.22", "88.33", "88.34", "88.59", "88.67", "88.71"])
+def test_structured_reports(number: str) -> None:
+    assert "report" in str(refusal(SOPClassUID=f"{ROOT}.{number}", BurnedInAnnotation="NO"))
+
+
+def test_content_items_make_a_report_of_anything() -> None:
+    assert "report" in str(refusal(ContentSequence=sequence(ValueType="TEXT")))
+
+
+@pytest.mark.parametrize("number", ["104.1", "104.2", "104.3"])
+def test_encapsulated_documents(number: str) -> None:
+    assert "document" in str(refusal(SOPClassUID=f"{ROOT}.{number}", BurnedInAnnotation="NO"))
+    assert "document" in str(refusal(EncapsulatedDocument=b"%PDF"))
+
+
+@pytest.mark.parametrize("number", ["4.100", "4.100.1", "4.101", "4.102", "4.103", "4.106", "4.107", "4.108", "7.1"])
+def test_video_syntaxes(number: str) -> None:
+    assert "video" in str(may_carry_text(ct(BurnedInAnnotation="NO"), f"1.2.840.10008.1.2.{number}"))
+
+
+@pytest.mark.parametrize("number", ["77.1.1.1", "77.1.2.1", "77.1.4.1"])
+def test_video_classes(number: str) -> None:
+    assert "video" in str(refusal(SOPClassUID=f"{ROOT}.{number}", BurnedInAnnotation="NO"))
+
+
+@pytest.mark.parametrize("number", ["4.50", "4.90", "4.110", "5"])
+def test_still_pictures_are_no_video(number: str) -> None:
+    assert may_carry_text(ct(), f"1.2.840.10008.1.2.{number}") is None
+
+
+@pytest.mark.parametrize("tag", [0x60000010, 0x60023000, 0x601E0022])
+def test_overlays(tag: int) -> None:
+    ds = ct(BurnedInAnnotation="NO")
+    ds.add_new(tag, "LO", "x")
+    assert "overlays" in str(may_carry_text(ds, ""))
+
+
+def test_captures_by_their_other_marks() -> None:
+    assert refusal(ConversionType="DF")
+    assert refusal(ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"])
+    assert "label" in str(refusal(ImageType=["ORIGINAL", "PRIMARY", "LABEL"], BurnedInAnnotation="NO"))
+    assert "label" in str(refusal(SpecimenLabelInImage="YES", BurnedInAnnotation="NO"))
+    assert refusal(BurnedInAnnotation="yes")
+
+
+def test_an_ordinary_image_passes() -> None:
+    assert refusal() is None
+
+
+def test_what_has_no_pixels_is_not_judged_by_its_modality() -> None:
+    assert may_carry_text(sample("rtplan.dcm", Modality="OT"), "") is None
+
+
+def test_the_rule_is_the_default_and_the_reason_the_message() -> None:
+    with pytest.raises(CannotClean, match="Secondary Capture images may carry burned-in text"):
+        cleaned(sample("SC_rgb_rle.dcm", StudyInstanceUID="1.2.3.4"), rule=may_carry_text)
+    assert cleaned(sample("SC_rgb_rle.dcm", StudyInstanceUID="1.2.3.4"), rule=pass_pixels).header
+
+
+def test_marks_that_cannot_be_read_are_refused_not_raised() -> None:
+    ds = ct()
+    ds.add_new(0x00280301, "US", 1)
+    data = raw_of(ds)
+    with pytest.raises(CannotClean):
+        cleaned(data, rule=may_carry_text)
