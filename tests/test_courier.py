@@ -175,6 +175,20 @@ def test_a_context_the_peer_does_not_accept_is_said_and_the_others_go(archive: A
         archiver.stop()
 
 
+def test_a_peer_that_accepts_none_of_the_contexts_is_not_away(archive: Archive, publish: Publish) -> None:
+    archiver = Archiver(free_port(), classes=["1.2.840.10008.5.1.4.1.1.2"])
+    try:
+        refused = publish(bundled("rtplan.dcm"))
+        one = courier(archive, archiver.port)
+        one.step()
+        assert send_jobs(archive)[refused].state == State.QUARANTINED
+        uid = publish(ct())
+        one.step()
+        assert send_jobs(archive)[uid].state == State.DONE
+    finally:
+        archiver.stop()
+
+
 def test_a_peer_that_is_away_is_waited_for_and_nothing_is_lost(archive: Archive, publish: Publish) -> None:
     port = free_port()
     uids = {publish(ct()) for _ in range(3)}

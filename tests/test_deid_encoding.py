@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from deid_objects import BASIC, KEY, MODIFIED_DATES, clean, clean_bytes, cleaned, ct, raw_of, sample, sequence, spliced
 from pydicom.data import get_testdata_file
+from pydicom.encaps import generate_fragments
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -377,3 +378,34 @@ def test_odd_lengths_and_trailing_nuls(profile: object) -> None:
     ds = ct()
     del ds["ManufacturerModelName"]
     assert clean(spliced(ds, raw)).ManufacturerModelName == "ABC"
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm"])
+def test_values_of_odd_length_get_the_padding_they_lack(name: str) -> None:
+    """Peers break the association off at a fragment of odd length (PS3.5 7.1.1)."""
+    content = _with_odd_values(name)
+    original, result = pydicom.dcmread(BytesIO(content)), clean_bytes(content)
+    assert len(original.PixelData) % 2 == 1
+    assert pydicom.dcmread(BytesIO(result)).PixelData == original.PixelData + b"\0"
+    assert pydicom.dcmread(BytesIO(result)).Manufacturer == original.Manufacturer == "ODD"
+    assert len(result) % 2 == 0
+
+
+def test_fragments_of_odd_length_get_the_padding_they_lack() -> None:
+    ds = sample("MR_small_RLE.dcm")
+    fragments = list(generate_fragments(ds.PixelData))
+    ds.PixelData = ds.PixelData.removesuffix(SEQUENCE_END) + SQ_ITEM + b"\x03\0\0\0abc" + SEQUENCE_END
+    assert list(generate_fragments(clean(ds).PixelData)) == [*fragments, b"abc\0"]
+
+
+def _with_odd_values(name: str) -> bytes:
+    """The file with an odd Manufacturer and odd pixel data; pydicom would pad both when writing."""
+    ds = sample(name, Manufacturer="ODDX")
+    implicit, little = ds.original_encoding
+    order = "little" if little else "big"
+    del ds[0x7FE00011:]
+    raw, length = raw_of(ds), len(ds.PixelData)
+    at, size = raw.index(b"ODDX"), 4 if implicit else 2
+    raw = raw[: at - size] + (3).to_bytes(size, order) + b"ODD" + raw[at + 4 :]
+    at = len(raw) - length
+    return raw[: at - 4] + (length - 1).to_bytes(4, order) + raw[at:-1]

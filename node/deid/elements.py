@@ -132,3 +132,12 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("latin-1").strip("\0 ")
     return str(value).strip("\0 ")
+
+
+def pad_odd_values(header: Dataset) -> None:
+    """Give kept values of odd length the padding they lack (PS3.5 6.2); peers break off at such an object."""
+    for tag in header.keys():  # noqa: SIM118 - iterating a Dataset decodes it
+        element = header.get_item(tag)
+        if isinstance(element, RawDataElement) and element.value and len(element.value) % 2:
+            padding = b" " if vr_of(header, tag) in TEXT_VRS | {"DA", "DS", "DT", "IS", "TM"} else b"\0"
+            header[tag] = element._replace(value=element.value + padding, length=len(element.value) + 1)

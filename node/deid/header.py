@@ -26,6 +26,7 @@ from .elements import (
     is_well_formed,
     items,
     joined,
+    pad_odd_values,
     texts,
     vr_of,
 )
@@ -83,6 +84,7 @@ class HeaderCleaner:
                 self._remove(header, tag, path, _PRIVATE)
             else:
                 self._standard(header, tag, path, within_dummy=within_dummy)
+        pad_odd_values(header)
         if RESPONSIBLE_PERSON_ROLE in header and not header.get(RESPONSIBLE_PERSON):
             self._remove(header, RESPONSIBLE_PERSON_ROLE, path, "the role of a person who is gone")
 

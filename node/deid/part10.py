@@ -23,28 +23,15 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from .elements import refuse_unreadable
 from .errors import CannotClean
+from .pixeldata import PIXEL_TAGS, PixelSpan, copy_pixels, find_pixels
 from .registry import is_transfer_syntax
 from .report import place
 
 IMPLEMENTATION_CLASS_UID = "2.25.113519460427936543189211042586019326821"
 IMPLEMENTATION_VERSION_NAME = "LETHE"
-_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
-_LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _CHUNK = 1 << 20
 _MOST_INFLATED = 512 << 20
 _PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
-
-
-@dataclass(frozen=True)
-class PixelSpan:
-    """Where the pixel data element lies: tag, VR as in the file ("" in implicit VR), byte offsets, its header included,
-    and whether it is a sequence of fragments."""
-
-    tag: int
-    vr: str
-    start: int
-    end: int
-    encapsulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ def read_part10(file: BinaryIO) -> Part10:
         refuse_unreadable(header, ())
         if header and header.original_encoding != (implicit, little):
             raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says")
-        pixels = _pixel_span(data, start, end, implicit=implicit, little=little)
+        pixels = find_pixels(data, start, end, implicit=implicit, little=little)
         if pixels:
             _refuse_out_of_order(data, pixels.end, little=little)
     except CannotClean:
@@ -91,22 +78,8 @@ def write_part10(header: Dataset, body: bytes, source: Part10) -> Iterator[bytes
     """The bytes of a clean file: new preamble and file meta, `body` (the encoded header), the source's pixel data as
     they are, nothing after them."""
     yield _meta(header, source.transfer_syntax)
-    content = chain([body], pixel_chunks(source))
+    content = chain([body], copy_pixels(source.data, source.pixels) if source.pixels else ())
     yield from _deflated(content) if source.transfer_syntax == DeflatedExplicitVRLittleEndian else content
-
-
-def pixel_chunks(source: Part10) -> Iterator[bytes]:
-    """The pixel data element as it came in, in pieces of at most 1 MiB."""
-    if source.pixels is None:
-        return
-    source.data.seek(source.pixels.start)
-    left = source.pixels.end - source.pixels.start
-    while left > 0:
-        chunk = source.data.read(min(left, _CHUNK))
-        if not chunk:
-            raise CannotClean("the pixel data end before they should")
-        left -= len(chunk)
-        yield chunk
 
 
 def pixel_vr(source: Part10) -> str | None:
@@ -157,7 +130,7 @@ class _UpToPixelData:
         """Where the element after the last one seen begins, if that can be known."""
 
     def __call__(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
-        if tag in _PIXEL_TAGS:
+        if tag in PIXEL_TAGS:
             return True
         if tag in self._seen:
             raise CannotClean(f"{place((), tag)}: the element is there twice")
@@ -213,38 +186,3 @@ def _deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
     packed = deflate.flush()
     # PS3.5 A.5: padded to even length with a NULL.
     yield packed + bytes((length + len(packed)) % 2)
-
-
-def _pixel_span(data: BinaryIO, start: int, end: int, *, implicit: bool, little: bool) -> PixelSpan | None:
-    """Where the element at `start` lies, if it is pixel data. Raises CannotClean where it is longer than the file."""
-    order = "little" if little else "big"
-
-    def number(at: int, size: int) -> int:
-        data.seek(at)
-        raw = data.read(size)
-        if len(raw) < size:
-            raise CannotClean("the file ends within an element")
-        return int.from_bytes(raw, order)  # type: ignore[arg-type]
-
-    if start >= end:
-        return None
-    tag = number(start, 2) << 16 | number(start + 2, 2)
-    if tag not in _PIXEL_TAGS:
-        raise CannotClean(f"({tag >> 16:04X},{tag & 0xFFFF:04X}): the data set ends before it, and the file does not")
-    data.seek(start + 4)
-    vr = b"" if implicit else data.read(2)
-    at = start + 4 if implicit else start + (8 if vr in _LONG_VRS else 6)
-    size = 4 if implicit or vr in _LONG_VRS else 2
-    length, at = number(at, size), at + size
-    if length != 0xFFFFFFFF:
-        if at + length > end:
-            raise CannotClean("the file ends within its pixel data")
-        return PixelSpan(tag, vr.decode("latin-1"), start, at + length)
-    while True:
-        item = number(at, 2) << 16 | number(at + 2, 2)
-        length, at = number(at + 4, 4), at + 8
-        if item == 0xFFFEE0DD:
-            return PixelSpan(tag, vr.decode("latin-1"), start, at, encapsulated=True)
-        if item != 0xFFFEE000 or at + length > end:
-            raise CannotClean("the encapsulated pixel data are malformed or end early")
-        at += length

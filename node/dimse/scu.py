@@ -35,6 +35,7 @@ class Destination:
         self._ae.connection_timeout = 10
         self._association: Association | None = None
         self._proposed: frozenset[Context] = frozenset()
+        self._accepted: frozenset[Context] = frozenset()
 
     def __enter__(self) -> Destination:
         return self
@@ -45,21 +46,27 @@ class Destination:
         self.close()
 
     def open(self, contexts: Iterable[Context]) -> None:
-        """Have an association that proposes these contexts (at most 128). Raises Unavailable."""
+        """Have an association that proposes these contexts (at most 128). Raises Unavailable.
+
+        A peer that accepts none of them is there all the same: `send` then says so of each.
+        """
         wanted = frozenset(contexts)
         if self._association is not None and self._association.is_established and wanted <= self._proposed:
             return
         self.close()
         _config.STORE_SEND_CHUNKED_DATASET = True  # streams the file as it is; nothing is decoded or converted
         proposed = [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)[:MOST_CONTEXTS]]
-        self._association = self._associate(proposed)
+        self._association = association = self._associate(proposed)
         self._proposed = wanted
+        self._accepted = frozenset(
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
+        )
 
     def close(self) -> None:
         """Release the association if there is one."""
         if self._association is not None and self._association.is_established:
             self._association.release()
-        self._association, self._proposed = None, frozenset()
+        self._association, self._proposed, self._accepted = None, frozenset(), frozenset()
 
     def echo(self) -> int:
         """The status of a C-ECHO. Raises Unavailable."""
@@ -75,20 +82,14 @@ class Destination:
         Raises Refused where the peer did not accept the context, Unavailable where the connection broke.
         """
         association = self._association
+        if association is not None and context in self._proposed - self._accepted:
+            raise Refused(f"{self.peer.name} accepts no presentation context for {context[0]} in {context[1]}")
         if association is None or not association.is_established:
             raise Unavailable(f"{self.peer.name}: the association is gone")
-        if not self._accepts(association, context):
-            raise Refused(f"{self.peer.name} accepts no presentation context for {context[0]} in {context[1]}")
         try:
             return self._status(association.send_c_store(path))
         except (RuntimeError, OSError) as error:
             raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
-
-    def _accepts(self, association: Association, context: Context) -> bool:
-        return any(
-            accepted.abstract_syntax == context[0] and context[1] in accepted.transfer_syntax
-            for accepted in association.accepted_contexts
-        )
 
     def _associate(self, contexts: list[PresentationContext]) -> Association:
         association = self._ae.associate(
@@ -99,7 +100,8 @@ class Destination:
             max_pdu=0,
             evt_handlers=[(evt.EVT_CONN_OPEN, answer_at_once)],
         )
-        if not association.is_established:
+        accepts_nothing = association.rejected_contexts and not association.accepted_contexts
+        if not association.is_established and not accepts_nothing:
             why = "rejected the association" if association.is_rejected else "does not answer"
             raise Unavailable(f"{self.peer.name} {why}")
         return association
