@@ -17,6 +17,7 @@ from pathlib import Path
 
 import requests
 from pydicom.uid import UID
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -156,9 +157,9 @@ def _wait_until_settled(archive: Archive, show: Callable[[int], None]) -> None:
 
 
 def _show(archive: Archive, refused: Counter[str], console: Console) -> None:
-    table = Table(title="Studies, de-identified and delivered", title_justify="left")
+    table = _table("Studies, de-identified and delivered")
     table.add_column("patient now", no_wrap=True)
-    table.add_column("objects", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("objects", no_wrap=True, overflow="ellipsis", max_width=22)
     for heading in ("removed", "emptied", "replaced", "kept"):
         table.add_column(heading, justify="right", min_width=len(heading))
     for study in archive.index.find(Query(Level.STUDY)):
@@ -176,7 +177,7 @@ def _show(archive: Archive, refused: Counter[str], console: Console) -> None:
     reasons = Counter(
         job.reason for job in archive.jobs.find(states=[State.QUARANTINED, State.FAILED], stage=Stage.CLEAN)
     )
-    held = Table(title="Quarantined: nothing leaves that is not known to be clean", title_justify="left")
+    held = _table("Quarantined: nothing leaves that is not known to be clean")
     held.add_column("objects", justify="right")
     held.add_column("reason")
     for reason, count in reasons.most_common():
@@ -189,6 +190,11 @@ def _show(archive: Archive, refused: Counter[str], console: Console) -> None:
         f"\n{counts['received']} objects received: {counts['published']} de-identified, {counts['quarantined']} "
         f"quarantined; {counts['delivered']} delivered to ARCHIVE, each with the status it answered.\n"
     )
+
+
+def _table(title: str) -> Table:
+    """A table that fits a terminal of 80 columns."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
 
 
 def _links(console: Console, http: int, folder: Path) -> None:
