@@ -16,21 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from pydicom.uid import UID
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from lethe.storage.archive import Archive, Origin
 from lethe.storage.errors import StorageError
-from lethe.storage.index import Level, Match, Query
-from lethe.storage.jobs import Stage, State
 
 from .config import Peer
 from .dimse.scp import Receiver
 from .dimse.scu import Destination, is_stored
-from .samples import samples
+from .fates import show_fates
+from .samples import Sample, samples
 
 _READY_WITHIN, _DONE_WITHIN = 60.0, 300.0
 
@@ -50,8 +46,9 @@ def demo(*, stay: bool) -> int:
                 f"\n[bold]Lethe[/bold] is up: LETHE at 127.0.0.1:{dicom}, destination ARCHIVE at 127.0.0.1:{second}\n"
             )
             archive = Archive(folder / "data")
-            refused = _send_samples(Peer("lethe", "LETHE", "127.0.0.1", dicom), archive, console)
-            _show(archive, refused, console)
+            chosen = samples()
+            refused = _send(chosen, Peer("lethe", "LETHE", "127.0.0.1", dicom), archive, console)
+            show_fates(archive, chosen, refused, console)
             _links(console, http, folder)
             if stay:
                 console.print("It stays up until Ctrl-C.\n")
@@ -119,9 +116,9 @@ def _is_ready(http: int) -> bool:
         return False
 
 
-def _send_samples(node: Peer, archive: Archive, console: Console) -> Counter[str]:
+def _send(chosen: list[Sample], node: Peer, archive: Archive, console: Console) -> Counter[str]:
     """Send every sample and wait until each has its verdict. Returns why some were refused at the door."""
-    chosen, refused = samples(), Counter[str]()
+    refused = Counter[str]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress, Destination(node, "MODALITY") as modality:
         sending = progress.add_task("sent by C-STORE", total=len(chosen))
@@ -154,47 +151,6 @@ def _wait_until_settled(archive: Archive, show: Callable[[int], None]) -> None:
         if counts["waiting"] + counts["running"] + counts["sending"] == 0:
             return
         time.sleep(0.1)
-
-
-def _show(archive: Archive, refused: Counter[str], console: Console) -> None:
-    table = _table("Studies, de-identified and delivered")
-    table.add_column("patient now", no_wrap=True)
-    table.add_column("objects", no_wrap=True, overflow="ellipsis", max_width=22)
-    for heading in ("removed", "emptied", "replaced", "kept"):
-        table.add_column(heading, justify="right", min_width=len(heading))
-    for study in archive.index.find(Query(Level.STUDY)):
-        instances = archive.index.find(Query(Level.INSTANCE, (Match("0020000D", (study.study_uid,)),)))
-        done: Counter[str] = Counter()
-        for instance in instances:
-            done.update(archive.index.receipt(instance.sop_uid).get("counts", {}))
-        kinds = sorted({UID(instance.sop_class).name.removesuffix(" Storage") for instance in instances})
-        table.add_row(
-            study.text("00100020") or "-",
-            f"{len(instances)} {', '.join(kinds)}",
-            *(str(done[what]) for what in ("removed", "emptied", "replaced", "kept")),
-        )
-    console.print(table)
-    reasons = Counter(
-        job.reason for job in archive.jobs.find(states=[State.QUARANTINED, State.FAILED], stage=Stage.CLEAN)
-    )
-    held = _table("Quarantined: nothing leaves that is not known to be clean")
-    held.add_column("objects", justify="right")
-    held.add_column("reason")
-    for reason, count in reasons.most_common():
-        held.add_row(str(count), reason)
-    console.print(held)
-    for reason, count in refused.items():
-        console.print(f"{count} refused at the door: {reason}")
-    counts = archive.counts()
-    console.print(
-        f"\n{counts['received']} objects received: {counts['published']} de-identified, {counts['quarantined']} "
-        f"quarantined; {counts['delivered']} delivered to ARCHIVE, each with the status it answered.\n"
-    )
-
-
-def _table(title: str) -> Table:
-    """A table that fits a terminal of 80 columns."""
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
 
 
 def _links(console: Console, http: int, folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from pydicom.filereader import read_file_meta_info
+from pydicom import dcmread
 
 from .dimse.contexts import storage_classes
 
@@ -15,11 +15,15 @@ _FOLDERS = (("pydicom", "data/test_files"), ("pydicom", "data/charset_files"), (
 
 @dataclass(frozen=True)
 class Sample:
-    """One file that can be sent: its SOP Class and transfer syntax as its file meta information names them."""
+    """One file that can be sent. SOP Class, SOP Instance and transfer syntax are those of its file meta information,
+    which a sender goes by; study and modality are its own, empty where it has none."""
 
     path: Path
     sop_class: str
+    sop_instance: str
     transfer_syntax: str
+    study: str
+    modality: str
 
 
 def samples() -> list[Sample]:
@@ -29,11 +33,23 @@ def samples() -> list[Sample]:
     classes = set(storage_classes())
     for package, folder in _FOLDERS:
         for path in sorted(Path(str(files(package))).joinpath(folder).glob("*.dcm")):
-            try:
-                meta = read_file_meta_info(path)
-                sample = Sample(path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
-            except Exception:  # noqa: S112 - some are broken on purpose
-                continue
-            if sample.sop_class in classes and "MediaStorageSOPInstanceUID" in meta:
-                found.setdefault(str(meta.MediaStorageSOPInstanceUID), sample)
+            sample = _sample(path)
+            if sample is not None and sample.sop_class in classes:
+                found.setdefault(sample.sop_instance, sample)
     return list(found.values())
+
+
+def _sample(path: Path) -> Sample | None:
+    try:
+        ds = dcmread(path, stop_before_pixels=True)
+        meta = ds.file_meta
+        return Sample(
+            path,
+            str(meta.MediaStorageSOPClassUID),
+            str(meta.MediaStorageSOPInstanceUID),
+            str(meta.TransferSyntaxUID),
+            str(ds.get("StudyInstanceUID", "")),
+            str(ds.get("Modality", "")),
+        )
+    except Exception:  # some are broken on purpose
+        return None
