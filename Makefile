@@ -34,9 +34,10 @@ types: setup
 	$(BIN)/mypy -p lethe.storage -p lethe.dicomweb -p lethe.fhir -p lethe.node
 
 lock:
-	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m pip install -qq uv
 	for name in requirements requirements-dev; do \
-	  $(BIN)/uv pip compile $$name.in -q -o $$name.lock --python-version 3.11 --no-annotate --no-header --generate-hashes \
+	  $(BIN)/uv pip compile $$name.in -q -o $$name.lock --python-version 3.11 --no-annotate --generate-hashes \
+	    --custom-compile-command "make lock (opencv-python is left out on purpose)" \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package opencv-python; done
 
 bench-kill: setup

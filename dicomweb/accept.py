@@ -96,6 +96,12 @@ def choose(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer:
     return chosen
 
 
+def takes_anything(wanted: MediaRange) -> bool:
+    """Whether the range leaves the media type of the payload open."""
+    kind = wanted.parameters.get("type", "*/*") if wanted.media_type == MULTIPART else wanted.media_type
+    return kind == "*/*"
+
+
 def _accepts(wanted: MediaRange, offer: Offer) -> bool:
     asked_syntax = wanted.parameters.get("transfer-syntax", "")
     if offer.answers and asked_syntax not in offer.answers:

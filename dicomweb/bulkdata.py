@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from flask import Response
 from pydicom.uid import ExplicitVRLittleEndian
 
+from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.index import Entry, Level
+from lethe.storage.query import Level
 
 from . import frames
 from .accept import Offer, Packing, choose

@@ -20,8 +20,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import TEXT_VR_DELIMS
 
+from lethe.storage.entries import DicomJson
 from lethe.storage.errors import Refused
-from lethe.storage.index import DicomJson
 
 BULK = "bulk:/"
 """Begins every BulkDataURI as it is stored; what follows is the path below the service's root."""

@@ -16,11 +16,12 @@ from typing import BinaryIO
 from flask import Response
 from pydicom.uid import ExplicitVRLittleEndian
 
+from lethe.storage.entries import DicomJson, Entry
 from lethe.storage.errors import NotFound, Refused
-from lethe.storage.index import DicomJson, Entry, Level
+from lethe.storage.query import Level
 
 from . import pixels
-from .accept import NotAcceptable, Offer, Packing, choose
+from .accept import NotAcceptable, Offer, Packing, choose, takes_anything
 from .answers import Service, accepted, multipart_body, single_body, tagged, unchanged
 from .locate import locate, readable
 from .multipart import Part
@@ -67,7 +68,17 @@ def answer(service: Service, entry: Entry, wanted: Callable[[Shape], Sequence[in
     numbers = wanted(shape)
     if pixels.is_video(entry.transfer_syntax):
         raise NotAcceptable("a video has no single frames; retrieve the instance instead")
-    offer = choose(accepted(), _offers(entry.transfer_syntax, len(numbers)))
+    ranges = accepted()
+    offer = choose(ranges, _offers(entry.transfer_syntax, len(numbers)))
+    try:
+        return _given(service, entry, shape, numbers, offer)
+    except NotAcceptable:
+        # It cannot be decoded. Who takes anything takes the frame as it is stored.
+        anything = [one for one in ranges if takes_anything(one)]
+        return _given(service, entry, shape, numbers, choose(anything, _stored(entry.transfer_syntax, len(numbers))))
+
+
+def _given(service: Service, entry: Entry, shape: Shape, numbers: Sequence[int], offer: Offer) -> Response:
     tag = f"{entry.file}-{offer.media_type}-{offer.transfer_syntax}"
     if known := unchanged(tag):
         return known
@@ -98,6 +109,12 @@ def _offers(stored: str, count: int) -> list[Offer]:
             offers.append(Offer(own_type, packing, stored, frozenset({"", "*", stored})))
         offers.append(Offer(_OCTETS, packing, stored, frozenset({"*", stored})))
     return offers
+
+
+def _stored(stored: str, count: int) -> list[Offer]:
+    """The stored form alone, for a client that has not asked for a transfer syntax."""
+    packings = [Packing.MULTIPART] + [Packing.SINGLE] * (count == 1)
+    return [Offer(pixels.image_type(stored), packing, stored, frozenset({"", "*", stored})) for packing in packings]
 
 
 def _parts(

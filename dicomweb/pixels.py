@@ -17,8 +17,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
+from lethe.storage.entries import DicomJson, first_text
 from lethe.storage.errors import NotFound
-from lethe.storage.index import DicomJson, first_text
 
 from .accept import NotAcceptable
 from .dicomjson import PIXEL_TAGS

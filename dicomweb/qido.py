@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from flask import Response, request
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text, is_uid
 from lethe.storage.errors import Refused
-from lethe.storage.index import SEARCHABLE, DicomJson, Entry, Level, Match, Query, first_text, is_uid
+from lethe.storage.query import Level, Match, Query
 
 from .answers import Service, json_array, require_json
 from .dicomjson import served

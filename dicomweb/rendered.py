@@ -12,8 +12,9 @@ from flask import Response, request
 from PIL.Image import Image
 from pydicom import dcmread
 
+from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound, Refused
-from lethe.storage.index import Entry, Level, Match, Query
+from lethe.storage.query import Level, Match, Query
 
 from . import frames, pixels, rendering
 from .accept import NotAcceptable, Offer, choose

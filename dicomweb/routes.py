@@ -7,8 +7,8 @@ from collections.abc import Callable
 from flask import Blueprint, Response, jsonify
 
 from lethe.storage.archive import Archive
+from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
-from lethe.storage.index import is_uid
 from lethe.storage.users import Permission, needs
 
 from . import bulkdata, frames, qido, rendered, wado

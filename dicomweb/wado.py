@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 
 from flask import Response
 
+from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.index import Entry, Level, Match, Query
+from lethe.storage.query import Level, Match, Query
 
 from .accept import Offer, Packing, choose
 from .answers import Service, accepted, json_array, multipart_body, require_json, stretch, tagged, unchanged

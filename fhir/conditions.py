@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from lethe.storage.index import AnyOf, Changed, Entry, Equals, Index, Level, Match, Not, Query, Term
+from lethe.storage.entries import Entry
+from lethe.storage.index import Index
+from lethe.storage.query import AnyOf, Changed, Equals, Level, Match, Not, Query, Term
 
 from .mapping import DCM, ENDPOINT_ID, NO_MODALITY, STUDY_UID_SYSTEM, URI_SYSTEM, fhir_id
 from .moments import Days, Prefix, Span, later, moment, parse, shifted

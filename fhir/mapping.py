@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lethe.storage.index import DicomJson, Entry
+from lethe.storage.entries import DicomJson, Entry
 from lethe.storage.matching import stored_text
 
 from .moments import moment

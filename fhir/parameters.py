@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from lethe.storage.index import Order
+from lethe.storage.query import Order
 
 from .outcome import invalid, unsupported
 

@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.index import Entry, Equals, Index, Level, Order, Query
+from lethe.storage.index import Index
 from lethe.storage.matching import stored_text
+from lethe.storage.query import Equals, Level, Order, Query
 
 _PATIENT_ID = "00100020"
 _STUDY_UID = "0020000D"

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from lethe.storage.index import Entry, Equals, Index, Level, Query
+from lethe.storage.entries import Entry
+from lethe.storage.index import Index
+from lethe.storage.query import Equals, Level, Query
 
 from .conditions import IMAGING_STUDY, Site, study_uids, terms
 from .mapping import ENDPOINT_ID, endpoint, imaging_study, patient

@@ -15,19 +15,22 @@ from rich.progress import track
 from rich.table import Table
 
 from lethe.storage.audit import Actor
+from lethe.storage.database import transaction
 from lethe.storage.errors import StorageError, Unavailable
 from lethe.storage.jobs import State
 
 from .config import Config, ConfigError, Peer, load_config
+from .crosswalk import asked, export_to, read_patients, release_held, write_entries
 from .demo import demo
 from .dimse.scu import Destination, is_stored
 from .folder import clean_files, files_below, write_maps
 from .parts import PARTS, open_archive
-from .projects import new_key
+from .projects import key_name, new_key
 from .serve import serve
 
 OK, FAILED, USAGE, SOME_REFUSED = 0, 1, 2, 3
 _DEFAULT_CONFIG = "config.toml"
+_ACTOR = Actor("command line")
 
 
 class UserError(Exception):
@@ -36,7 +39,11 @@ class UserError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.command is None:
+        parser.print_help()
+        return USAGE
     warnings.simplefilter("ignore")
     logging.lastResort = None
     try:
@@ -66,14 +73,11 @@ def _part(args: argparse.Namespace) -> int:
 
 def _deidentify(args: argparse.Namespace) -> int:
     config, console = _config_of(args), Console(stderr=True)
-    if config.project(args.project) is None:
-        names = ", ".join(project.name for project in config.projects)
-        raise UserError(f"there is no project {args.project!r}; there are: {names}")
-    for source in args.source:
-        if not source.exists():
-            raise UserError(f"{source}: there is no such file or folder")
-    paths = files_below(args.source)
-    processes = args.jobs or config.node.workers
+    _demand_project(config, args.project)
+    if args.target.exists() and not args.target.is_dir():
+        raise UserError(f"{args.target}: the results go into a folder, and this is a file")
+    paths = _files(args.source, apart_from=args.target)
+    processes = config.node.workers if args.jobs is None else args.jobs
     running = clean_files(paths, args.target, config, args.project, processes)
     outcomes = list(
         track(running, "de-identifying", total=len(paths), console=console, disable=not console.is_terminal)
@@ -87,16 +91,39 @@ def _deidentify(args: argparse.Namespace) -> int:
     return SOME_REFUSED if refused else OK
 
 
+def _files(sources: Sequence[Path], *, apart_from: Path | None = None) -> list[Path]:
+    for source in sources:
+        if not source.exists():
+            raise UserError(f"{source}: there is no such file or folder")
+    paths = files_below(sources, apart_from)
+    if not paths:
+        raise UserError(f"{', '.join(map(str, sources))}: there are no files in it")
+    return paths
+
+
+def _demand_project(config: Config, name: str) -> None:
+    if config.project(name) is None:
+        names = ", ".join(project.name for project in config.projects)
+        raise UserError(f"there is no project {name!r}; there are: {names}")
+
+
 def _send(args: argparse.Namespace) -> int:
     config = _config_of(args)
-    paths, failed = files_below(args.path), 0
+    paths, failed = _files(args.path), 0
     with Destination(_peer(config, args.to), config.node.ae_title) as destination:
         contexts = {path: context for path in paths if (context := _context(path)) is not None}
-        destination.open(contexts.values())
+        if contexts:
+            destination.open(contexts.values())
         for path in paths:
             try:
                 status = destination.send(path, contexts[path]) if path in contexts else None
-                problem = "not a DICOM file" if status is None else "" if is_stored(status) else f"0x{status:04X}"
+                problem = (
+                    "names no SOP Class and transfer syntax"
+                    if status is None
+                    else ""
+                    if is_stored(status)
+                    else f"0x{status:04X}"
+                )
             except StorageError as error:
                 if isinstance(error, Unavailable):
                     raise
@@ -154,7 +181,7 @@ def _retry(args: argparse.Namespace) -> int:
     archive = open_archive(_config_of(args))
     wanted = args.job or [job.id for job in archive.jobs.find(states=[State.QUARANTINED, State.FAILED])]
     for number in wanted:
-        archive.release(number, Actor("command line"))
+        archive.release(number, _ACTOR)
     print(f"{len(wanted)} jobs are tried again")
     return OK
 
@@ -182,6 +209,45 @@ def _audit_export(args: argparse.Namespace) -> int:
     return OK
 
 
+def _crosswalk_export(args: argparse.Namespace) -> int:
+    entries = open_archive(_config_of(args)).export_crosswalk(args.project, _ACTOR)
+    if args.output:
+        print(f"{export_to(args.output, entries)} entries written")
+    else:
+        write_entries(entries, sys.stdout)
+    return OK
+
+
+def _crosswalk_lookup(args: argparse.Namespace) -> int:
+    found = open_archive(_config_of(args)).look_up(asked(args.value), args.project, _ACTOR)
+    if not found:
+        print("lethe: not in the crosswalk", file=sys.stderr)
+        return FAILED
+    write_entries(found, sys.stdout)
+    return OK
+
+
+def _crosswalk_import(args: argparse.Namespace) -> int:
+    config = _config_of(args)
+    _demand_project(config, args.project)
+    archive, patients = open_archive(config), read_patients(args.file)
+    use = archive.try_patients if args.dry_run or patients.mistakes else archive.import_patients
+    comparison = use(args.project, patients.pairs, _ACTOR)
+    conflicts = [f"line {patients.lines[number]}: {why}" for number, why in comparison.conflicts]
+    for problem in patients.mistakes + conflicts:
+        print(problem)
+    counts = f"{comparison.unchanged} unchanged, {len(conflicts)} conflicts, {len(patients.mistakes)} invalid"
+    if patients.mistakes or conflicts:
+        print(f"{len(comparison.added)} could be added, {counts}; nothing was imported")
+        return FAILED
+    if args.dry_run:
+        print(f"{len(comparison.added)} would be added, {counts}; nothing was imported")
+        return OK
+    released = release_held(archive, args.project, _ACTOR)
+    print(f"{len(comparison.added)} added, {counts}; {released} held objects are tried again")
+    return OK
+
+
 def _config_check(args: argparse.Namespace) -> int:
     config = load_config(Path(args.config or _DEFAULT_CONFIG))
     print(f"{args.config or _DEFAULT_CONFIG}: good; {len(config.peers)} peers, {len(config.projects)} projects")
@@ -198,13 +264,36 @@ def _key_new(_args: argparse.Namespace) -> int:
     return OK
 
 
+def _key_rotate(args: argparse.Namespace) -> int:
+    config = _config_of(args)
+    _demand_project(config, args.project)
+    kept = open_archive(config).rotate_key(key_name(args.project), new_key(), _ACTOR, args.project)
+    print(f"project {args.project} has a new key from now on; the old one is kept as keys/{kept}")
+    return OK
+
+
 def _demo(args: argparse.Namespace) -> int:
     return demo(stay=not args.once)
 
 
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _user_reset(args: argparse.Namespace) -> int:
+    archive = open_archive(_config_of(args))
+    with transaction(archive.database):
+        password = archive.users.reset_password(args.name)
+        archive.audit.record(Actor("command line"), "password-reset", args.name)
+    print(f"{args.name} logs in with the one-time password {password}")
+    return OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lethe", description="A DICOM node that forgets who the patient was.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
         return _command(commands, name, run, text, example)
@@ -222,7 +311,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("target", type=Path, metavar="DST", help="folder for the results, named by their new UIDs")
     one.add_argument("--project", default="default", metavar="NAME", help="whose profile and key to use")
     one.add_argument("--maps", type=Path, metavar="DIR", help="write uids.csv and patients.csv here; they re-identify")
-    one.add_argument("--jobs", type=int, metavar="N", help="processes (default: workers of the configuration)")
+    one.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: workers of the configuration)")
     one = add("send", _send, "send files to a peer", "lethe send clean/ --to archive")
     one.add_argument("path", nargs="+", type=Path, metavar="PATH", help="files and folders")
     one.add_argument("--to", required=True, metavar="PEER", help="name of a peer, or AETITLE@host:port")
@@ -246,6 +335,10 @@ def _grouped(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     def group(name: str, text: str) -> argparse._SubParsersAction[argparse.ArgumentParser]:
         return commands.add_parser(name, help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
 
+    one = _command(
+        group("user", "accounts"), "reset", _user_reset, "give an account a new one-time password", "lethe user reset"
+    )
+    one.add_argument("name", nargs="?", default="admin", metavar="NAME", help="the account (default: admin)")
     audit = group("audit", "prove or export the audit trail")
     one = _command(audit, "verify", _audit_verify, "prove that the chain is unbroken", "lethe audit verify")
     one.add_argument("--anchor", default="", metavar="DIGEST", help="a last digest noted earlier; must still be there")
@@ -256,7 +349,46 @@ def _grouped(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _command(
         group("config", "explain the configuration"), "check", _config_check, "name every mistake", "lethe config check"
     )
-    _command(group("key", "project keys"), "new", _key_new, "print a new random project key", "lethe key new")
+    _crosswalk(group("crosswalk", "what became what; it re-identifies"))
+    key = group("key", "project keys")
+    _command(key, "new", _key_new, "print a new random project key", "lethe key new")
+    one = _command(
+        key, "rotate", _key_rotate, "give a project a new key, and keep the old one", "lethe key rotate default"
+    )
+    one.add_argument("project", metavar="PROJECT", help="name of a project")
+
+
+def _crosswalk(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = _command(
+        commands,
+        "export",
+        _crosswalk_export,
+        "write what became what as CSV",
+        "lethe crosswalk export --output crosswalk.csv",
+    )
+    one.add_argument("--project", default="", metavar="NAME", help="of this project alone (default: all)")
+    one.add_argument("--output", type=Path, metavar="FILE", help="a file that only you can read (default: print it)")
+    one = _command(
+        commands,
+        "import",
+        _crosswalk_import,
+        "take over a site's own list of patients: all of it or nothing",
+        "lethe crosswalk import patients.csv --project trial --dry-run",
+    )
+    one.add_argument(
+        "file", type=Path, metavar="FILE", help="CSV with the columns id_old (Patient ID), id_new (trial ID)"
+    )
+    one.add_argument("--project", default="default", metavar="NAME", help="whose list it is")
+    one.add_argument("--dry-run", action="store_true", help="only say what would be added, is unchanged, conflicts")
+    one = _command(
+        commands,
+        "lookup",
+        _crosswalk_lookup,
+        "find an original or a pseudonym",
+        "lethe crosswalk lookup TRIAL-017",
+    )
+    one.add_argument("value", nargs="+", metavar="VALUE", help='originals or pseudonyms; "-" reads them from the input')
+    one.add_argument("--project", default="", metavar="NAME", help="in this project alone (default: all)")
 
 
 def _command(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .deid.profile import Option
+from .deid.pseudonyms import LONGEST_ROOT, UUID_ROOT
 
 
 class ConfigError(Exception):
@@ -46,6 +47,13 @@ class PixelPolicy(StrEnum):
     ALL = "all"
     REGIONS = "regions"
     NONE = "none"
+
+
+class UnknownPatients(StrEnum):
+    """What happens to a patient who is not on the project's own list."""
+
+    PSEUDONYM = "pseudonym"
+    HOLD = "hold"
 
 
 class ProfileName(StrEnum):
@@ -113,6 +121,17 @@ def _list_of(read_one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", value):
         raise ValueError("a name of letters, digits, - and _ (at most 40)")
+    return value
+
+
+def _uid_root(value: Any) -> str:
+    """PS3.5 9.1: numbers without leading zeros, and ISO/IEC 8824: of the first two, 0 to 2 and, below 2, at most 39."""
+    accepted = f'a UID root such as "1.2.826.0.1.3680043.10", at most {LONGEST_ROOT} characters'
+    if not isinstance(value, str) or not re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", value) or len(value) > LONGEST_ROOT:
+        raise ValueError(accepted)
+    first, second, *_ = value.split(".")
+    if (first != "2" and int(second) > 39) or f"{value}.".startswith("1.2.840.10008."):
+        raise ValueError(f"{accepted}, that is your own")
     return value
 
 
@@ -187,6 +206,12 @@ class Project:
         (Option.CLEAN_PIXEL_DATA, Option.CLEAN_DESCRIPTORS, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES),
     )
     pixel_policy: PixelPolicy = _key("what is done about burned-in text", _choice(PixelPolicy), PixelPolicy.PHI)
+    unknown_patients: UnknownPatients = _key(
+        'who is not on the imported list gets a "pseudonym", or is put on "hold"',
+        _choice(UnknownPatients),
+        UnknownPatients.PSEUDONYM,
+    )
+    uid_root: str = _key('root of new UIDs; "2.25" makes them from UUIDs', _uid_root, UUID_ROOT)
     send_to: tuple[str, ...] = _key("names of the peers that get the results", _list_of(_name), ())
 
 
@@ -334,6 +359,8 @@ def _contradictions(config: Config) -> Iterator[str]:
                     f"[projects.{project.name}]: send_to names {destination!r}; "
                     f"accepted: {', '.join(peers) or 'nothing, as there are no [[peers]]'}"
                 )
+        if project.profile == ProfileName.NONE and project.unknown_patients == UnknownPatients.HOLD:
+            yield f'[projects.{project.name}]: unknown_patients = "hold"; accepted with profile = "none": "pseudonym"'
         if {Option.RETAIN_LONGITUDINAL_FULL_DATES, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES} <= set(project.options):
             yield (
                 f"[projects.{project.name}]: options holds both ways to treat dates; accepted: one of "
@@ -342,6 +369,10 @@ def _contradictions(config: Config) -> Iterator[str]:
     for number, route in enumerate(config.routes, 1):
         if route.project not in projects:
             yield f"[[routes]] number {number}: project = {route.project!r}; accepted: {', '.join(projects)}"
+    if config.node.database and not config.node.database.startswith("sqlite:///"):
+        yield f"[node]: database = {config.node.database!r}; accepted: sqlite:///FILE (others are not supported yet)"
+    if config.node.port == config.http.port and config.node.host == config.http.host:
+        yield f"[http]: port = {config.http.port} is [node] port as well; accepted: another one"
     if config.auth.mode == AuthMode.NONE and not is_loopback(config.http.host):
         yield (
             f'[auth]: mode = "none" with [http] host = {config.http.host!r}; accepted: "local", '

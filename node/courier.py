@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from lethe.storage.archive import Archive
+from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound, Refused, Unavailable
-from lethe.storage.index import Entry
 from lethe.storage.jobs import Job, Stage, retry_delay
 
 from .dimse.scu import MOST_CONTEXTS, Destination, is_stored, may_work_later

@@ -32,6 +32,10 @@ class _Fate:
 
 def show_fates(archive: Archive, sent: Sequence[Sample], refused: Counter[str], console: Console) -> None:
     """Print a table of the studies, one of the reasons, and a line with the sums."""
+    console.print(
+        "\nThe samples are the test images of pydicom and pynetdicom, many of them screen captures or broken on\n"
+        "purpose: what may carry burned-in text, or is no complete object, is held back.\n"
+    )
     console.print(_studies(archive, sent))
     console.print(_reasons(archive))
     for reason, count in refused.items():

@@ -6,6 +6,7 @@ Results are named by their new UIDs: a file name may hold the patient's.
 from __future__ import annotations
 
 import csv
+import filecmp
 import multiprocessing
 import os
 import warnings
@@ -14,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lethe.storage.files import FileStore
+from lethe.storage.archive import Archive
 
 from .config import Config
 from .deid.deidentify import Cleaned
@@ -32,15 +33,16 @@ class Outcome:
     patients: Mapping[str, str] = field(default_factory=dict)
 
 
-def files_below(sources: Sequence[Path]) -> list[Path]:
-    """All files named by the sources, folders searched, each once."""
+def files_below(sources: Sequence[Path], apart_from: Path | None = None) -> list[Path]:
+    """All files named by the sources, folders searched, each once; those below `apart_from` are left out."""
     found = (path for source in sources for path in (sorted(source.rglob("*")) if source.is_dir() else [source]))
-    return list(dict.fromkeys(path for path in found if path.is_file()))
+    files = dict.fromkeys(path for path in found if path.is_file())
+    return [path for path in files if apart_from is None or apart_from.resolve() not in path.resolve().parents]
 
 
 def clean_files(paths: Sequence[Path], target: Path, config: Config, project: str, processes: int) -> Iterator[Outcome]:
     """Clean each file into `target`, several at a time, in the order given."""
-    FileStore(config.data)
+    Archive(config.data, config.node.database).close()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=(config, project, target)) as pool:
         yield from pool.map(_clean_one, paths, chunksize=4)
@@ -68,7 +70,8 @@ class _Folder:
 
 def _prepare(config: Config, project: str, target: Path) -> None:
     warnings.simplefilter("ignore")
-    _Folder.project = projects_of(config, FileStore(config.data))[project]
+    archive = Archive(config.data, config.node.database)
+    _Folder.project = projects_of(config, archive.files, archive.crosswalk)[project]
     _Folder.target = target
 
 
@@ -86,8 +89,17 @@ def _clean_one(path: Path) -> Outcome:
     return Outcome(path, uids=cleaned.uids, patients=cleaned.patients)
 
 
+def _place(beside: Path, result: Path) -> None:
+    """Give the file its name. The same result again is no matter; another one under the same name is."""
+    try:
+        os.link(beside, result)  # fails where the name is taken, whoever was first
+    except FileExistsError:
+        if not filecmp.cmp(beside, result, shallow=False):
+            raise CannotClean("another object with the same SOP Instance UID was written before") from None
+
+
 def _write(cleaned: Cleaned, target: Path) -> None:
-    """Write `STUDY/SERIES/INSTANCE.dcm`, complete or not at all."""
+    """Write `STUDY/SERIES/INSTANCE.dcm`, complete or not at all, and never over something else. Raises CannotClean."""
     header = cleaned.header
     folder = target / str(header.StudyInstanceUID) / str(header.SeriesInstanceUID)
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,6 +107,8 @@ def _write(cleaned: Cleaned, target: Path) -> None:
     try:
         with beside.open("wb") as file:
             file.writelines(cleaned.chunks())
-        beside.rename(folder / f"{header.SOPInstanceUID}.dcm")
+            file.flush()
+            os.fsync(file.fileno())
+        _place(beside, folder / f"{header.SOPInstanceUID}.dcm")
     finally:
         beside.unlink(missing_ok=True)

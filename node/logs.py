@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from types import TracebackType
@@ -50,3 +51,11 @@ def start_logging(part: str, level: str = "INFO") -> None:
     logging.getLogger(_OURS).setLevel(level)
     logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every odd value, and those are our daily bread
     warnings.simplefilter("ignore")
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """What nobody caught would be printed with its message, by Python itself."""
+    if not issubclass(kind, SystemExit | KeyboardInterrupt):
+        logging.getLogger(_OURS).error("uncaught", exc_info=(kind, error or kind(), trace))

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def receive(config: Config) -> int:
 def work(config: Config) -> int:
     """Clean what comes in."""
     stopping, archive = _begin("worker", config), open_archive(config)
-    Worker(archive, projects_of(config, archive.files), _owner("worker")).run(stopping)
+    Worker(archive, projects_of(config, archive.files, archive.crosswalk), _owner("worker")).run(stopping)
     return 0
 
 
@@ -79,19 +80,19 @@ def deliver(config: Config) -> int:
 
 
 def web(config: Config) -> int:
-    """Serve portal, DICOMweb and FHIR. Until gunicorn handles SIGTERM, it ends the process as it does any other."""
-    from .site import serve_site  # its libraries take a third of a second to load, which no other part should wait for
+    """Serve portal, DICOMweb and FHIR."""
+    from .site import listen  # its libraries take a third of a second to load, which no other part should wait for
 
-    start_logging("web", config.node.log_level)
-    _end_with_the_supervisor()
+    _begin("web", config)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # waitress drains and ends at SystemExit
     archive = open_archive(config)
-    if config.auth.mode == AuthMode.LOCAL:
+    projects_of(config, archive.files)
+    server = listen(config, archive)
+    if config.auth.mode == AuthMode.LOCAL:  # only now, when the port is ours: it is shown once
         password = archive.users.first_administrator()
         if password:
             print(f"\n  First start. Log in as admin with the one-time password {password}\n", flush=True)
-    projects_of(config, archive.files)
-    archive.close()
-    serve_site(config)
+    server.run()
     return 0
 
 

@@ -1,49 +1,113 @@
-"""Holds what is needed to clean for each project: its profile, its key, its rule about pixels, its destinations."""
+"""Holds what is needed to clean for each project: its profile, its key, its list of patients, its rule about pixels,
+its destinations."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from lethe.storage.crosswalk import Crosswalk, CrosswalkEntry, Kind, PatientList
 from lethe.storage.files import FileStore
 
-from .config import Config, PixelPolicy, ProfileName
+from .config import Config, PixelPolicy, ProfileName, UnknownPatients
 from .config import Project as ProjectConfig
 from .deid.deidentify import Cleaned, PixelRule, deidentify, pass_pixels, pass_through
+from .deid.errors import CannotClean
 from .deid.pixels import may_carry_text
 from .deid.profile import Profile
-from .deid.pseudonyms import Pseudonyms
+from .deid.pseudonyms import Pseudonyms, nobody
 
 _KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
 class Project:
-    """One project, ready to work. `profile` is None where objects pass through unchanged."""
+    """One project, ready to work. `profile` is None where objects pass through unchanged; `list_version` is the number
+    of imports of its own list of patients."""
 
     name: str
     profile: Profile | None
     pseudonyms: Pseudonyms
     pixel_rule: PixelRule
     send_to: tuple[str, ...]
+    uid_root: str = ""
+    list_version: int = 0
+    holds_unknown: bool = False
 
     def clean(self, file: BinaryIO) -> Cleaned:
         """The result for the object in an open Part 10 file. Raises CannotClean."""
         if self.profile is None:
             return pass_through(file)
-        return deidentify(file, self.profile, self.pseudonyms, self.pixel_rule)
+        cleaned = deidentify(file, self.profile, self.pseudonyms, self.pixel_rule)
+        if self.holds_unknown and not (cleaned.patients and all(map(self.pseudonyms.is_listed, cleaned.patients))):
+            raise CannotClean(not_listed(self.name))
+        return cleaned
 
     @property
     def digest(self) -> str:
         """Stands for everything that decides what the result looks like."""
-        return f"{self.profile.digest if self.profile else 'unchanged'}:{self.pseudonyms.key_id}"
+        profile = self.profile.digest if self.profile else "unchanged"
+        return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}"
 
 
-def projects_of(config: Config, files: FileStore) -> Mapping[str, Project]:
-    """The configured projects by name, each with its own key, made on first use."""
-    return {project.name: _project(project, files) for project in config.projects}
+class Projects(Mapping[str, Project]):
+    """The configured projects by name. Each time one is asked for, it has the key and the list of patients of that
+    moment; an object is cleaned with one and the same."""
+
+    def __init__(self, config: Config, files: FileStore, crosswalk: Crosswalk | None) -> None:
+        self._configs = {project.name: project for project in config.projects}
+        self._files = files
+        self._crosswalk = crosswalk
+        self._ready: dict[str, tuple[object, Project]] = {}
+        self._lists: dict[str, PatientList] = {}
+        for name in self._configs:
+            self._files.secret(key_name(name), new_key)
+
+    def __getitem__(self, name: str) -> Project:
+        project = self._configs[name]
+        patients = self._patients(name)
+        state = (self._files.secret_version(key_name(name)), patients)
+        before, ready = self._ready.get(name, (None, None))
+        if ready is None or before != state:
+            ready = self._project(project, patients)
+            self._ready[name] = state, ready
+        return ready
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._configs)
+
+    def __len__(self) -> int:
+        return len(self._configs)
+
+    def _patients(self, name: str) -> PatientList | None:
+        if self._crosswalk is None:
+            return None
+        self._lists[name] = self._crosswalk.patients(name, self._lists.get(name))
+        return self._lists[name]
+
+    def _project(self, project: ProjectConfig, patients: PatientList | None) -> Project:
+        return Project(
+            name=project.name,
+            profile=Profile(project.options) if project.profile == ProfileName.BASIC else None,
+            pseudonyms=Pseudonyms(
+                bytes.fromhex(self._files.secret(key_name(project.name), new_key).decode().strip()),
+                uid_root=project.uid_root,
+                listed=patients.trial_id if patients else nobody,
+            ),
+            pixel_rule=_PIXEL_RULES[project.pixel_policy],
+            send_to=project.send_to,
+            uid_root=project.uid_root,
+            list_version=patients.version if patients else 0,
+            holds_unknown=project.unknown_patients == UnknownPatients.HOLD,
+        )
+
+
+def projects_of(config: Config, files: FileStore, crosswalk: Crosswalk | None = None) -> Projects:
+    """The configured projects by name, each with its own key, made on first use. Without a crosswalk nobody is on a
+    list."""
+    return Projects(config, files, crosswalk)
 
 
 def new_key() -> bytes:
@@ -51,15 +115,20 @@ def new_key() -> bytes:
     return secrets.token_hex(_KEY_BYTES).encode()
 
 
-def _project(project: ProjectConfig, files: FileStore) -> Project:
-    key = files.secret(f"project-{project.name.lower()}.key", new_key)
-    return Project(
-        name=project.name,
-        profile=Profile(project.options) if project.profile == ProfileName.BASIC else None,
-        pseudonyms=Pseudonyms(bytes.fromhex(key.decode().strip())),
-        pixel_rule=_PIXEL_RULES[project.pixel_policy],
-        send_to=project.send_to,
-    )
+def key_name(project: str) -> str:
+    """The name of the file that holds a project's key."""
+    return f"project-{project.lower()}.key"
+
+
+def not_listed(project: str) -> str:
+    """Why an object is held whose patient is not on the project's list."""
+    return f"its patient is not on the list of project {project}; import it (lethe crosswalk import), then try again"
+
+
+def crosswalk_of(cleaned: Cleaned) -> list[CrosswalkEntry]:
+    """What became what in one object."""
+    kinds = {Kind.UID: cleaned.uids, Kind.PATIENT: cleaned.patients, Kind.ACCESSION: cleaned.accessions}
+    return [CrosswalkEntry(kind, old, new) for kind, pairs in kinds.items() for old, new in pairs.items()]
 
 
 # Burned-in text cannot be found yet, so every policy but "none" refuses what may carry it.

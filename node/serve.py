@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +27,7 @@ log = logging.getLogger("lethe.serve")
 _PATIENCE = 45.0
 _LONGEST_PAUSE = 30.0
 _STEADY = 10.0
+_PORT_PATIENCE = 15.0
 
 
 @dataclass
@@ -111,6 +114,11 @@ def serve(config: Config, config_file: Path) -> int:
         elif project.profile.ignored:
             names = ", ".join(project.profile.ignored)
             log.warning("project %s: not built yet, the Basic Profile is applied instead: %s", project.name, names)
+    for host, port, key in (
+        (config.node.host, config.node.port, "[node] port"),
+        (config.http.host, config.http.port, "[http] port"),
+    ):
+        _await_port(host, port, key)
     supervisor = Supervisor(config, config_file, archive)
     while not stopping.is_set():
         supervisor.watch()
@@ -118,6 +126,22 @@ def serve(config: Config, config_file: Path) -> int:
     log.info("stopping")
     supervisor.stop()
     return 0
+
+
+def _await_port(host: str, port: int, key: str) -> None:
+    """Wait a little for a port that the parts of an earlier run may still hold. Raises Unavailable."""
+    deadline = time.monotonic() + _PORT_PATIENCE
+    while True:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    raise Unavailable(f"cannot listen at {host}:{port} ({key}): {error.strerror}") from None
+        time.sleep(0.5)
 
 
 def _how(code: int) -> str:

@@ -1,14 +1,15 @@
-"""Puts the web side together and serves it: portal, DICOMweb, FHIR, behind one guard, under gunicorn."""
+"""Puts the web side together and serves it: portal, DICOMweb, FHIR, behind one guard.
+
+Served by waitress: it reads requests and writes answers without a thread, and gives a thread only to a request that has
+arrived whole, so that clients which are slow or hold connections open do not stop the others.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
-from typing import Any
 
 from flask import Flask
-from gunicorn.app.base import BaseApplication
-from gunicorn.glogging import Logger
+from waitress.server import BaseWSGIServer, MultiSocketServer, create_server
 
 from lethe.dicomweb.routes import blueprint as dicomweb_blueprint
 from lethe.fhir.routes import blueprint as fhir_blueprint
@@ -18,7 +19,16 @@ from .config import Config
 from .web.app import create_app, root_url
 
 ADMIN_TOKEN_VARIABLE = "LETHE_ADMIN_TOKEN"
-_PROCESSES, _THREADS = 2, 4
+_SETTINGS = {
+    "threads": 8,
+    "connection_limit": 1000,
+    "channel_timeout": 60,  # seconds until a connection that does nothing is closed
+    "max_request_header_size": 64 << 10,
+    "max_request_body_size": 1 << 20,  # nothing larger is asked for yet
+    "outbuf_high_watermark": 4 << 20,
+    "clear_untrusted_proxy_headers": False,  # the guard refuses them where they matter
+    "ident": None,
+}
 
 
 def build_app(config: Config, archive: Archive) -> Flask:
@@ -45,42 +55,6 @@ def build_app(config: Config, archive: Archive) -> Flask:
     )
 
 
-def serve_site(config: Config) -> None:
-    """Serve until SIGTERM. Each gunicorn process opens the data folder for itself, after the fork."""
-    _Site(config).run()
-
-
-class _Site(BaseApplication):  # type: ignore[misc]
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        super().__init__()
-
-    def load_config(self) -> None:
-        host = f"[{self._config.http.host}]" if ":" in self._config.http.host else self._config.http.host
-        settings: dict[str, Any] = {
-            "bind": f"{host}:{self._config.http.port}",
-            "workers": _PROCESSES,
-            "threads": _THREADS,
-            "worker_class": "gthread",
-            "keepalive": 30,
-            "graceful_timeout": 20,
-            "timeout": 120,
-            "logger_class": _OurLogger,
-            "proc_name": "lethe-web",
-            "control_socket_disable": True,
-        }
-        for name, value in settings.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        return build_app(self._config, Archive(self._config.data, self._config.node.database))
-
-
-class _OurLogger(Logger):  # type: ignore[misc]
-    """Leaves gunicorn's messages to our own logging; there is no access log, because URLs may hold what was asked."""
-
-    def setup(self, cfg: Any) -> None:
-        self.cfg = cfg
-        self.error_log, self.access_log = logging.getLogger("gunicorn.error"), logging.getLogger("gunicorn.access")
-        self.access_log.disabled = True
+def listen(config: Config, archive: Archive) -> BaseWSGIServer | MultiSocketServer:
+    """A server that has its port already; `run` serves until SystemExit is raised in its thread. Raises OSError."""
+    return create_server(build_app(config, archive), host=config.http.host, port=config.http.port, **_SETTINGS)

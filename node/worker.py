@@ -14,13 +14,13 @@ from contextlib import contextmanager
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.storage.archive import Archive, clean_name
+from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import NotFound, Refused, Unavailable
-from lethe.storage.index import CleanInstance
 from lethe.storage.jobs import Job, Stage, retry_delay
 
 from .deid.errors import CannotClean
 from .deid.part10 import pixel_vr
-from .projects import Project
+from .projects import Project, crosswalk_of
 
 log = logging.getLogger("lethe.worker")
 
@@ -75,7 +75,7 @@ class Worker:
                 file=name,
                 receipt=cleaned.receipt,
             )
-            self._archive.publish(job, cleaned.chunks(), instance, project.send_to)
+            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, crosswalk_of(cleaned))
 
     def _judge(self, job: Job) -> None:
         try:

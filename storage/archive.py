@@ -1,5 +1,5 @@
-"""Is one data folder: opens files, jobs, index, audit trail and users, and owns every change that touches more than
-one of them.
+"""Is one data folder: opens files, jobs, index, audit trail, crosswalk and users, and owns every change that touches
+more than one of them.
 
 Files come first, synced; then one transaction with the rows that mention them. A crash in between leaves a file that
 nobody mentions, which `sweep` removes, and never a row without its file.
@@ -14,16 +14,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from peewee import Table, fn
 
 from .audit import Actor, AuditTrail
+from .crosswalk import Comparison, Crosswalk, CrosswalkEntry
 from .database import open_database, transaction
+from .entries import CleanInstance
 from .errors import NotFound, Refused, Unavailable
 from .files import FileStore
-from .index import CleanInstance, Index
+from .index import Index
 from .jobs import Job, JobQueue, Stage, State
 from .users import Users
 
@@ -63,6 +66,7 @@ class Archive:
         self.jobs = JobQueue(self.database, clock)
         self.index = Index(self.database, clock)
         self.audit = AuditTrail(self.database)
+        self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)
         self.users = Users(self.database)
         self._clock = clock
         self._received = Table("received", _RECEIVED, _database=self.database)
@@ -107,16 +111,25 @@ class Archive:
         """Where that original lies."""
         return self.files.path("inbox", job.subject)
 
-    def publish(self, job: Job, chunks: Iterable[bytes], clean: CleanInstance, destinations: Sequence[str]) -> bool:
-        """Write the clean file, then in one transaction: index entry, SEND jobs, audit entry, job done.
+    def publish(
+        self,
+        job: Job,
+        chunks: Iterable[bytes],
+        clean: CleanInstance,
+        destinations: Sequence[str],
+        crosswalk: Sequence[CrosswalkEntry] = (),
+    ) -> bool:
+        """Write the clean file, then in one transaction: index entry, crosswalk, SEND jobs, audit entry, job done.
 
         Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
         Refused where the SOP Instance UID is published already with other content.
         """
+        rows = self.crosswalk.sealed(job.project, crosswalk)
         clean = replace(clean, size=self.files.write("clean", clean.file, chunks))
         with transaction(self.database):
             if not self.jobs.finish(job):
                 return False
+            self.crosswalk.add(rows)
             if self.index.add(clean):
                 for destination in destinations:
                     self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
@@ -159,6 +172,44 @@ class Archive:
                 raise Refused(f"job {number} is {job.state}; only a quarantined or failed job can be tried again")
             self.audit.record(actor, "released", job.subject, {"job": job.id, "was": job.state, "reason": job.reason})
             return self.jobs.get(number)
+
+    def look_up(self, values: Sequence[str], project: str, actor: Actor) -> list[CrosswalkEntry]:
+        """What originals became, or pseudonyms were, in one project or, with "", in all; audited without the values."""
+        found = list(dict.fromkeys(entry for value in values for entry in self.crosswalk.find(value, project)))
+        with transaction(self.database):
+            self.audit.record(actor, "crosswalk-looked-up", project, {"asked": len(values), "found": len(found)})
+        return found
+
+    def export_crosswalk(self, project: str, actor: Actor) -> Iterator[CrosswalkEntry]:
+        """All entries of one project or, with "", of all; audited before the first is given out."""
+        with transaction(self.database):
+            self.audit.record(actor, "crosswalk-exported", project, {"entries": self.crosswalk.count(project)})
+        return self.crosswalk.entries(project)
+
+    def try_patients(self, project: str, pairs: Sequence[tuple[str, str]], actor: Actor) -> Comparison:
+        """What `import_patients` would do; nothing is changed."""
+        comparison = self.crosswalk.compare(project, pairs)
+        with transaction(self.database):
+            self.audit.record(actor, "patients-import-tried", project, _counted(comparison))
+        return comparison
+
+    def import_patients(self, project: str, pairs: Sequence[tuple[str, str]], actor: Actor) -> Comparison:
+        """Add pairs of Patient ID and trial ID to a project's own list: all of them, or none where one conflicts."""
+        with transaction(self.database):
+            comparison = self.crosswalk.compare(project, pairs)
+            if comparison.conflicts:
+                self.audit.record(actor, "patients-import-refused", project, _counted(comparison))
+            else:
+                self.crosswalk.enlist(project, comparison.added)
+                self.audit.record(actor, "patients-imported", project, _counted(comparison))
+        return comparison
+
+    def rotate_key(self, name: str, key: bytes, actor: Actor, project: str) -> str:
+        """Put another key in the place of the project's, which is kept. Returns the name of the file it is kept in."""
+        with transaction(self.database):
+            kept = self.files.replace_secret(name, key)
+            self.audit.record(actor, "key-rotated", project, {"kept": kept})
+        return kept
 
     def route_held(self, projects_for: Callable[[Origin], Sequence[str]]) -> int:
         """Give held objects whose source now has a route to its projects. Returns how many."""
@@ -230,6 +281,7 @@ class Archive:
         for number in self._homeless_sends():
             yield f"job {number} sends an instance that is not in the index"
         yield from self.index.miscounts()
+        yield from self.crosswalk.problems()
         verdict = self.audit.verify()
         if verdict.broken_at is not None:
             yield f"the audit trail is broken: {verdict.why}"
@@ -275,6 +327,14 @@ class Archive:
     def _homeless_sends(self) -> list[int]:
         sql = "SELECT id FROM job WHERE stage = ? AND subject NOT IN (SELECT uid FROM instance)"
         return [number for (number,) in self.database.execute_sql(sql, (Stage.SEND,))]
+
+
+def _counted(comparison: Comparison) -> dict[str, int]:
+    return {
+        "added": 0 if comparison.conflicts else len(comparison.added),
+        "unchanged": comparison.unchanged,
+        "conflicts": len(comparison.conflicts),
+    }
 
 
 def clean_name(original: str, *made_by: str) -> str:

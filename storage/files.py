@@ -33,6 +33,7 @@ class FileStore:
 
     def __init__(self, folder: Path, sync: Callable[[int], None] = os.fsync) -> None:
         self.folder = folder
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._sync = sync
         self._incoming: Path | None = None
         self._incoming_lock = threading.Lock()
@@ -113,6 +114,29 @@ class FileStore:
         self._sync_folder(target.parent)  # the winner may not have come that far
         return target.read_bytes()
 
+    def replace_secret(self, name: str, secret: bytes) -> str:
+        """Put another secret in the place of one, which is kept under the next free number, `name.1` being the oldest.
+        Returns that name. Raises NotFound where there is none to replace."""
+        folder, target = self.folder / "keys", self.folder / "keys" / name
+        if not _NAME.fullmatch(name) or not target.exists():
+            raise NotFound(f"keys/{name} does not exist yet")
+        with _passing_failures(), _locked(folder):
+            number = 1
+            while (kept := folder / f"{name}.{number}").exists():
+                number += 1
+            os.link(target, kept)
+            self._sync_folder(folder)
+            self._write(target, [secret], mode=0o600)
+        return kept.name
+
+    def secret_version(self, name: str) -> tuple[int, int]:
+        """What changes when the secret is replaced. Raises Unavailable where it is gone."""
+        try:
+            state = (self.folder / "keys" / name).stat()
+        except FileNotFoundError:
+            raise Unavailable(f"keys/{name} is missing; put it back") from None
+        return state.st_ino, state.st_mtime_ns
+
     def incoming(self) -> Path:
         """The folder this process receives into, the same each time; it is swept once the process is gone."""
         with self._incoming_lock:
@@ -176,6 +200,17 @@ class FileStore:
             self._sync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -1,8 +1,7 @@
 """Knows which clean studies, series and instances exist, and finds them.
 
-One `Query` value serves QIDO-RS, FHIR, the portal and the command line; one table says for each attribute its level and
-column; the matching rules of PS3.4 C.2.2.2 are written once, in `matching.py`. What goes in and comes out is the DICOM
-JSON model (PS3.18 Annex F): a dict from eight-digit tag to {"vr", "Value"}.
+One `Query` value serves QIDO-RS, FHIR, the portal and the command line; the matching rules of PS3.4 C.2.2.2 are written
+once, in `matching.py`.
 """
 
 from __future__ import annotations
@@ -10,89 +9,29 @@ from __future__ import annotations
 import gzip
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from peewee import JOIN, SQL, Table, fn
 
+from .entries import (
+    SEARCHABLE,
+    SERIES_ATTRIBUTES,
+    SERIES_TAGS,
+    STUDY_ATTRIBUTES,
+    STUDY_TAGS,
+    CleanInstance,
+    DicomJson,
+    Entry,
+    columns_of,
+    first_text,
+    integer,
+    is_small,
+    is_uid,
+)
 from .errors import NotFound, Refused
-from .matching import Attribute, Column, any_of, condition, equality, fold, keyword_of, stored_text
-
-DicomJson = dict[str, dict[str, Any]]
-
-
-class Level(IntEnum):
-    """The levels of the Study Root information model."""
-
-    STUDY = 1
-    SERIES = 2
-    INSTANCE = 3
-
-
-class Order(StrEnum):
-    """How results are sorted; every order ends in a unique key, so that pages are stable."""
-
-    STORED = "stored"
-    """By level's own number (series, instance), then by when it was first published."""
-    NEWEST = "newest"
-    """Latest change first."""
-    OLDEST = "oldest"
-    """Latest change last."""
-    STARTED = "started"
-    """By study date and time."""
-    STARTED_DESCENDING = "-started"
-
-
-STUDY_ATTRIBUTES = {
-    "0020000D": Attribute("StudyInstanceUID", "UI", Column("study", "uid")),
-    "00100020": Attribute("PatientID", "LO", Column("study", "patient_id")),
-    "00100010": Attribute("PatientName", "PN", Column("study", "patient_name")),
-    "00100030": Attribute("PatientBirthDate", "DA", Column("study", "birth_date")),
-    "00100040": Attribute("PatientSex", "CS", Column("study", "sex")),
-    "00080020": Attribute("StudyDate", "DA", Column("study", "study_date")),
-    "00080030": Attribute("StudyTime", "TM", Column("study", "study_time")),
-    "00080050": Attribute("AccessionNumber", "SH", Column("study", "accession_number")),
-    "00200010": Attribute("StudyID", "SH", Column("study", "study_id")),
-    "00080090": Attribute("ReferringPhysicianName", "PN", Column("study", "referring_physician")),
-    "00081030": Attribute("StudyDescription", "LO", Column("study", "description")),
-    "00080061": Attribute("ModalitiesInStudy", "CS", Column("study", "modalities")),
-}
-SERIES_ATTRIBUTES = {
-    "0020000E": Attribute("SeriesInstanceUID", "UI", Column("series", "uid")),
-    "00080060": Attribute("Modality", "CS", Column("series", "modality")),
-    "00200011": Attribute("SeriesNumber", "IS", Column("series", "number")),
-    "0008103E": Attribute("SeriesDescription", "LO", Column("series", "description")),
-    "00180015": Attribute("BodyPartExamined", "CS", Column("series", "body_part")),
-    "00080021": Attribute("SeriesDate", "DA", Column("series", "series_date")),
-    "00080031": Attribute("SeriesTime", "TM", Column("series", "series_time")),
-    "00400244": Attribute("PerformedProcedureStepStartDate", "DA", Column("series", "pps_date")),
-    "00400245": Attribute("PerformedProcedureStepStartTime", "TM", Column("series", "pps_time")),
-}
-INSTANCE_ATTRIBUTES = {
-    "00080018": Attribute("SOPInstanceUID", "UI", Column("instance", "uid")),
-    "00080016": Attribute("SOPClassUID", "UI", Column("instance", "sop_class")),
-    "00200013": Attribute("InstanceNumber", "IS", Column("instance", "number")),
-}
-SEARCHABLE: dict[str, tuple[Level, Attribute]] = {
-    **{tag: (Level.STUDY, attribute) for tag, attribute in STUDY_ATTRIBUTES.items()},
-    **{tag: (Level.SERIES, attribute) for tag, attribute in SERIES_ATTRIBUTES.items()},
-    **{tag: (Level.INSTANCE, attribute) for tag, attribute in INSTANCE_ATTRIBUTES.items()},
-}
-"""Tag to level and attribute of everything a `Match` may name."""
-
-# Attributes of the Patient and Study (PS3.3 C.7.1, C.7.2) and Series (C.7.3.1) modules that are remembered at
-# their level beside the searchable ones, so that `includefield` can return them.
-_STUDY_TAGS = frozenset(STUDY_ATTRIBUTES) | frozenset(
-    "00080005 00080201 00080051 00081032 00081048 00081060 00081080 00081084 00080096 0008009C 00100021 00100032 "
-    "00101010 00101020 00101030 00102160 00102180 001021B0 001021C0 00104000 00101040 00120010 00120020 00120030 "
-    "00120031 00120040 00120042 00120050 00120051 00120062 00120063 00120064 00321032 00321033 00321060".split()
-)
-_SERIES_TAGS = frozenset(SERIES_ATTRIBUTES) | frozenset(
-    "00080070 00081010 00081040 00081050 00081070 00081090 00080080 00180015 00181000 00181020 00181030 00185100 "
-    "00200052 00200060 00201040 00400253 00400254 00400260 00400275 00081111 00081115 0008103F 00280303".split()
-)
+from .matching import Attribute, any_of, condition, equality, fold, keyword_of
+from .query import AnyOf, Changed, Equals, Level, Match, Not, Order, Query, Term
 
 _PORTION = 500
 _MISCOUNTS = {
@@ -102,101 +41,6 @@ _MISCOUNTS = {
     Level.SERIES: """SELECT series.uid, series.instances, COUNT(instance.id) FROM series LEFT JOIN instance
         ON instance.series = series.id GROUP BY series.id HAVING COUNT(instance.id) <> series.instances""",
 }
-
-
-@dataclass(frozen=True)
-class Match:
-    """One attribute must match at least one of `values`, each read as PS3.4 C.2.2.2 says for its VR: `*` and `?` in
-    text, ranges `a-b` in dates and times, the empty value as universal matching."""
-
-    tag: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Equals:
-    """One attribute is exactly one of `values`: no wildcards, no ranges; the empty value asks that it has none."""
-
-    tag: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Changed:
-    """The last change was at or after `since` and before `before`, in seconds since the epoch."""
-
-    since: float = 0.0
-    before: float = math.inf
-
-
-@dataclass(frozen=True)
-class AnyOf:
-    """At least one of `terms` holds; of none, none does."""
-
-    terms: tuple[Term, ...]
-
-
-@dataclass(frozen=True)
-class Not:
-    """`term` does not hold; for a term of a lower level: there is no such series or instance."""
-
-    term: Term
-
-
-Term: TypeAlias = Match | Equals | Changed | AnyOf | Not
-"""One condition of a query."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is looked for. All matches must hold; a match of a lower level asks that one such series or instance
-    exists. `limit` None means all."""
-
-    level: Level
-    matches: tuple[Term, ...] = ()
-    limit: int | None = None
-    offset: int = 0
-    order: Order = Order.STORED
-    changed_since: float = 0.0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One study, series or instance. `attributes` holds those of its level and of the levels above, computed ones
-    included; the UIDs below its level are empty. `updated` is in seconds since the epoch."""
-
-    level: Level
-    study_uid: str
-    attributes: DicomJson
-    updated: float
-    series_uid: str = ""
-    sop_uid: str = ""
-    sop_class: str = ""
-    transfer_syntax: str = ""
-    project: str = ""
-    file: str = ""
-    size: int = 0
-
-    def text(self, tag: str) -> str:
-        """The first value of an attribute as text; empty where it has none."""
-        return first_text(self.attributes, tag)
-
-
-@dataclass(frozen=True)
-class CleanInstance:
-    """What the index is told of a published instance: its attributes without bulk data, the file that holds it, and
-    the receipt of its de-identification."""
-
-    metadata: DicomJson
-    transfer_syntax: str
-    project: str
-    file: str
-    size: int = 0
-    receipt: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def sop_uid(self) -> str:
-        return first_text(self.metadata, "00080018")
 
 
 class Index:
@@ -310,9 +154,9 @@ class Index:
         table = self._study
         for (number,) in table.select(table.id).where(table.uid == uid).tuples():
             return int(number)
-        columns = _columns(STUDY_ATTRIBUTES, metadata)
+        columns = columns_of(STUDY_ATTRIBUTES, metadata)
         columns |= {"patient_key": fold(columns["patient_name"]), "modalities": "", "series": 0, "instances": 0}
-        return self._insert(table, columns | self._remembered(metadata, _STUDY_TAGS))
+        return self._insert(table, columns | self._remembered(metadata, STUDY_TAGS))
 
     def _enter_series(self, uid: str, study: int, metadata: DicomJson) -> tuple[int, bool]:
         table = self._series
@@ -320,14 +164,14 @@ class Index:
             if owner != study:
                 raise Refused("the Series Instance UID is already known in another study")
             return int(number), False
-        columns = _columns(SERIES_ATTRIBUTES, metadata) | {"study": study, "instances": 0}
-        return self._insert(table, columns | self._remembered(metadata, _SERIES_TAGS)), True
+        columns = columns_of(SERIES_ATTRIBUTES, metadata) | {"study": study, "instances": 0}
+        return self._insert(table, columns | self._remembered(metadata, SERIES_TAGS)), True
 
     def _enter_instance(self, uid: str, series: int, instance: CleanInstance) -> None:
         own = {
             tag: element
             for tag, element in instance.metadata.items()
-            if tag not in _STUDY_TAGS and tag not in _SERIES_TAGS and element["vr"] != "SQ" and _is_small(element)
+            if tag not in STUDY_TAGS and tag not in SERIES_TAGS and element["vr"] != "SQ" and is_small(element)
         }
         body = json.dumps(instance.metadata, separators=(",", ":"), ensure_ascii=False).encode()
         self._insert(
@@ -336,7 +180,7 @@ class Index:
                 "uid": uid,
                 "series": series,
                 "sop_class": first_text(instance.metadata, "00080016"),
-                "number": _integer(first_text(instance.metadata, "00200013")),
+                "number": integer(first_text(instance.metadata, "00200013")),
                 "transfer_syntax": instance.transfer_syntax,
                 "project": instance.project,
                 "file": instance.file,
@@ -485,43 +329,9 @@ class Index:
         )
 
 
-def first_text(attributes: DicomJson, tag: str) -> str:
-    """The first value of a DICOM JSON attribute as text; for a person name its alphabetic group. Empty if none."""
-    values = attributes.get(tag, {}).get("Value") or [""]
-    value = values[0]
-    if isinstance(value, dict):
-        value = value.get("Alphabetic") or next(iter(value.values()), "")
-    return "" if value is None else str(value)
-
-
-def is_uid(text: str) -> bool:
-    """Whether the text has the form of a UID (PS3.5 9.1), leading zeros tolerated as they occur."""
-    return 0 < len(text) <= 64 and all(part.isdigit() and part.isascii() for part in text.split("."))
-
-
 def _compare(table: Any, attribute: Attribute, match: Match | Equals) -> Any:
     compare = equality if isinstance(match, Equals) else condition
     return compare(table, attribute, match.values)
-
-
-def _columns(attributes: Mapping[str, Attribute], metadata: DicomJson) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for tag, attribute in attributes.items():
-        text = stored_text(attribute.vr, first_text(metadata, tag))
-        columns[attribute.column.name] = _integer(text) if attribute.vr == "IS" else text
-    return columns
-
-
-def _integer(text: str) -> int | None:
-    try:
-        number = int(float(text))
-    except (ValueError, OverflowError):
-        return None
-    return number if -(2**63) <= number < 2**63 else None
-
-
-def _is_small(element: Mapping[str, Any]) -> bool:
-    return "BulkDataURI" not in element and "InlineBinary" not in element and len(element.get("Value", ())) <= 16
 
 
 def _table(name: str, database: Any) -> Any:

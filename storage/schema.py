@@ -90,4 +90,24 @@ _SECOND = (
     "CREATE INDEX instance_file ON instance (file, uid)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    # Original and pseudonym. `digest` is a keyed digest of the original, `sealed` the original encrypted; `listed` is
+    # the number of the import that brought the row, 0 for a pseudonym made from the project's key.
+    """CREATE TABLE crosswalk (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        pseudonym TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        listed INTEGER NOT NULL,
+        first_seen REAL NOT NULL,
+        UNIQUE (project, kind, digest, pseudonym))""",
+    "CREATE INDEX crosswalk_pseudonym ON crosswalk (pseudonym)",
+    "CREATE UNIQUE INDEX crosswalk_patient ON crosswalk (project, digest) WHERE listed > 0",
+    "CREATE UNIQUE INDEX crosswalk_trial_id ON crosswalk (project, pseudonym) WHERE listed > 0",
+    "CREATE INDEX crosswalk_list ON crosswalk (project, listed) WHERE listed > 0",
+    "CREATE TABLE crosswalk_key (key_id TEXT NOT NULL)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)

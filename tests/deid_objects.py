@@ -19,6 +19,17 @@ OTHER_KEY = Pseudonyms(bytes(range(1, 33)))
 BASIC = Profile()
 MODIFIED_DATES = Profile([Option.RETAIN_LONGITUDINAL_MODIFIED_DATES])
 
+EVERYTHING = Profile(
+    [
+        Option.RETAIN_LONGITUDINAL_MODIFIED_DATES,
+        Option.RETAIN_PATIENT_CHARACTERISTICS,
+        Option.RETAIN_SAFE_PRIVATE,
+        Option.CLEAN_DESCRIPTORS,
+        Option.CLEAN_STRUCTURED_CONTENT,
+        Option.CLEAN_GRAPHICS,
+    ]
+)
+
 
 def sample(name: str, **attributes: object) -> FileDataset:
     """A file of pydicom's with some attributes set."""

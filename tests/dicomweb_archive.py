@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 from lethe.dicomweb.dicomjson import describe
 from lethe.dicomweb.routes import blueprint
 from lethe.storage.archive import Archive, Origin, content_name
-from lethe.storage.index import CleanInstance, Entry
+from lethe.storage.entries import CleanInstance, Entry
 from lethe.storage.jobs import Stage
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")

@@ -24,8 +24,8 @@ from lethe.node.dimse.contexts import support_storage
 from lethe.node.dimse.scu import Destination
 from lethe.storage.archive import Archive
 from lethe.storage.errors import StorageError
-from lethe.storage.index import Level, Query
 from lethe.storage.jobs import Stage, State
+from lethe.storage.query import Level, Query
 
 _CONTEXT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
 _PARTS = ("receive", "worker", "worker", "deliver", "web", "serve")

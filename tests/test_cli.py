@@ -28,7 +28,17 @@ COMMANDS = (
     "verify",
     "demo",
 )
-DOUBLE = (("audit", "verify"), ("audit", "export"), ("config", "check"), ("key", "new"))
+DOUBLE = (
+    ("user", "reset"),
+    ("audit", "verify"),
+    ("audit", "export"),
+    ("config", "check"),
+    ("crosswalk", "export"),
+    ("crosswalk", "import"),
+    ("crosswalk", "lookup"),
+    ("key", "new"),
+    ("key", "rotate"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +70,11 @@ def test_a_configuration_that_was_named_must_exist(capsys: pytest.CaptureFixture
 
 
 def test_config_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "config.toml").write_text('[projects.default]\noptions = ["clean-descriptors"]\n')
+    (tmp_path / "config.toml").write_text('[projects.default]\noptions = ["clean-recognizable-visual-features"]\n')
     assert main(["config", "check"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("config.toml: good; 0 peers, 1 projects")
-    assert "clean-descriptors is not built yet" in out
+    assert "clean-recognizable-visual-features is not built yet" in out
     (tmp_path / "config.toml").write_text("[node]\nport = 0\n")
     assert main(["config", "check"]) == 2
     assert "port = 0 is not accepted" in capsys.readouterr().err
@@ -173,3 +183,48 @@ def test_what_the_user_can_put_right(arguments: list[str], said: str, capsys: py
 def test_a_peer_that_is_away(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["echo", "X@127.0.0.1:9"]) == 1
     assert capsys.readouterr().err == "lethe: X does not answer\n"
+
+
+def test_two_objects_under_one_uid_do_not_overwrite_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = ct()
+    saved(one, tmp_path / "in", "1.dcm")
+    saved(one, tmp_path / "in", "1-again.dcm")
+    one.InstanceNumber = 99
+    saved(one, tmp_path / "in", "2.dcm")
+    assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "out"), "--jobs", "1"]) == 3
+    assert "another object with the same SOP Instance UID was written before" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 1
+
+
+def test_results_below_the_source_are_not_cleaned_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved(ct(), tmp_path / "in")
+    for _ in range(2):
+        assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "in" / "clean")]) == 0
+        assert capsys.readouterr().out.endswith("1 clean, 0 refused\n")
+
+
+@pytest.mark.parametrize("command", [["deidentify", "empty", "out"], ["send", "empty", "--to", "A@127.0.0.1:9"]])
+def test_an_empty_folder_is_said(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(command) == 2
+    assert "there are no files in it" in capsys.readouterr().err
+
+
+def test_a_lost_password_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["user", "reset"]) == 1
+    assert "there is no account 'admin'" in capsys.readouterr().err
+    archive = Archive(tmp_path / "data")
+    first = archive.users.first_administrator()
+    assert main(["user", "reset"]) == 0
+    password = capsys.readouterr().out.split()[-1]
+    assert archive.users.authenticate("admin", str(first)) is None
+    user = archive.users.authenticate("admin", password)
+    assert user is not None
+    assert user.must_change
+
+
+def test_lethe_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "deidentify" in capsys.readouterr().out

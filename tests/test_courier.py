@@ -20,7 +20,7 @@ from lethe.node.courier import Courier
 from lethe.node.dimse.contexts import support_storage
 from lethe.node.dimse.scu import Destination
 from lethe.storage.archive import Archive, Origin, clean_name
-from lethe.storage.index import CleanInstance
+from lethe.storage.entries import CleanInstance
 from lethe.storage.jobs import Job, Stage, State
 
 Publish = Callable[..., str]

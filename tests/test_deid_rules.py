@@ -377,3 +377,10 @@ def test_several_values_where_one_is_due() -> None:
     result = clean(ds)
     assert result.PatientID == KEY.patient_id("MRN7741\\MRN7742")
     assert result.PatientName == result.PatientID
+
+
+@pytest.mark.parametrize("value", ["76543210", "19610417"])
+def test_a_patients_number_in_a_code_string_goes(value: str) -> None:
+    ds = ct(PatientID="76543210", PatientBirthDate="19610417", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", value])
+    assert value not in clean(ds).ImageType
+    assert clean(ds).ImageType[:3] == ["ORIGINAL", "PRIMARY", "AXIAL"]

@@ -253,3 +253,11 @@ def test_no_phi_in_the_log_at_debug(port: int, tmp_path: Path, caplog: pytest.Lo
     ours = " ".join(record.getMessage() for record in caplog.records if record.name.startswith("lethe"))
     assert ours
     assert not [value for value in (*PHI.values(), ds.SOPInstanceUID) if str(value) in ours]
+
+
+def test_little_room_is_said_before_there_is_none(
+    archive: Archive, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lethe.node.dimse.scp._LEAST_FREE", 1 << 60)
+    assert store(port, saved(ct(), tmp_path)) == 0xA700
+    assert archive.counts()["received"] == 0

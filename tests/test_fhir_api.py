@@ -26,9 +26,10 @@ from werkzeug.test import TestResponse
 
 from lethe.fhir.routes import blueprint
 from lethe.storage.archive import Archive, Origin
+from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import Unavailable
-from lethe.storage.index import CleanInstance, Level, Query
 from lethe.storage.jobs import Stage
+from lethe.storage.query import Level, Query
 from lethe.storage.users import Permission
 
 BASE = "http://127.0.0.1:8080/fhir/R4"

@@ -9,8 +9,10 @@ import pytest
 
 from lethe.storage.archive import Archive
 from lethe.storage.database import transaction
-from lethe.storage.index import AnyOf, Changed, CleanInstance, Equals, Index, Level, Match, Not, Order, Query, Term
+from lethe.storage.entries import CleanInstance
+from lethe.storage.index import Index
 from lethe.storage.matching import stored_text
+from lethe.storage.query import AnyOf, Changed, Equals, Level, Match, Not, Order, Query, Term
 
 UID, PATIENT, MODALITY, DATE = "0020000D", "00100020", "00080061", "00080020"
 ROWS = (

@@ -115,3 +115,30 @@ def test_a_route_added_later_takes_what_was_held(tmp_path: Path) -> None:
 
 def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     print(kill_while_sending(tmp_path, instances=60, kills=20, seed=7))
+
+
+def test_clients_that_send_half_a_request_do_not_stop_the_others(tmp_path: Path) -> None:
+    import socket
+
+    with running_node(tmp_path / "node") as node:
+        slow = [socket.create_connection(("127.0.0.1", node.http)) for _ in range(60)]
+        for one in slow:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-a: ")
+        assert requests.get(f"{node.url}/healthz", timeout=5).ok
+        for one in slow:
+            one.close()
+
+
+def test_a_port_that_is_taken_ends_serve_with_one_clear_line(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        node = Node(tmp_path / "node")
+        node.config.write_text(f"[node]\nport = {free_port()}\n[http]\nport = {taken.getsockname()[1]}\n")
+        result = node.lethe("serve")
+        assert result.returncode == 1
+        last = result.stderr.strip().splitlines()[-1]
+        assert last.startswith("lethe: cannot listen at 127.0.0.1:") and "([http] port)" in last
+        assert "one-time password" not in result.stdout

@@ -12,8 +12,8 @@ import pytest
 
 from lethe.storage.archive import Acceptance, Archive, Origin, clean_name
 from lethe.storage.audit import Actor
+from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import NotFound, Refused, Unavailable
-from lethe.storage.index import CleanInstance
 from lethe.storage.jobs import Stage, State
 
 ORIGIN = Origin("MODALITY", "10.0.0.1")

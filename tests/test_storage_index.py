@@ -7,26 +7,19 @@ import sqlite3
 import pytest
 
 from lethe.storage.database import open_database, transaction
-from lethe.storage.errors import NotFound, Refused
-from lethe.storage.index import (
+from lethe.storage.entries import (
     INSTANCE_ATTRIBUTES,
     SEARCHABLE,
     SERIES_ATTRIBUTES,
     STUDY_ATTRIBUTES,
-    AnyOf,
-    Changed,
     CleanInstance,
-    Equals,
-    Index,
-    Level,
-    Match,
-    Not,
-    Order,
-    Query,
     first_text,
     is_uid,
 )
+from lethe.storage.errors import NotFound, Refused
+from lethe.storage.index import Index
 from lethe.storage.matching import fold
+from lethe.storage.query import AnyOf, Changed, Equals, Level, Match, Not, Order, Query
 
 TAGS = {attribute.keyword: tag for tag, (_, attribute) in SEARCHABLE.items()}
 VRS = {attribute.keyword: attribute.vr for _, attribute in SEARCHABLE.values()}

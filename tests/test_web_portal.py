@@ -17,7 +17,7 @@ from lethe.node.web.overview import Tone, first_command, headline
 from lethe.node.web.studypage import element_name, file_size, receipt_group
 from lethe.storage.archive import Archive, Origin, content_name
 from lethe.storage.audit import Actor
-from lethe.storage.index import CleanInstance
+from lethe.storage.entries import CleanInstance
 from lethe.storage.jobs import Stage, State
 
 ORIGINAL_UID = "1.2.840.99999.666"

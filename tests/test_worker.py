@@ -16,8 +16,8 @@ from lethe.node.worker import Worker
 from lethe.storage.archive import Archive, Origin
 from lethe.storage.audit import Actor
 from lethe.storage.errors import Unavailable
-from lethe.storage.index import Level, Query
 from lethe.storage.jobs import Stage, State
+from lethe.storage.query import Level, Query
 
 Take = Callable[..., None]
 

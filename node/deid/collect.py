@@ -4,13 +4,18 @@ every depth, before anything is."""
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 
+from .content import concept
 from .elements import Path, decoded, items, refuse_unreadable, texts, vr_of
 from .profile import Action, Option, Profile
 from .registry import says_nothing
 from .terms import TermBank
 
+_TEXT_VALUE, _DATE_VALUE = Tag(0x0040A160), Tag(0x0040A121)
+_SUBJECT_BIRTH_DATE = ("DCM", "121031")
+# Subject ID, Accession Number, Filler Number, Placer Number.
+_IDENTIFYING = frozenset({("DCM", "121030"), ("DCM", "121022"), ("DCM", "121021"), ("DCM", "121020")})
 _TELLING = frozenset({"DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
 
@@ -23,6 +28,7 @@ def collect_terms(header: Dataset, profile: Profile) -> TermBank:
 
 def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> None:
     refuse_unreadable(header, path)
+    _add_subject(header, terms)
     for tag in sorted(header.keys()):
         if tag.element == 0:
             continue
@@ -40,6 +46,15 @@ def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> Non
                         terms.add_uid(uid)
         elif vr in _TELLING and (rule is None or rule.action != Action.KEEP):
             terms.add(int(tag), vr, texts(decoded(header, tag, path)))
+
+
+def _add_subject(item: Dataset, terms: TermBank) -> None:
+    """A content item that names its subject or an order by number (PS3.15 Table E.3.4-1)."""
+    if _TEXT_VALUE in item and concept(item) in _IDENTIFYING:
+        for value in texts(decoded(item, _TEXT_VALUE, ())):
+            terms.add_identifier(value)
+    if _DATE_VALUE in item and concept(item) == _SUBJECT_BIRTH_DATE:
+        terms.add(0x00100030, "DA", texts(decoded(item, _DATE_VALUE, ())))
 
 
 def _add_private_name(header: Dataset, tag: BaseTag, terms: TermBank) -> None:

@@ -6,8 +6,8 @@ and key give the same bytes, wherever and whenever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
@@ -20,15 +20,16 @@ from .header import HeaderCleaner
 from .iod import types_of
 from .part10 import Part10, encoded_header, read_part10, write_part10
 from .pixels import may_carry_text
-from .profile import Profile
+from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
 from .receipt import mark, receipt
 from .registry import is_storage_class
 from .report import Report
 from .verify import Verifier
 
-PixelRule = Callable[[Dataset, str], str | None]
-"""Given header and transfer syntax: why the object is refused for what its pixels may carry, or None."""
+PixelRule = Callable[[Dataset, str, Collection[Option]], str | None]
+"""Given header, transfer syntax and options: why the object is refused for what it may carry beside the header, or
+None."""
 
 _PIECE = 1 << 20
 
@@ -36,7 +37,7 @@ _PIECE = 1 << 20
 @dataclass(frozen=True)
 class Cleaned:
     """A clean object: its header, how it is encoded, its bytes (to be had while the source's file is open), the record
-    of what was done, and, for those who may know, which UIDs and Patient ID became which."""
+    of what was done, and, for those who may know, which UIDs, Patient ID and Accession Number became which."""
 
     header: Dataset
     source: Part10
@@ -44,9 +45,10 @@ class Cleaned:
     receipt: dict[str, Any]
     uids: dict[str, str]
     patients: dict[str, str]
+    accessions: dict[str, str] = field(default_factory=dict)
 
 
-def pass_pixels(_header: Dataset, _transfer_syntax: str) -> None:
+def pass_pixels(_header: Dataset, _transfer_syntax: str, _options: Collection[Option] = ()) -> None:
     """The rule of a project that says `pixel_policy = "none"`: pixels are nobody's business."""
 
 
@@ -57,15 +59,18 @@ def deidentify(
     source = read_part10(file)
     header = source.header
     sop_class = admit(header)
-    why = pixel_rule(header, source.transfer_syntax)
+    why = pixel_rule(header, source.transfer_syntax, profile.applied)
     if why:
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
+    accession = _value(header, "AccessionNumber")
     cleaner = HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, _patient(header), report)
     cleaner.clean(header)
     implicit, little = header.original_encoding
     # Before the marks: their words are ours, and a patient may be called like one of them.
-    Verifier(terms, cleaner.made).check(encoded_header(header, source), implicit=bool(implicit), little=bool(little))
+    safe_private = Option.RETAIN_SAFE_PRIVATE in profile.applied
+    verifier = Verifier(terms, cleaner.made, keeps_safe_private=safe_private)
+    verifier.check(encoded_header(header, source), implicit=bool(implicit), little=bool(little))
     mark(header, profile)
     body = encoded_header(header, source)
     return Cleaned(
@@ -75,6 +80,7 @@ def deidentify(
         receipt(report, profile, pseudonyms.key_id),
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
+        accessions={accession: pseudonyms.accession_number(accession)} if accession else {},
     )
 
 

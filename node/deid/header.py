@@ -1,7 +1,7 @@
 """Walks a data set at every depth and does to each element what the profile asks (PS3.15 E.1.1).
 
-An allow-list: an element stays only because the table, an option, or its being a standard attribute outside the table
-keeps it, and then its text is checked. Private and unknown elements go.
+An allow-list: an element stays only because a table, an option, or its being a standard attribute outside the table
+keeps it, and then its text is checked. Unknown elements go, and private ones that no table calls safe.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass, field
 
 from pydicom.charset import python_encoding
-from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
+from .content import AGES, CONTENT_SEQUENCE, action_for, concept
 from .dummies import dummy
 from .elements import (
     BULK_VRS,
@@ -32,11 +33,13 @@ from .elements import (
 )
 from .errors import CannotClean
 from .iod import Types
+from .private import creator_tag, safe_vr
 from .profile import Action, Option, Profile, Rule
 from .pseudonyms import Pseudonyms, shifted
 from .registry import says_nothing
 from .report import Done, Report, place
 from .terms import TermBank
+from .text import Dates, TextCleaner
 from .vocabulary import is_code
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -54,6 +57,15 @@ _CHECKED = "text check"
 _MALFORMED = "not of the form of its VR"
 _IN_DUMMY = "within a replaced sequence"
 _SAID_NOTHING = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "PN", "UR", "DA", "DT", "TM", "AS"})
+_CONTENT = "content item, by its concept"
+_UNFORMATTED_TEXT, _GRAPHIC_ANNOTATIONS = 0x00700006, 0x00700001
+# DateTime, Date, Time, Person Name, Text Value.
+_CONTENT_VALUES = tuple(Tag(tag) for tag in (0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A160))
+_MEASURED_VALUE, _NUMERIC_VALUE = Tag(0x0040A300), Tag(0x0040A30A)
+_OLDEST = 89
+_PROSE = ("Description", "Comment", "Comments", "Text", "Remark", "Remarks", "Reason")
+_LONGEST = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
+_WIDTHS = {"FL": 4, "FD": 8, "US": 2, "SS": 2, "UL": 4, "SL": 4, "AT": 4, "OW": 2}
 _CODE_TAGS = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120})
 
 
@@ -70,6 +82,15 @@ class HeaderCleaner:
     made: set[str] = field(default_factory=set)
     """The pseudonyms that were put in, other than UIDs."""
     _lists_references: bool = False
+    _text: TextCleaner = field(init=False)
+
+    def __post_init__(self) -> None:
+        dates = Dates.REMOVE
+        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.profile.applied:
+            dates = Dates.KEEP
+        elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self.profile.applied:
+            dates = Dates.SHIFT
+        self._text = TextCleaner(self.terms, dates, self.pseudonyms.days(self.patient))
 
     def clean(self, header: Dataset, path: Path = ()) -> None:
         """Clean a data set in place, sequences included."""
@@ -81,12 +102,48 @@ class HeaderCleaner:
             if tag.element == 0:  # group lengths: retired, and wrong after any change (PS3.5 7.2)
                 del header[tag]
             elif tag.is_private:
-                self._remove(header, tag, path, _PRIVATE)
+                self._private(header, tag, path, within_dummy=within_dummy)
             else:
                 self._standard(header, tag, path, within_dummy=within_dummy)
+        self._drop_empty_blocks(header, path)
         pad_odd_values(header)
         if RESPONSIBLE_PERSON_ROLE in header and not header.get(RESPONSIBLE_PERSON):
             self._remove(header, RESPONSIBLE_PERSON_ROLE, path, "the role of a person who is gone")
+
+    def _private(self, header: Dataset, tag: BaseTag, path: Path, *, within_dummy: bool) -> None:
+        """A private attribute: kept if Table E.3.10-1 has it, with the VR that it has there."""
+        if Option.RETAIN_SAFE_PRIVATE in self.profile.applied and not within_dummy:
+            if tag.is_private_creator:
+                return  # until it is known whether anything of its block stays
+            vr = safe_vr(header, tag)
+            if vr and self._restored(header, tag, vr):
+                self._check_as(header, tag, path, vr)
+                return
+        self._remove(header, tag, path, _PRIVATE)
+
+    def _restored(self, header: Dataset, tag: BaseTag, vr: str) -> bool:
+        """Give a private element the VR that the table says; False where its value is none of that VR."""
+        element = header.get_item(tag)
+        if vr == element.VR:
+            return True
+        raw = element.value
+        if element.VR not in (None, "UN") or not isinstance(element, RawDataElement) or not isinstance(raw, bytes):
+            return False
+        if len(raw) % _WIDTHS.get(vr, 1):
+            return False
+        header[tag] = element._replace(VR=vr)
+        return True
+
+    def _drop_empty_blocks(self, header: Dataset, path: Path) -> None:
+        if Option.RETAIN_SAFE_PRIVATE not in self.profile.applied:
+            return
+        creators = [tag for tag in header.keys() if tag.is_private_creator]  # noqa: SIM118 - iterating decodes it
+        used = {creator_tag(tag) for tag in header.keys() if tag.is_private and not tag.is_private_creator}  # noqa: SIM118
+        for tag in creators:
+            if tag in used:
+                self.report.keep()
+            else:
+                self._remove(header, tag, path, _PRIVATE)
 
     def _standard(self, header: Dataset, tag: BaseTag, path: Path, *, within_dummy: bool) -> None:
         rule = self.profile.rule(tag)
@@ -99,6 +156,8 @@ class HeaderCleaner:
         if tag.group & 0xFF00 == 0x6000:
             # Without Overlay Data the rest of an overlay plane is no valid module (PS3.3 C.9.2), so it goes as well.
             rule = Rule(Action.REMOVE, (rule or self.profile.rule(Tag(0x60003000)) or _KEPT).why)
+        if self._is_graphic_text(tag, path):
+            rule = Rule(Action.CLEAN, str(Option.CLEAN_GRAPHICS))
         action = self._resolved(rule or _KEPT, (*(outer for outer, _ in path), int(tag)))
         why = (rule or _KEPT).why
         if action == Action.REMOVE:
@@ -109,8 +168,10 @@ class HeaderCleaner:
             self._replace_by_dummy(header, tag, path, why)
         elif action == Action.UID:
             self._replace_uids(header, tag, path, why)
-        elif action == Action.SHIFT:
+        elif action == Action.CLEAN and self._vr(header, tag) in ("DA", "DT", "TM"):
             self._shift(header, tag, path, why)
+        elif action == Action.CLEAN:
+            self._clean(header, tag, path, why)
         else:
             self._check(header, tag, path, rule=rule, within_dummy=within_dummy)
 
@@ -120,7 +181,7 @@ class HeaderCleaner:
         Where the table would remove or empty what the IOD demands, a dummy says as little and keeps the object valid.
         """
         action = rule.action
-        if action in (Action.KEEP, Action.SHIFT, Action.DUMMY, Action.UID):
+        if action in (Action.KEEP, Action.CLEAN, Action.DUMMY, Action.UID):
             return action
         kind = self.types.of(path) if self.types.known else "?"
         if action == Action.REMOVE:
@@ -179,6 +240,63 @@ class HeaderCleaner:
         self._set(header, tag, after[0] if len(after) == 1 else after)
         self.report.note(Done.REPLACED, place(path, tag), why)
 
+    def _is_graphic_text(self, tag: BaseTag, path: Path) -> bool:
+        """The text of a presentation state's graphics: the table names it a descriptor, its sequence a graphic."""
+        applied = Option.CLEAN_GRAPHICS in self.profile.applied
+        return applied and tag == _UNFORMATTED_TEXT and any(outer == _GRAPHIC_ANNOTATIONS for outer, _ in path)
+
+    def _clean(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        """What an option would have cleaned: text is cut, items are walked, and what cannot be judged goes."""
+        vr = self._vr(header, tag)
+        if vr == "SQ" and tag == CONTENT_SEQUENCE:
+            self._clean_content(header, tag, path)
+        elif vr == "SQ":
+            self._keep_items(header, tag, path, within_dummy=False)
+        elif int(tag) == TIMEZONE_OFFSET:
+            self._shift(header, tag, path, why)
+        elif contradicts(header, tag) or tag.group & 0xFF00 == 0x5000 or vr in BULK_VRS or vr == "UN":
+            self._fall_back(header, tag, path, why)
+        elif vr == "CS":
+            self._check_values(header, tag, path, vr)
+        elif vr in TEXT_VRS:
+            self._clean_text(header, tag, path, vr, why)
+        else:
+            self._fall_back(header, tag, path, why)
+
+    def _clean_text(self, header: Dataset, tag: BaseTag, path: Path, vr: str, why: str) -> None:
+        before = texts(decoded(header, tag, path))
+        after = [text for text in (self._cleaned(value, vr) for value in before) if text]
+        if after == before:
+            self.report.keep()
+        elif after:
+            self._set(header, tag, after[0] if len(after) == 1 else after)
+            self.report.note(Done.REPLACED, place(path, tag), why)
+        else:
+            self._fall_back(header, tag, path, why)
+
+    def _cleaned(self, value: str, vr: str) -> str:
+        text = self._text.clean(value)
+        # Moved, a date may have become longer than its VR allows.
+        return text if len(text) <= max(_LONGEST.get(vr, 1 << 30), len(value)) else ""
+
+    def _clean_content(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        """A content tree, item by item (PS3.15 Table E.3.4-1)."""
+        for below, item in items(decoded(header, tag, path), path, int(tag)):
+            if concept(item)[1] in AGES:
+                self._cap_age(item)
+            dummy_value = action_for(item, self.profile.applied) == Action.DUMMY
+            self._walk(item, below, within_dummy=dummy_value)
+            for value in _CONTENT_VALUES if dummy_value else ():
+                if value in item:
+                    self._replace_by_dummy(item, value, below, _CONTENT)
+        self.report.keep()
+
+    def _cap_age(self, item: Dataset) -> None:
+        for value in item[_MEASURED_VALUE].value if _MEASURED_VALUE in item else ():
+            numbers = texts(decoded(value, _NUMERIC_VALUE, ())) if _NUMERIC_VALUE in value else []
+            if any(re.fullmatch(r"\d+(\.\d*)?", number) and float(number) > _OLDEST for number in numbers):
+                value[_NUMERIC_VALUE] = DataElement(_NUMERIC_VALUE, "DS", str(_OLDEST + 1))
+
     def _shift(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
         vr = self._vr(header, tag)
         if vr == "SQ":
@@ -200,8 +318,9 @@ class HeaderCleaner:
 
     def _fall_back(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
         """For a date or time that is none: gone, as far as the IOD allows."""
-        rule = Rule(Action.REMOVE_EMPTY_OR_DUMMY, why)
-        action = self._resolved(rule, (*(outer for outer, _ in path), int(tag)))
+        rule = self.profile.rule(int(tag))
+        asked = Action.DUMMY if rule and rule.is_dummy else Action.REMOVE_EMPTY_OR_DUMMY
+        action = self._resolved(Rule(asked, why), (*(outer for outer, _ in path), int(tag)))
         if action == Action.DUMMY:
             self._replace_by_dummy(header, tag, path, _MALFORMED)
         elif action == Action.EMPTY:
@@ -217,9 +336,20 @@ class HeaderCleaner:
     def _check(self, header: Dataset, tag: BaseTag, path: Path, *, rule: Rule | None, within_dummy: bool) -> None:
         """What stays, because an option keeps it or the table does not name it, stays only if its value is of its VR's
         kind and form and does not give the patient away."""
-        vr = vr_of(header, tag)
         if contradicts(header, tag):
             raise CannotClean(f"{place(path, tag)}: its VR is not that of the standard")
+        self._check_as(header, tag, path, vr_of(header, tag), rule=rule, within_dummy=within_dummy)
+
+    def _check_as(
+        self,
+        header: Dataset,
+        tag: BaseTag,
+        path: Path,
+        vr: str,
+        *,
+        rule: Rule | None = None,
+        within_dummy: bool = False,
+    ) -> None:
         if vr == "SQ":
             self._keep_items(header, tag, path, within_dummy=within_dummy)
         elif vr == "UI":
@@ -255,17 +385,26 @@ class HeaderCleaner:
             else:
                 self._empty(header, tag, path, _MALFORMED)
             return
-        after = [dummy(vr) if self._gives_away(value, vr) else value for value in before]
+        after = [self._checked(value, vr, tag) for value in before]
         if after == before:
             self.report.keep()
         else:
             self._set(header, tag, after[0] if len(after) == 1 else after)
             self.report.note(Done.REPLACED, place(path, tag), _CHECKED)
 
-    def _gives_away(self, value: str, vr: str) -> bool:
+    def _checked(self, value: str, vr: str, tag: BaseTag) -> str:
+        """The value, or what is left of it, or a dummy in its place."""
         if vr in ("DS", "IS"):
-            return self.terms.is_number(value)
-        return vr in TEXT_VRS and not (vr == "CS" and is_code(value)) and self.terms.finds(value)
+            return dummy(vr) if self.terms.is_number(value) else value
+        if vr == "AS":
+            return f"{_OLDEST + 1:03d}Y" if _is_over(value) else value
+        if vr in ("AE", "CS"):
+            gives_away = not (vr == "CS" and is_code(value)) and self.terms.finds(value)
+            return dummy(vr) if gives_away else value
+        if vr not in TEXT_VRS:
+            return value
+        text = self._cleaned(value, vr) if _is_prose(tag, vr) else self._text.check(value)
+        return text or dummy(vr)
 
     def _check_character_set(self, header: Dataset, tag: BaseTag, path: Path) -> None:
         for value in texts(decoded(header, tag, path)):
@@ -306,6 +445,19 @@ class HeaderCleaner:
 
     def _set(self, header: Dataset, tag: BaseTag, value: object) -> None:
         header[tag] = DataElement(tag, self._vr(header, tag), value, already_converted=False)
+
+
+def _is_over(age: str) -> bool:
+    """Whether an age (AS) is above the oldest that may be told (45 CFR 164.514(b)(2)(i)(C))."""
+    number, unit = age.rstrip("DWMY"), age[-1:]
+    return int(number) / {"D": 365.25, "W": 52.18, "M": 12}.get(unit, 1) >= _OLDEST + 1
+
+
+def _is_prose(tag: BaseTag, vr: str) -> bool:
+    """Whether people write the attribute's text, rather than devices or vocabularies."""
+    if tag.is_private or vr in ("LO", "SH"):
+        return not tag.is_private and keyword_for_tag(tag).endswith(_PROSE)
+    return vr in ("LT", "ST", "UT")
 
 
 def _is_misplaced(tag: BaseTag, path: Path) -> bool:

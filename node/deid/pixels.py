@@ -7,11 +7,13 @@ only where the kind of object makes it likely.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from .elements import decoded, texts
+from .profile import Option
 from .registry import class_name
 
 # Storage SOP Classes whose images are made of, or routinely carry, screen text (PS3.4 B.5).
@@ -40,17 +42,18 @@ _SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "OVERVIEW", "SECONDARY_C
 _CONTENT_SEQUENCE, _ENCAPSULATED_DOCUMENT = 0x0040A730, 0x00420011
 
 
-def may_carry_text(header: Dataset, transfer_syntax: str) -> str | None:
-    """Why the object may carry identifying text beside its header, or None where nothing says so. Raises CannotClean
-    where the header cannot be read."""
+def may_carry_text(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
+    """Why the object may carry identifying text beside its header, or None where nothing says so or one of the options
+    takes care of it. Raises CannotClean where the header cannot be read."""
     sop_class = "".join(_words(header, "SOPClassUID"))
     if sop_class.startswith(_DOCUMENT_PREFIX) or _ENCAPSULATED_DOCUMENT in header:
         return "an encapsulated document: its pages cannot be cleaned yet"
-    if sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header:
+    is_report = sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header
+    if is_report and Option.CLEAN_STRUCTURED_CONTENT not in options:
         return "a structured report: its text cannot be cleaned yet"
     if sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(transfer_syntax):
         return "video: its frames cannot be cleaned yet"
-    if any(tag.group & 0xFF00 == 0x6000 for tag in header.keys()):  # noqa: SIM118 - iterating a Dataset decodes it
+    if Option.CLEAN_GRAPHICS not in options and _has_overlays(header):
         return "it has overlays (60xx), which may hold text"
     image_type = _words(header, "ImageType")
     if "LABEL" in image_type or "YES" in _words(header, "SpecimenLabelInImage"):
@@ -67,6 +70,10 @@ def may_carry_text(header: Dataset, transfer_syntax: str) -> str | None:
     if _words(header, "ConversionType") or _SCREEN_WORDS.intersection(image_type):
         return "a capture of a screen, film or label may carry burned-in text, and (0028,0301) is not NO"
     return None
+
+
+def _has_overlays(header: Dataset) -> bool:
+    return any(tag.group & 0xFF00 == 0x6000 for tag in header.keys())  # noqa: SIM118 - iterating a Dataset decodes it
 
 
 def _has_pixels(header: Dataset, sop_class: str) -> bool:

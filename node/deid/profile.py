@@ -37,6 +37,12 @@ BASIC_CODE = ("113100", "Basic Application Confidentiality Profile")
 # The options this edition carries out, with their codes from CID 7050 (PS3.16). Elements that another option would
 # keep or clean follow the Basic Profile, which removes more, never less.
 APPLIED = {
+    Option.RETAIN_SAFE_PRIVATE: ("113111", "Retain Safe Private Option"),
+    Option.RETAIN_DEVICE_IDENTITY: ("113109", "Retain Device Identity Option"),
+    Option.RETAIN_PATIENT_CHARACTERISTICS: ("113108", "Retain Patient Characteristics Option"),
+    Option.CLEAN_DESCRIPTORS: ("113105", "Clean Descriptors Option"),
+    Option.CLEAN_STRUCTURED_CONTENT: ("113104", "Clean Structured Content Option"),
+    Option.CLEAN_GRAPHICS: ("113103", "Clean Graphics Option"),
     Option.RETAIN_UIDS: ("113110", "Retain UIDs Option"),
     Option.RETAIN_INSTITUTION_IDENTITY: ("113112", "Retain Institution Identity Option"),
     Option.RETAIN_LONGITUDINAL_FULL_DATES: (
@@ -58,8 +64,9 @@ class Action(StrEnum):
     EMPTY = "Z"
     DUMMY = "D"
     UID = "U"
-    SHIFT = "C"
-    """Clean, which for dates and times means: moved by the patient's offset."""
+    CLEAN = "C"
+    """Clean, which for dates and times means: moved by the patient's offset; for text: cut; for sequences: what is in
+    them."""
     EMPTY_OR_DUMMY = "Z/D"
     REMOVE_OR_EMPTY = "X/Z"
     REMOVE_OR_DUMMY = "X/D"
@@ -73,6 +80,8 @@ class Rule:
 
     action: Action
     why: str
+    is_dummy: bool = False
+    """Whether the Basic Profile asks for a dummy, where cleaning leaves nothing."""
 
 
 # What names the patient, people, orders or servers of a site, and Table E.1-1 2026d does not list; its likes are X.
@@ -119,9 +128,9 @@ class Profile:
 
     @property
     def ignored(self) -> tuple[Option, ...]:
-        """Options that were asked for and are not carried out yet, other than those about pixels."""
-        pixels = (Option.CLEAN_PIXEL_DATA, Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES)
-        return tuple(option for option in self.options if option not in APPLIED and option not in pixels)
+        """Options that were asked for and are not carried out. Clean Pixel Data is not among them: until it is carried
+        out, what it would clean is refused."""
+        return tuple(option for option in self.options if option not in APPLIED and option != Option.CLEAN_PIXEL_DATA)
 
     def rule(self, tag: int) -> Rule | None:
         """The rule for a tag, or None where nothing names it."""
@@ -152,7 +161,7 @@ def _chosen(row: dict[str, Any], columns: list[str]) -> Rule:
     chosen = {row["options"][column]: column for column in columns if column in row["options"]}
     for code in ("K", "C"):
         if code in chosen:
-            return Rule(Action(code), chosen[code].replace("_", "-"))
+            return Rule(Action(code), chosen[code].replace("_", "-"), is_dummy=row["basic"] == "D")
     return Rule(Action(row["basic"]), "basic")
 
 

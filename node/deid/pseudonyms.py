@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import uuid
+from collections.abc import Callable
 from datetime import date, timedelta
 
 from .elements import is_well_formed
@@ -17,27 +18,45 @@ from .registry import is_of_the_standard
 
 _LEAST_DAYS = 365
 _SPREAD_DAYS = 3650
+UUID_ROOT = "2.25"
+LONGEST_ROOT = 24
+"""Leaves room for 39 digits, as many as 128 bits make, in the 64 characters of a UID (PS3.5 9.1)."""
+
+
+def nobody(_patient_id: str) -> str | None:
+    """The list of a project that has none."""
+    return None
 
 
 class Pseudonyms:
-    """The pseudonyms of one project. `key_id` names the key without telling anything about it."""
+    """The pseudonyms of one project. `key_id` names the key without telling anything about it.
 
-    def __init__(self, key: bytes) -> None:
+    `listed` gives the trial ID of a Patient ID where the project has a list of its own with this patient on it.
+    """
+
+    def __init__(self, key: bytes, *, uid_root: str = UUID_ROOT, listed: Callable[[str], str | None] = nobody) -> None:
         if len(key) < 32:
             raise ValueError("a project key has at least 32 bytes")
         self._key = key
+        self._uid_root = uid_root
+        self._listed = listed
         self.key_id = self._digest("key-id", "").hex()[:12]
 
     def uid(self, original: str) -> str:
-        """A UID for a UID: of the form 2.25.<UUID> (PS3.5 B.2). UIDs of the standard itself (PS3.6 A) stay."""
+        """A UID for a UID: of the form 2.25.<UUID> (PS3.5 B.2), or under the root of the project's organization (PS3.5
+        B.1). UIDs of the standard itself (PS3.6 A) stay."""
         if is_of_the_standard(original):
             return original
         number = uuid.UUID(bytes=self._digest("uid", original)[:16], version=4).int
-        return f"2.25.{number}"
+        return f"{self._uid_root}.{number}"
 
     def patient_id(self, original: str) -> str:
-        """A Patient ID, 16 characters."""
-        return self._letters("patient", original, 16)
+        """A Patient ID: the one on the project's own list, or 16 characters."""
+        return self._listed(original) or self._letters("patient", original, 16)
+
+    def is_listed(self, original: str) -> bool:
+        """Whether the patient is on the project's own list."""
+        return self._listed(original) is not None
 
     def accession_number(self, original: str) -> str:
         """An Accession Number, 16 characters (the most that SH holds)."""

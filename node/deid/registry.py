@@ -23,6 +23,11 @@ _HL7_VOCABULARIES = "2.16.840.1.113883."
 _VOCABULARY_TAGS = frozenset({0x0008010C, 0x00080117, 0x00080118})
 
 
+def known_uids() -> list[str]:
+    """The UIDs PS3.6 Annex A lists."""
+    return [*UID_dictionary, *sorted(_NEWER)]
+
+
 def is_of_the_standard(uid: str) -> bool:
     """Whether PS3.6 Annex A lists the UID."""
     return uid in UID_dictionary or uid in _NEWER
@@ -30,7 +35,9 @@ def is_of_the_standard(uid: str) -> bool:
 
 def is_transfer_syntax(uid: str) -> bool:
     """Whether the UID is one of the standard's transfer syntaxes, including those newer than pydicom."""
-    return uid in _NEWER or (uid in UID_dictionary and uid.startswith(_TRANSFER_SYNTAXES))
+    return uid == "1.2.840.10008.1.2.8.1" or (
+        uid in UID_dictionary and (uid == _TRANSFER_SYNTAXES or uid.startswith(f"{_TRANSFER_SYNTAXES}."))
+    )
 
 
 def is_storage_class(uid: str) -> bool:

@@ -55,6 +55,7 @@ _NAMES = frozenset(
         0x00401102,  # Person's Address
     }
 )
+_BIRTHDAYS = frozenset({0x00100030, 0x00100033})  # Patient's Birth Date, and in Alternative Calendar
 # Words of name fields that say nothing by themselves.
 _COMMON = frozenset(
     "anonymous anonymized anonymised unknown none null test patient phantom name mr mrs ms dr md phd prof the and of "
@@ -95,6 +96,7 @@ class TermBank:
         self._lengths: defaultdict[str, set[int]] = defaultdict(set)
         self._unspaced: set[str] = set()
         self._days: set[str] = set()
+        self._birthdays: set[str] = set()
         self._uids: set[str] = set()
 
     def add(self, tag: int, vr: str, values: Iterable[str]) -> None:
@@ -107,7 +109,14 @@ class TermBank:
             elif tag in _IDENTIFIERS:
                 self._add_identifier(value)
             elif vr in ("DA", "DT"):
-                self._add_date(value.replace(".", "")[:8] if vr == "DA" else value[:8])
+                day = value.replace(".", "")[:8] if vr == "DA" else value[:8]
+                self._add_date(day)
+                if tag in _BIRTHDAYS:
+                    self._birthdays.add(day)
+
+    def add_identifier(self, value: str) -> None:
+        """Take note of an identifier that stands elsewhere than in an attribute for it."""
+        self._add_identifier(value)
 
     def add_uid(self, uid: str) -> None:
         """Take note of a UID that is to be replaced."""
@@ -122,6 +131,29 @@ class TermBank:
     def finds(self, text: str) -> bool:
         """Whether the text holds a word, number, date or UID that was noted, as a word of its own."""
         return any(self._finds_in(piece) for piece in _pieces(plain(text)))
+
+    def spans(self, low: str) -> Iterator[tuple[int, int]]:
+        """Where the text, which must be `plain` already, holds what was noted: from and up to."""
+        words = list(_WORD.finditer(low))
+        for at, word in enumerate(words):
+            if self._is_term(word[0]):
+                yield word.span()
+            for length in self._lengths.get(word[0], ()):
+                phrase = words[at : at + length]
+                if tuple(one[0] for one in phrase) in self._phrases:
+                    yield word.start(), phrase[-1].end()
+        if self._uids:
+            yield from (match.span() for match in _DOTTED.finditer(low) if self._finds_uid(match[0]))
+        for name in self._unspaced if not low.isascii() else ():
+            yield from (match.span() for match in re.finditer(re.escape(name), low))
+
+    def is_birthday(self, day: str) -> bool:
+        """Whether a day (YYYYMMDD) is one on which the patient or a parent was born: no shift makes it harmless."""
+        return day in self._birthdays
+
+    def is_day(self, day: str) -> bool:
+        """Whether a day (YYYYMMDD) stands in one of the object's dates."""
+        return day in self._days or day in self._birthdays
 
     def is_number(self, text: str) -> bool:
         """Whether the text, which should be a number, is exactly a noted identifier or date of six digits or more."""

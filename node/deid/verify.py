@@ -15,6 +15,7 @@ from pydicom.tag import BaseTag
 
 from .elements import BULK_VRS, TEXT_VRS, Path, decoded, items, texts, vr_of
 from .errors import CannotClean
+from .private import safe_vr
 from .report import place
 from .terms import TermBank
 from .vocabulary import is_code
@@ -24,8 +25,9 @@ class Verifier:
     """Checks one result against the terms of its original. `made` are values that were put in: pseudonyms, which may
     hold a short name by chance."""
 
-    def __init__(self, terms: TermBank, made: Set[str] = frozenset()) -> None:
+    def __init__(self, terms: TermBank, made: Set[str] = frozenset(), *, keeps_safe_private: bool = False) -> None:
         self._terms = terms
+        self._keeps_safe_private = keeps_safe_private
         self._made = made
 
     def check(self, encoded: bytes, *, implicit: bool, little: bool) -> None:
@@ -39,14 +41,22 @@ class Verifier:
 
     def _walk(self, header: Dataset, path: Path) -> None:
         for tag in sorted(header.keys()):
-            if tag.is_private:
-                raise CannotClean(f"{place(path, tag)}: a private attribute is left")
-            vr = vr_of(header, tag)
+            vr = self._vr(header, path, tag)
             if vr == "SQ":
                 for below, item in items(decoded(header, tag, path), path, int(tag)):
                     self._walk(item, below)
             elif self._gives_away(header, path, tag, vr):
                 raise CannotClean(f"{place(path, tag)}: something of the original patient is left in it")
+
+    def _vr(self, header: Dataset, path: Path, tag: BaseTag) -> str:
+        if not tag.is_private:
+            return vr_of(header, tag)
+        if self._keeps_safe_private and tag.is_private_creator:
+            return "LO"
+        vr = safe_vr(header, tag) if self._keeps_safe_private else None
+        if vr is None:
+            raise CannotClean(f"{place(path, tag)}: a private attribute is left")
+        return vr
 
     def _gives_away(self, header: Dataset, path: Path, tag: BaseTag, vr: str) -> bool:
         if vr in BULK_VRS or vr == "UN":

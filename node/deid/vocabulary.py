@@ -37,5 +37,8 @@ _WORDS = frozenset(
 
 
 def is_code(text: str) -> bool:
-    """Whether a code string is made of the standard's words, with their numbers and separators, and nothing else."""
-    return all(word in _WORDS or len(word) < 3 or word.isdigit() for word in re.split(r"[ _/\\-]+", text))
+    """Whether a code string is made of the standard's words, with their numbers and separators, and nothing else. A
+    number of five digits or more is no part of a code: it may be an ID or a date."""
+    return all(
+        word in _WORDS or len(word) < 3 or (word.isdigit() and len(word) < 5) for word in re.split(r"[ _/\\-]+", text)
+    )

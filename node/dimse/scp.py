@@ -6,6 +6,7 @@ A data set is streamed to disk as it arrives and never decoded here.
 from __future__ import annotations
 
 import logging
+import shutil
 import socket
 import tempfile
 import time
@@ -31,6 +32,7 @@ _REJECT_CALLING, _REJECT_CALLED, _REJECT_BUSY = (1, 1, 3), (1, 1, 7), (2, 3, 1) 
 _C_STORE_RQ = 0x0001
 _MOST_ASSOCIATIONS = 100
 _LONGEST_PDU = 131_072
+_LEAST_FREE = 64 << 20  # so that there is room to say no while a data set is still being written
 
 
 class Receiver:
@@ -91,6 +93,9 @@ class Receiver:
         if (id(event.assoc), request.MessageID) in self._misnamed:
             self._misnamed.discard((id(event.assoc), request.MessageID))
             return WRONG_SOP_CLASS
+        if shutil.disk_usage(self._archive.folder).free < _LEAST_FREE:
+            log.error("%s: cannot store now: the disk of the data folder is full", origin.source)
+            return OUT_OF_RESOURCES
         try:
             uid = str(request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
             acceptance = self._archive.accept(event.dataset_path, uid, origin, self._projects_for(origin))

@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import AuditEvent
+from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.index import Entry, Level, Order, Query
 from lethe.storage.jobs import Job, JobQueue, Stage, Standstill, State
+from lethe.storage.query import Level, Order, Query
 
 _STUDIES = 12
 _GROUPS = 12

@@ -13,7 +13,9 @@ from pydicom.datadict import dictionary_description
 from pydicom.uid import UID
 
 from lethe.storage.archive import Archive
-from lethe.storage.index import Entry, Index, Level, Match, Query
+from lethe.storage.entries import Entry
+from lethe.storage.index import Index
+from lethe.storage.query import Level, Match, Query
 
 from .overview import StudyCard, study_card
 

@@ -1,0 +1,188 @@
+"""Finds dates in free text, in every usual notation, and writes them moved by days in the notation they had."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+
+_MONTHS = {
+    "english": "january february march april may june july august september october november december",
+    "german": "januar februar märz april mai juni juli august september oktober november dezember",
+    "french": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "spanish": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "italian": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "dutch": "januari februari maart april mei juni juli augustus september oktober november december",
+}
+_LONG = {  # the first language that has a name wins
+    name: (words.split(), number)
+    for words in reversed(_MONTHS.values())
+    for number, name in enumerate(words.split(), 1)
+}
+_SHORT = {name[:3]: number for number, name in enumerate(_MONTHS["english"].split(), 1)} | {
+    "sept": 9, "mär": 3, "mrz": 3, "mai": 5, "okt": 10, "dez": 12, "fév": 2, "fev": 2, "avr": 4, "juil": 7, "aoû": 8,
+    "déc": 12, "ene": 1, "abr": 4, "ago": 8, "dic": 12, "gen": 1, "mag": 5, "giu": 6, "lug": 7, "set": 9, "ott": 10,
+    "mrt": 3, "mei": 5,
+}  # fmt: skip
+_NAME = "|".join(sorted(_LONG.keys() | _SHORT.keys(), key=len, reverse=True))
+_YEAR = r"(?P<y>(?:18|19|20)\d\d)"
+_Y2 = r"(?P<y>\d\d)"
+_M, _D = r"(?P<m>0?[1-9]|1[0-2])", r"(?P<d>0?[1-9]|[12]\d|3[01])"
+_BEFORE, _AFTER = r"(?<![\d.])", r"(?![\d])(?!\.\d)"
+_SEPARATED = re.compile(rf"{_BEFORE}{_YEAR}(?P<s>[-/._ ]){_M}(?P=s){_D}{_AFTER}")
+_YEAR_LAST = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/._]| ?[-/.] ?)(?P<b>\d\d?)(?P=s){_YEAR}{_AFTER}")
+_SHORT_YEAR = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/])(?P<b>\d\d?)(?P=s){_Y2}{_AFTER}|"
+                         rf"{_BEFORE}(?P<a2>\d\d)\.(?P<b2>\d\d)\.(?P<y2>\d\d){_AFTER}")  # fmt: skip
+_COMPACT = re.compile(
+    r"(?<!\d)(?<!\d\.)(?P<y>(?:19|20)\d\d)(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=\d{4}(?:\d\d)?(?:\.\d+)?(?!\d)|(?!\.?\d))"
+)
+_ORIENTAL = re.compile(
+    r"(?P<y>(?:19|20)\d\d)(?P<s1>\s*[年년]\s*)(?P<m>\d\d?)(?P<s2>\s*[月월]\s*)(?P<d>\d\d?)(?=\s*[日일])"
+)
+_DAY_FIRST = re.compile(
+    rf"(?<![\w.]){_D}(?P<th>st|nd|rd|th|er|º|°)?(?P<s1>\.? ?[-/. ]? ?|\s+(?:of|de|di)\s+)(?P<n>{_NAME})"
+    rf"(?P<s2>\.?,? ?[-/. ]? ?|\s+(?:de|di|del)\s+)(?P<y>(?:18|19|20)\d\d|(?<=[-/])\d\d)(?!\d)",
+    re.IGNORECASE,
+)
+_MONTH_FIRST = re.compile(
+    rf"(?<!\w)(?P<n>{_NAME})(?P<s1>\.? ?[-/. ]? ?){_D}(?P<th>st|nd|rd|th)?(?P<s2>,? ?[-/. ]? ?){_YEAR}(?!\d)",
+    re.IGNORECASE,
+)
+_YEAR_NAME_DAY = re.compile(rf"(?<!\d){_YEAR}(?P<s1>[-/. ])(?P<n>{_NAME})(?P<s2>[-/. ]){_D}(?!\d)", re.IGNORECASE)
+# Without a year or without a day: too little to move, enough to tell something.
+_LONG_NAME = "|".join(sorted((name for name in _LONG if name not in ("may", "mars", "mai", "set", "march")), key=len))
+_PARTIAL = re.compile(
+    rf"(?<!\w)(?:(?:{_LONG_NAME}|(?-i:May|March|MARCH)) \d{{1,2}}(?:st|nd|rd|th)?(?![\w.])"
+    rf"|\d{{1,2}}(?:st|nd|rd|th|\.)? (?:of )?(?:{_LONG_NAME}|(?-i:May|March))(?!\w)"
+    rf"|(?:{_LONG_NAME}|may|march|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?,? ?[-/]?(?:19|20)\d\d(?!\d))",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A date in a text: where, which day (None where it is not known to the day), and how to write another in its
+    place."""
+
+    start: int
+    end: int
+    day: date | None
+    write: Callable[[date], str]
+
+    def moved(self, days: int) -> str | None:
+        """The date moved by days, as it was written; None where that is not possible."""
+        if self.day is None:
+            return None
+        try:
+            return self.write(self.day + timedelta(days=days))
+        except OverflowError:
+            return None
+
+
+def dates_in(text: str, is_noted: Callable[[str], bool]) -> Iterator[Found]:
+    """Every date in the text. Where month and day could change places, `is_noted` (of YYYYMMDD) decides, else month
+    comes first behind `/`, day first elsewhere."""
+    taken: list[tuple[int, int]] = []
+    for pattern, read in _READERS:
+        for match in pattern.finditer(text):
+            if any(match.start() < end and start < match.end() for start, end in taken):
+                continue
+            found = read(match, is_noted)
+            if found is not None:
+                taken.append((found.start, found.end))
+                yield found
+
+
+_Reader = Callable[[re.Match[str], Callable[[str], bool]], Found | None]
+
+
+def _ordered(match: re.Match[str], _noted: Callable[[str], bool]) -> Found | None:
+    """Year, month, day in digits, with whatever stands between them."""
+    day = _day(int(match["y"]), int(match["m"]), int(match["d"]))
+    first = match.string[match.end("y") : match.start("m")]
+    second = match.string[match.end("m") : match.start("d")]
+    wide_month, wide_day = len(match["m"]), len(match["d"])
+    if day is None:
+        return None
+    return Found(
+        match.start(),
+        match.end(),
+        day,
+        lambda new: f"{new.year:04d}{first}{new.month:0{wide_month}d}{second}{new.day:0{wide_day}d}",
+    )
+
+
+def _year_last(match: re.Match[str], noted: Callable[[str], bool]) -> Found | None:
+    groups = match.groupdict()
+    short = groups.get("a2") is not None
+    a, b = (groups["a2"], groups["b2"]) if short else (groups["a"], groups["b"])
+    written = groups["y2"] if short else groups["y"]
+    separator = "." if short else groups["s"]
+    year = int(written) if len(written) == 4 else int(written) + (1900 if int(written) > 40 else 2000)
+    month_first, day_first = _day(year, int(a), int(b)), _day(year, int(b), int(a))
+    options = (
+        [(month_first, True), (day_first, False)] if "/" in separator else [(day_first, False), (month_first, True)]
+    )
+    options = [(day, first) for day, first in options if day is not None]
+    if not options:
+        return None
+    known = [(day, first) for day, first in options if day and noted(day.strftime("%Y%m%d"))]
+    day, first = (known or options)[0]
+
+    def write(new: date) -> str:
+        one, two = (new.month, new.day) if first else (new.day, new.month)
+        end = f"{new.year:04d}" if len(written) == 4 else f"{new.year % 100:02d}"
+        return f"{one:0{len(a)}d}{separator}{two:0{len(b)}d}{separator}{end}"
+
+    return Found(match.start(), match.end(), day, write)
+
+
+def _named(match: re.Match[str], _noted: Callable[[str], bool]) -> Found | None:
+    """A date with the month as a word, in any order."""
+    name, year = match["n"], match["y"]
+    low = name.lower()
+    words, number = _LONG.get(low) or ([], _SHORT[low])
+    full = int(year) if len(year) == 4 else int(year) + (1900 if int(year) > 40 else 2000)
+    day = _day(full, number, int(match["d"]))
+    if day is None:
+        return None
+    if not words:
+        words = [month[: len(name)] for month in _MONTHS["english"].split()]
+
+    def write(new: date) -> str:
+        word = words[new.month - 1]
+        word = word.upper() if name.isupper() else word.capitalize() if name[0].isupper() else word
+        parts = {"n": word, "d": f"{new.day:0{len(match['d'])}d}", "y": f"{new.year:04d}"[-len(year) :]}
+        order = sorted(parts, key=match.start)
+        between = [match.string[match.end(one) : match.start(two)] for one, two in pairwise(order)]
+        if match.groupdict().get("th"):
+            between = [gap.replace(match["th"], "", 1) for gap in between]
+        return parts[order[0]] + between[0] + parts[order[1]] + between[1] + parts[order[2]]
+
+    return Found(match.start(), match.end(), day, write)
+
+
+def _partial(match: re.Match[str], _noted: Callable[[str], bool]) -> Found | None:
+    return Found(match.start(), match.end(), None, str)
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+_READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
+    (_SEPARATED, _ordered),
+    (_ORIENTAL, _ordered),
+    (_DAY_FIRST, _named),
+    (_MONTH_FIRST, _named),
+    (_YEAR_NAME_DAY, _named),
+    (_YEAR_LAST, _year_last),
+    (_COMPACT, _ordered),
+    (_SHORT_YEAR, _year_last),
+    (_PARTIAL, _partial),
+)

@@ -1,0 +1,206 @@
+"""Finds the names of people in free text by where they stand: behind titles and roles, before degrees, beside other
+names; and, in texts that people write, words that no vocabulary knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+
+from .terms import plain
+from .words import is_clinical, is_known
+
+Span = tuple[int, int]
+
+CAPITALISED = r"[^\W\d_a-z][\w'’-]{0,40}"
+_CAP = CAPITALISED
+_LETTERS = r"(?:[^\W\d_][\u0300-\u036f]*)"
+_WORD = re.compile(rf"{_LETTERS}+(?:['’]{_LETTERS}+)*")
+_TITLES = frozenset(
+    "dr dr. drs doctor prof professor mr mrs ms miss mx herr frau mme mlle monsieur madame dra sra srta sr dott dottor "
+    "nurse rev".split()
+)
+_ONLY_TITLE_CASE = frozenset("ms sr miss rev mx drs".split())
+_ROLES = frozenset(
+    "by patient pt physician radiologist technologist technician operator surgeon referring referrer attending "
+    "resident mother father wife husband son daughter née nee né name named surname contact dictated approved "
+    "reviewed signed phoned called notified attn spouse guardian insured brother sister aunt uncle cardiologist "
+    "oncologist pathologist reader observer author consultant fellow intern physicist dosimetrist for of from with "
+    "per".split()
+)
+_WEAK_ROLES = frozenset("for of from with per called signed contact name reader fellow".split())
+_PARTICLES = frozenset("van von de der den del della di da dos la le el al bin ibn ter ten zu mac mc st".split())
+_NO_NAMES = frozenset(
+    "the a an and or to at in on for from with of by is was are were be been has have had will not no if as this that "
+    "he she it they his her requested wants said notified reports reported called phoned seen scanned who which".split()
+)
+_QUALIFIED = re.compile(
+    rf"({_CAP}(?: {_CAP})?),? (?:M\.?D\.?|Ph\.?D\.?|R\.?N\.?|FRCR|FACR|D\.O\.|MBBS|R\.?T\.?\(R\))(?!\w)"
+)
+_INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:[A-Z]\. ?){1, 4}(?=(?P<after>{_CAP}))")
+_SHORT_NAME = re.compile(
+    r"(?P<before>[ _^-]|, ?|(?<![^\W_]))(?:[A-Z][a-z]{1,2}|[A-Z]\.?)(?P<after>[ _^-]|, ?|(?![^\W_]))(?<!CT)"
+)
+_FIRST_IDEOGRAPH = "\u2e80"
+_GAPS = (" ", "_", "^", "-", ",", ", ")
+
+
+def names_in(text: str, *, strict: bool) -> Iterator[Span]:
+    """Every name; `strict` where people wrote the text, so that an unknown word is one."""
+    words = list(_WORD.finditer(text))
+    shouted = text.isupper()
+    for at, word in enumerate(words):
+        if strict and _is_strange(text, word):
+            yield word.span()
+        low = word[0].lower()
+        if low in _TITLES and (word[0].istitle() or low not in _ONLY_TITLE_CASE):
+            yield from _titled(text, words, at, strict=strict)
+        elif low in _ROLES:
+            yield from _named(text, words, at, shouted=shouted, strict=strict)
+    yield from _pairs(words, text)
+    for match in _QUALIFIED.finditer(text):
+        if not all(is_clinical(word) for word in match[1].split()):
+            yield match.span(1)
+    if strict:
+        for match in _INITIALS.finditer(text):
+            if match["after"] is None or not is_known(match["after"]):
+                yield match.span()
+
+
+def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> Iterator[Span]:
+    """What stands behind a title."""
+    title = words[at][0]
+    for place in range(at + 1, min(at + 7, len(words))):
+        word = words[place]
+        gap = text[words[place - 1].end() : word.start()]
+        if not re.fullmatch(r"[.]?[ _^-]{0,2}|, ?" if place > at + 1 else r"[.:]?[ _^]{0,2}", gap):
+            return
+        low = word[0].lower()
+        if low in _NO_NAMES:
+            return
+        first = place == at + 1 or all(one[0].lower() in _PARTICLES for one in words[at + 1 : place])
+        particle = (
+            low in _PARTICLES or (len(word[0]) == 1 and word[0].isupper()) or (low in _TITLES and word[0].istitle())
+        )
+        dotted = not title.isupper() or text[words[at].end() :][:1] == "."
+        if particle or (first and dotted and is_common_name(word[0])):
+            yield word.span()
+        elif is_clinical(word[0]) if title.isupper() or not first else is_known(word[0]) and word[0].islower():
+            return
+        elif first or _is_unheard_of(word[0], strict=True) or (word[0].istitle() and not is_clinical(word[0])):
+            if not strict and title.isupper() and is_known(word[0]):
+                return
+            yield word.span()
+        else:
+            return
+
+
+def _named(text: str, words: list[re.Match[str]], at: int, *, shouted: bool, strict: bool) -> Iterator[Span]:
+    """What stands behind a word that people's names follow."""
+    weak = words[at][0].lower() in _WEAK_ROLES
+    for place in range(at + 1, min(at + 5, len(words))):
+        word = words[place]
+        gap = text[words[place - 1].end() : word.start()]
+        low = word[0].lower()
+        if not re.fullmatch(r"[ _^-]{1,2}|: ?|, ?|\. ?" if place > at + 1 else r"[:=]? ?", gap) or low in _NO_NAMES:
+            return
+        first = place == at + 1
+        link = not first and ((len(word[0]) == 1 and word[0].isupper()) or low in _PARTICLES)
+        if link or _is_unheard_of(word[0], strict=strict):
+            yield word.span()
+        elif not word[0].istitle() or shouted or weak or "," in gap:
+            return
+        elif not is_clinical(word[0]) or (first and (is_common_name(word[0]) or len(word[0]) in (2, 3))):
+            yield word.span()
+        else:
+            return
+
+
+def _is_unheard_of(word: str, *, strict: bool) -> bool:
+    return not is_known(word) and len(word) > 1 and (word[0].isupper() or strict) and not _is_short(word)
+
+
+def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
+    """Names of two or three letters and initials, which are names because they stand beside one."""
+    ends, starts = {end for _, end in names}, {start for start, _ in names}
+    for match in _SHORT_NAME.finditer(text):
+        before, after = len(match["before"]), len(match["after"])
+        if (before and match.start() in ends) or (after and match.end() in starts):
+            yield match.start() + before, match.end() - after
+    for match in _WORD.finditer(text):
+        may_be_one = len(match[0]) == 1 if match[0] >= _FIRST_IDEOGRAPH else match[0][0].isupper()
+        if not may_be_one or not _is_beside(text, match, ends, starts):
+            continue
+        if match[0] >= _FIRST_IDEOGRAPH or is_common_name(match[0]):
+            yield match.span()
+
+
+def _is_beside(text: str, word: re.Match[str], ends: set[int], starts: set[int]) -> bool:
+    for gap in _GAPS:
+        if word.start() - len(gap) in ends and text.startswith(gap, word.start() - len(gap)):
+            return True
+        if word.end() + len(gap) in starts and text.startswith(gap, word.end()):
+            return True
+    return False
+
+
+def _is_strange(text: str, word: re.Match[str]) -> bool:
+    """Whether a word that nothing knows is to be taken for a name wherever it stands."""
+    written = word[0]
+    if is_known(written) or any(is_known(part) and len(part) > 2 for part in re.split("['’]s?$", written) if part):
+        return False
+    if not written.isascii():
+        return len(written) > 1
+    if _is_short(written):
+        return False
+    beside = text[word.start() - 1 : word.start()] + text[word.end() : word.end() + 1]
+    return not (len(written) <= 4 and any(one.isdigit() for one in beside))
+
+
+def _is_short(written: str) -> bool:
+    """An abbreviation rather than a name: too short, or without vowels."""
+    if not written.isascii():
+        return False
+    if len(written) <= 3 and (written.isupper() or written.islower() or len(written) < 3):
+        return True
+    return written.isupper() and len(written) <= 6 and not re.search("[AEIOUY]", written)
+
+
+def says_something(text: str) -> bool:
+    """Whether what is left of a text is more than the words around a name."""
+    words = {
+        word.lower() for word in re.findall(r"[^\W_]+", text) if len(word) > 1 or word.isdigit() or not word.isascii()
+    }
+    return not words <= _NO_NAMES | _TITLES | _ROLES
+
+
+def _pairs(words: list[re.Match[str]], text: str) -> Iterator[Span]:
+    """A common given name and a family name in either order."""
+    for one, two in pairwise(words):
+        gap = text[one.end() : two.start()]
+        if gap not in (" ", "_", "^", ", ", ",", "-") or not (one[0][0].isupper() and two[0][0].isupper()):
+            continue
+        first, second = plain(one[0]), plain(two[0])
+        given, family = _common_names()
+        if not (one[0].istitle() and two[0].istitle()) and gap not in ("^", ", ", ","):
+            continue
+        if (first in given and (second in family or not is_known(two[0]))) or (
+            gap != "-" and second in given and (first in family or not is_known(one[0]))
+        ):
+            yield one.start(), two.end()
+
+
+def is_common_name(word: str) -> bool:
+    """Whether the word is a common given or family name, although it may be a word as well."""
+    given, family = _common_names()
+    low = plain(word)
+    return low in given or low in family
+
+
+@cache
+def _common_names() -> tuple[frozenset[str], frozenset[str]]:
+    text = (files(__package__) / "table" / "common_names.txt").read_text(encoding="utf-8")
+    given, _, family = text.partition("# given")[2].partition("# family")
+    return frozenset(given.split()), frozenset(family.split())

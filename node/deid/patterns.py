@@ -1,0 +1,114 @@
+"""Finds what identifies by its form in free text: contacts, addresses, institutions, numbers of people and orders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .names import CAPITALISED as _CAP
+from .names import Span
+from .words import is_clinical, is_known
+
+_CONTACT = re.compile(
+    r"(?i:(?:https?|ftp|dicom|file)://\S+|\bwww\.\S+|(?:mailto:)?[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"
+    r"|\\\\[\w.$-]+(?:\\[\w.$-]+)*|\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.\d)"
+    r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example)\b)"
+)
+_PHONE = re.compile(
+    r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?[ ./-]\d{2,5}(?:[ ./-]\d{2,5}){1,3}(?![\w.]\d|\w)"
+    r"|(?<!\w)\+\d[\d ./()-]{6,}\d|(?<![\w.])\(\d{2,5}\) ?\d{3,}(?:[ -]\d{2,})*"
+)
+_DIGITS = re.compile(
+    r"(?<![^\W_])(?<!\d[.,])(?>[^\W_\d]*+\d[^\W_]*+)(?:[-/](?>[^\W_\d]*+\d[^\W_]*+))*+(?![^\W_])(?!\.\d)"
+)
+_YEARS = re.compile(r"(?:19|20)\d\d[-/](?:19|20)?\d\d")
+_SIZES = re.compile(r"\d{1,4}(?:[xX]\d{1,4}){1,2}")
+_LABELLED = re.compile(
+    r"(?i:(?<![^\W_])(?:mrn|pid|ssn|sin|nhs|chi|acc(?:ession)?|id|pat(?:ient)?[ -]?id|case|account|acct|record|order|"
+    r"chart|policy|insurance|serial|s/n|sn|ref(?:erence)?|req(?:uest)?|room|ward|bed|tel|phone|ph|fax|mobile|cell|ext|pager|"
+    r"zip|licen[sc]e|visit|encounter|episode|admission|no|nr|num(?:ber)?)(?:\s?(?:no|nr|num(?:ber)?))?\.?\s?[:#=]?\s?#?\s?)"
+    r"(?P<id>[A-Za-z0-9][\w/-]{0,63}\d[\w/-]{0,63})"
+)
+_STREET = (
+    r"street|st|road|rd|avenue|ave|av|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|ter|place|pl|square|sq|passage|"
+    r"turnpike|pike|highway|hwy|parkway|pkwy|way|row|walk|close|crescent|cres|grove|gardens?|mews|hill|rise|alley|"
+    r"circle|cir|trail|trl|path|loop|quay|wharf|bypass|crossing|view|ridge|heights|park|plaza|esplanade|parade|green|"
+    r"common|gate|vale|dale|bend|landing|point|run|glen|causeway|embankment|promenade|route|stra(?:ss|ß)e|str|weg|"
+    r"platz|allee|gasse|laan|straat|plein|gatan|vej|via|calle"
+)
+_WEAK_STREET = frozenset(
+    "dr st ct pl sq way row walk close rise path loop view ridge point common bend run route green hill circle".split()
+)
+_ADDRESS = re.compile(
+    rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:{_CAP}\.? ){{1,4}}(?i:{_STREET})\b\.?"
+    rf"(?:,? (?:(?i:apt|apartment|suite|ste|unit|floor|flat|no)\.? ?#?\w+))?"
+    rf"(?:,\s?{_CAP}(?: {_CAP}){{0,2}}(?:,? [A-Z]{{2}})?(?:,? \d{{4,6}})?)?"
+    rf"|{_CAP}(?i:stra(?:ss|ß)e|str\.|gasse|weg|platz|allee|laan|straat|gatan|vej) ?\d+\w?"
+    rf"(?:,? \d{{4,5}} {_CAP})?"
+    rf"|(?<!\w)(?:\d+,? )?(?:(?i:rue|avenue|boulevard|calle|avenida|(?-i:Via|Viale)|piazza|plaza) "
+    rf"(?:(?:de|du|des|della|del|la|le|les) )*)"
+    rf"{_CAP}(?: {_CAP})*(?:,? \d+)?"
+    rf"|(?i:p\.? ?o\.? box) \d+|(?<![\w.])\d{{5}} {_CAP}(?=[,.;]|$)"
+)
+_INSTITUTE = (
+    r"Hospitals?|Infirmary|Clinics?|Klinik(?:um)?|Krankenhaus|Spital|Sanatorium|Hospice|University|Universit(?:y|ät|é)|"
+    r"College|Polyclinic|Surgery|Ospedale|Ziekenhuis|H[oô]pital|Foundation|Trust|Charit[eé]|"
+    r"Medical (?:Center|Centre|Group)|"
+    r"(?:Imaging|Health|Heart|Cancer|Radiology|Diagnostic|Diagnostics|Care|Surgical|Community|Regional) "
+    r"(?:Center|Centre|Institute|Partners|Associates|Group|Services|Network|Campus)|Center|Centre|Institute|Sanitarium"
+)
+_PLACE = re.compile(
+    rf"(?<![\w'’-])(?P<name>(?:(?:{_CAP}\.?|of|the|and|&|for) ){{0,5}}{_CAP}\.?) "
+    rf"(?:{_INSTITUTE}|(?i:{_INSTITUTE})(?=\W|$))(?!\w)"
+    rf"(?: (?:of|for|at|in) (?:the )?{_CAP}(?: {_CAP})*)?"
+    rf"|(?i:ospedale|h[oô]pital|hospital|clinica|cl[ií]nica|universit(?:y|à|é|ät)|klinik(?:um)?) "
+    rf"(?:(?:of|de|di|la|du|del|della|for) ){{0,3}}{_CAP}(?: {_CAP}){{0,4}}"
+)
+_GENERIC_PLACE = frozenset("data center centre visible human rotation image the of and for stroke study core".split())
+
+
+def contacts_in(text: str, *, strict: bool) -> Iterator[Span]:
+    """Mail and web addresses, paths, and telephone numbers; without `strict`, only the certain ones."""
+    yield from (match.span() for match in _CONTACT.finditer(text))
+    for match in _PHONE.finditer(text):
+        digits = sum(one.isdigit() for one in match[0])
+        if digits >= 7 and (strict or match[0][0] in "+(") and not _YEARS.fullmatch(match[0]):
+            yield match.span()
+
+
+def places_in(text: str) -> list[Span]:
+    """Addresses and institutions."""
+    spans = [match.span() for match in _ADDRESS.finditer(text) if not _is_count(match[0])]
+    for match in _PLACE.finditer(text):
+        words = [word for word in re.findall(r"[^\W\d_]+", match["name"] or "") if word.lower() not in _GENERIC_PLACE]
+        before = text[: match.start()].rstrip().rpartition(" ")[2].lower()
+        if (
+            match["name"] is None
+            or any(not is_known(word) for word in words)
+            or before in ("at", "from", "@")
+            or (words and not all(is_clinical(word) for word in words))
+        ):
+            spans.append(match.span())
+    return spans
+
+
+def _is_count(found: str) -> bool:
+    """Whether what looks like an address is a number of something: "2 LATERAL VIEWS Dr"."""
+    number, *words = re.findall(r"[^\W_]+", found)
+    if not number.isdigit() or len(number) > 2 or not words or words[-1].lower() not in _WEAK_STREET:
+        return False
+    return all(map(is_clinical, words[:-1]))
+
+
+def numbers_in(text: str) -> Iterator[Span]:
+    """What has so many digits that it counts somebody rather than something."""
+    for match in _DIGITS.finditer(text):
+        digits = sum(one.isdigit() for one in match[0])
+        if digits >= 5 and not _YEARS.fullmatch(match[0]) and not _SIZES.fullmatch(match[0]):
+            yield match.span()
+    for match in _LABELLED.finditer(text):
+        if sum(one.isdigit() for one in match["id"]) >= 3 or len(match["id"]) >= 5:
+            yield match.span("id")
+    for match in re.finditer(r"(?<!\d)(?:\d+\.){3,}\d+", text):
+        if len(match[0]) >= 15:
+            yield match.span()

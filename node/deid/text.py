@@ -1,0 +1,160 @@
+"""Cleans free text (PS3.15 E.3.5): cuts out what names somebody or somewhere, moves dates, keeps the clinical words.
+
+Two sources say what names somebody: the terms of the object itself, and form, that is numbers, addresses and words in
+places where names stand. In a text that people write, a word that no vocabulary knows is taken for a name.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from .dates import Found, dates_in
+from .names import Span, names_in, says_something, short_names_in
+from .patterns import contacts_in, numbers_in, places_in
+from .terms import TermBank, plain
+
+
+class Dates(Enum):
+    """What becomes of dates in text."""
+
+    KEEP = "keep"
+    SHIFT = "shift"
+    REMOVE = "remove"
+
+
+_AGE = re.compile(
+    r"(?<![\d.])(?P<age>9\d|1[0-4]\d)(?=(?:[ -]?(?:years?|yrs?|y/?o|jahre|ans|años|anni)(?![^\W\d_])|[yY](?![^\W\d_])))"
+)
+_BORN = re.compile(
+    r"(?i:(?<!\w)(?:dob|d\.o\.b\.?|born|birth ?date|date of birth|geb\.?|geboren|née le|né le|nacid[oa])[ :]*(?:on )?)$"
+)
+_BORN_AFTER = re.compile(r"(?i:^[ ,(]*(?:dob|date of birth|birth ?date))(?!\w)")
+_EMPTY_BRACKETS = re.compile(r"\([^\w()]{0,9}\)|\[[^\w\[\]]{0,9}\]|\{[^\w{}]{0,9}\}")
+_PIECE = 4000
+"""Longer texts are cut in pieces, so that the time is that of their length."""
+
+
+@dataclass(frozen=True)
+class TextCleaner:
+    """Cleans the texts of one object. `days` is by how many days its dates move."""
+
+    terms: TermBank
+    dates: Dates
+    days: int
+
+    def clean(self, text: str) -> str:
+        """The text of somebody's writing without what gives anybody away."""
+        return "".join(_ended(self._cut(piece, strict=True), piece) for piece in _pieces(text))
+
+    def check(self, text: str) -> str:
+        """The text of a device or a vocabulary, which may hold unknown words, without what gives anybody away."""
+        return "".join(_ended(self._cut(piece, strict=False), piece) for piece in _pieces(text))
+
+    def _cut(self, text: str, *, strict: bool) -> str:
+        found = [] if self.dates is Dates.KEEP and not strict else list(dates_in(text, self.terms.is_day))
+        days = [one for one in found if strict or (one.day and self.terms.is_day(one.day.strftime("%Y%m%d")))]
+        edits = {(one.start, one.end): self._date(text, one) for one in days}
+        untouched = [one for one, new in edits.items() if new is not None]
+        cuts = [one for one, new in edits.items() if new is None]
+        cuts += [one for one in contacts_in(text, strict=strict) if not _touches(one, untouched)]
+        if strict:
+            cuts += places_in(text)
+            inside = _merged(cuts)
+            untouched = [one for one in untouched if not _touches(one, inside)]
+            cuts += [one for one in numbers_in(text) if not _touches(one, untouched)]
+        names = [one for one in (*self._noted(text), *names_in(text, strict=strict)) if not _touches(one, untouched)]
+        cuts += [*names, *short_names_in(text, [one for one in names if not _touches(one, cuts)])]
+        if strict:
+            ages = {match.span("age"): "90" for match in _AGE.finditer(text)}
+            edits.update({one: new for one, new in ages.items() if not _touches(one, cuts)})
+        moved = {one: new for one, new in edits.items() if new is not None and not _touches(one, cuts)}
+        result = _applied(text, _merged(cuts), {one: new for one, new in moved.items() if new != text[slice(*one)]})
+        # A date may move onto another of the object; to whoever looks for that one, it would be left.
+        if self.terms.finds(result):
+            return _applied(result, _merged(list(self._noted(result))), {}) if result != text else ""
+        return result
+
+    def _date(self, text: str, found: Found) -> str | None:
+        born = _BORN.search(text[max(0, found.start - 20) : found.start]) or _BORN_AFTER.match(text[found.end :])
+        if born or (found.day and self.terms.is_birthday(found.day.strftime("%Y%m%d"))):
+            return None
+        if self.dates is Dates.REMOVE:
+            return None
+        return text[found.start : found.end] if self.dates is Dates.KEEP else found.moved(self.days)
+
+    def _noted(self, text: str) -> Iterator[Span]:
+        """Where a term of the object stands, in places of the text as it is written."""
+        if text.isascii():
+            yield from self.terms.spans(text.lower())
+            return
+        low, places = [], []
+        for at, character in enumerate(text):
+            folded = plain(character) if not unicodedata.combining(character) else ""
+            low.append(folded)
+            places += [at] * len(folded)
+        for start, end in self.terms.spans("".join(low)):
+            last = places[end - 1] + 1
+            while last < len(text) and unicodedata.combining(text[last]):
+                last += 1
+            yield places[start], last
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in pieces, cut behind a line, a sentence or a word."""
+    at = 0
+    while len(text) - at > _PIECE:
+        end = next(
+            (end for gap in ("\n", ". ", " ") if (end := text.rfind(gap, at + _PIECE // 2, at + _PIECE)) > 0), -2
+        )
+        end = end + 1 if end > 0 else at + _PIECE
+        yield text[at:end]
+        at = end
+    yield text[at:]
+
+
+def _ended(cleaned: str, piece: str) -> str:
+    """A cleaned piece with the blank that parts it from the next, if the piece had one and is not the last."""
+    parted = len(piece) > _PIECE // 2 and piece[-1] == " " and cleaned[-1:] not in ("", " ")
+    return f"{cleaned} " if parted else cleaned
+
+
+def _touches(one: Span, others: list[Span]) -> bool:
+    return any(one[0] < end and start < one[1] for start, end in others)
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _applied(text: str, cuts: list[Span], moved: dict[Span, str]) -> str:
+    """The text without the cuts and with the dates moved; what joined the pieces goes with them."""
+    edits: dict[Span, str] = {**{one: "" for one in cuts}, **moved}
+    if not edits:
+        return text
+    result, at = "", 0
+    for (start, end), new in sorted(edits.items()):
+        result += text[at:start] + new
+        at = end
+        if (
+            not new
+            and result[-1:] in ("", " ", "_", "-", "/", "^", "(")
+            and text[at : at + 1] in (" ", "_", "-", "/", "^")
+        ):
+            at += 1
+    result += text[at:]
+    if not cuts:
+        return result
+    result = _EMPTY_BRACKETS.sub("", result)
+    result = re.sub(r" +([,.;:])(?!\w)", r"\1", re.sub(r" {2,}", " ", result))
+    result = re.sub(r"([,;:])(?:\s*[,;:])+", r"\1", result)
+    return result.strip(" ,;:_^/=-") if says_something(result) else ""

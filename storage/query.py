@@ -1,0 +1,86 @@
+"""Says what is looked for: one `Query` value, built by QIDO-RS, FHIR, the portal and the command line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TypeAlias
+
+
+class Level(IntEnum):
+    """The levels of the Study Root information model."""
+
+    STUDY = 1
+    SERIES = 2
+    INSTANCE = 3
+
+
+class Order(StrEnum):
+    """How results are sorted; every order ends in a unique key, so that pages are stable."""
+
+    STORED = "stored"
+    """By level's own number (series, instance), then by when it was first published."""
+    NEWEST = "newest"
+    """Latest change first."""
+    OLDEST = "oldest"
+    """Latest change last."""
+    STARTED = "started"
+    """By study date and time."""
+    STARTED_DESCENDING = "-started"
+
+
+@dataclass(frozen=True)
+class Match:
+    """One attribute must match at least one of `values`, each read as PS3.4 C.2.2.2 says for its VR: `*` and `?` in
+    text, ranges `a-b` in dates and times, the empty value as universal matching."""
+
+    tag: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Equals:
+    """One attribute is exactly one of `values`: no wildcards, no ranges; the empty value asks that it has none."""
+
+    tag: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The last change was at or after `since` and before `before`, in seconds since the epoch."""
+
+    since: float = 0.0
+    before: float = math.inf
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one of `terms` holds; of none, none does."""
+
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Not:
+    """`term` does not hold; for a term of a lower level: there is no such series or instance."""
+
+    term: Term
+
+
+Term: TypeAlias = Match | Equals | Changed | AnyOf | Not
+"""One condition of a query."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is looked for. All matches must hold; a match of a lower level asks that one such series or instance
+    exists. `limit` None means all."""
+
+    level: Level
+    matches: tuple[Term, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+    order: Order = Order.STORED
+    changed_since: float = 0.0
