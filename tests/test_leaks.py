@@ -74,7 +74,7 @@ def forbidden(sent: list[pydicom.FileDataset]) -> list[str]:
 @pytest.fixture(scope="module")
 def node(sent: list[pydicom.FileDataset], tmp_path_factory: pytest.TempPathFactory) -> object:
     folder = tmp_path_factory.mktemp("leaks")
-    extra = '[projects.default]\noptions = ["retain-longitudinal-modified-dates"]\n'
+    extra = ""  # the default options
     with running_node(folder / "node", extra) as node:
         paths = [str(saved(ds, folder / "sent", f"{number}.dcm")) for number, ds in enumerate(sent)]
         result = node.lethe("send", *paths, "--to", f"LETHE@127.0.0.1:{node.dicom}")
