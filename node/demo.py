@@ -71,7 +71,6 @@ ae_title = "ARCHIVE"
 host = "127.0.0.1"
 port = {second}
 [projects.default]
-options = ["retain-longitudinal-modified-dates"]
 send_to = ["archive"]
 """,
         encoding="utf-8",
