@@ -399,14 +399,17 @@ def test_a_video_has_no_single_frames(web, tmp_path):
     assert web.get(url, "application/dicom").status_code == 200
 
 
-def test_a_frame_that_cannot_be_decoded_is_406_and_still_given_as_stored(web, tmp_path):
+def test_a_frame_that_cannot_be_decoded_is_given_as_stored_to_who_takes_anything(web, tmp_path):
     ds = pydicom.dcmread(sample("JPEG2000.dcm"))
     ds.PixelData = pydicom.encaps.encapsulate([b"no image at all."])
     ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.95", "1.2.96", "1.2.97"
     ds.save_as(tmp_path / "broken.dcm")
     url = url_of(publish(web.archive, tmp_path / "broken.dcm"))
-    assert web.get(f"{url}/frames/1").status_code == 406
+    assert web.get(f"{url}/frames/1", 'multipart/related; type="application/octet-stream"').status_code == 406
     assert web.get(f"{url}/rendered").status_code == 406
+    (headers, body), *_ = web.parts(f"{url}/frames/1", "*/*")
+    assert body == b"no image at all."
+    assert "transfer-syntax=1.2.840.10008.1.2.4.91" in str(headers)
     assert web.parts(f"{url}/frames/1", ANY)[0][1] == b"no image at all."
 
 
