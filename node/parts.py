@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ log = logging.getLogger("lethe.parts")
 OWNER_VARIABLE = "LETHE_OWNER"
 LIFELINE_VARIABLE = "LETHE_LIFELINE"
 _SWEEP_EVERY = 3600.0
+_LAST_PATIENCE = 40.0
 
 
 def open_archive(config: Config) -> Archive:
@@ -124,6 +126,8 @@ def _end_with_the_supervisor() -> None:
     def watch() -> None:
         os.read(int(descriptor), 1)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_LAST_PATIENCE)
+        os._exit(1)  # a library's thread that hangs must not keep the port from the next run
 
     threading.Thread(target=watch, daemon=True).start()
 
