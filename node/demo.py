@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -131,14 +131,14 @@ def _send(chosen: list[Sample], node: Peer, archive: Archive, console: Console) 
             except StorageError as error:
                 refused[str(error)] += 1
             progress.advance(sending)
-            progress.update(cleaning, completed=_settled(archive))
+            progress.update(cleaning, completed=_settled(archive.counts()))
         _wait_until_settled(archive, lambda done: progress.update(cleaning, completed=done))
-        progress.update(cleaning, total=_settled(archive), completed=_settled(archive))
+        settled = _settled(archive.counts())
+        progress.update(cleaning, total=settled, completed=settled)
     return refused
 
 
-def _settled(archive: Archive) -> int:
-    counts = archive.counts()
+def _settled(counts: Mapping[str, int]) -> int:
     return counts["published"] + counts["quarantined"] + counts["failed"]
 
 
@@ -146,7 +146,7 @@ def _wait_until_settled(archive: Archive, show: Callable[[int], None]) -> None:
     deadline = time.monotonic() + _DONE_WITHIN
     while time.monotonic() < deadline:
         counts = archive.counts()
-        show(_settled(archive))
+        show(_settled(counts))
         if counts["waiting"] + counts["running"] + counts["sending"] == 0:
             return
         time.sleep(0.1)

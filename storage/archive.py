@@ -107,10 +107,6 @@ class Archive:
         """The original a CLEAN job is about; a Job is the only way to one. Raises NotFound."""
         return self.files.open("inbox", job.subject)
 
-    def original_path(self, job: Job) -> Path:
-        """Where that original lies."""
-        return self.files.path("inbox", job.subject)
-
     def publish(
         self,
         job: Job,
@@ -364,11 +360,3 @@ def _end_of_meta(file: BinaryIO) -> int:
             return 0
         file.seek(end)
     return end
-
-
-def content_name(chunks: Iterable[bytes]) -> str:
-    """The SHA-256 of some content, as a file name."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -3,6 +3,7 @@ app that serves it."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from werkzeug.serving import make_server
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.dicomweb.routes import blueprint
-from lethe.storage.archive import Archive, Origin, content_name
+from lethe.storage.archive import Archive, Origin, clean_name
 from lethe.storage.entries import CleanInstance, Entry
 from lethe.storage.jobs import Stage
 
@@ -63,7 +64,7 @@ def publish(archive: Archive, source: Path | str, **changes: object) -> Entry:
         metadata=describe(ds, pixel_data_vr=vr),
         transfer_syntax=str(syntax),
         project="default",
-        file=content_name([data]),
+        file=clean_name(hashlib.sha256(data).hexdigest()),
         size=len(data),
     )
     assert archive.publish(job, [data], instance, [])

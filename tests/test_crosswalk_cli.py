@@ -122,10 +122,10 @@ def test_work_that_is_done_again_writes_it_once(site: Site, say: Say) -> None:
     site.archive.accept(path, str(original.SOPInstanceUID), Origin("CT01"), ["trial"])
     died = site.archive.jobs.claim(Stage.CLEAN, "died", 0.0)
     assert died is not None
-    kept = site.archive.original_path(died).read_bytes()
+    kept = site.archive.files.path("inbox", died.subject).read_bytes()
     assert site.worker.step()
     count = site.archive.crosswalk.count()
-    site.archive.original_path(died).write_bytes(kept)
+    site.archive.files.path("inbox", died.subject).write_bytes(kept)
     site.worker.clean(died)
     assert site.archive.crosswalk.count() == count
     series = {keyword: original[keyword].value for keyword in ("StudyInstanceUID", "SeriesInstanceUID")}

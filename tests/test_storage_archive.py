@@ -121,7 +121,7 @@ def test_an_accepted_object_has_a_file_a_job_and_an_audit_entry(archive):
     assert (job.stage, job.state, job.project) == (Stage.CLEAN, State.READY, "default")
     with archive.original(job) as file:
         assert file.read() == part10()
-    assert archive.original_path(job).is_file()
+    assert archive.files.path("inbox", job.subject).is_file()
     [entry] = archive.audit.entries()
     assert (entry.actor, entry.action, entry.subject) == ("MODALITY@10.0.0.1", "received", job.subject)
     assert archive.origin(job) == ORIGIN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from flask.testing import FlaskClient
 from lethe.node.web.app import create_app
 from lethe.node.web.overview import Tone, first_command, headline
 from lethe.node.web.studypage import element_name, file_size, receipt_group
-from lethe.storage.archive import Archive, Origin, content_name
+from lethe.storage.archive import Archive, Origin, clean_name
 from lethe.storage.audit import Actor
 from lethe.storage.entries import CleanInstance
 from lethe.storage.jobs import Stage, State
@@ -55,7 +56,9 @@ def publish(archive: Archive, number: int, destinations: tuple[str, ...] = (), *
         "00200013": {"vr": "IS", "Value": [number]},
         **more,
     }
-    clean = CleanInstance(metadata, "1.2.840.10008.1.2.1", "default", content_name([body]), 526_000, RECEIPT)
+    clean = CleanInstance(
+        metadata, "1.2.840.10008.1.2.1", "default", clean_name(hashlib.sha256(body).hexdigest()), 526_000, RECEIPT
+    )
     assert archive.publish(job, [body], clean, destinations)
 
 

@@ -57,7 +57,7 @@ def test_the_same_work_done_again_gives_the_same_bytes(archive: Archive, take: T
     take(ct())
     job = archive.jobs.claim(Stage.CLEAN, "died", 0.0)
     assert job is not None
-    path = archive.original_path(job)
+    path = archive.files.path("inbox", job.subject)
     kept = path.read_bytes()
     first = worker(archive)
     first.clean(archive.jobs.claim(Stage.CLEAN, "worker-1", 60) or job)
@@ -92,7 +92,7 @@ def test_profile_none_passes_the_bytes_through_unchanged_and_says_so_in_the_audi
 ) -> None:
     take(ct())
     (job,) = archive.jobs.find()
-    original = archive.original_path(job).read_bytes()
+    original = archive.files.path("inbox", job.subject).read_bytes()
     worker(archive, profile=ProfileName.NONE).step()
     (entry,) = archive.index.find(Query(Level.INSTANCE))
     assert archive.files.path("clean", entry.file).read_bytes() == original
