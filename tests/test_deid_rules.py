@@ -9,12 +9,10 @@ import pydicom
 import pytest
 from deid_objects import BASIC, KEY, MODIFIED_DATES, OTHER_KEY, clean, clean_bytes, cleaned, ct, sample, sequence
 
+from lethe.node.deid.decisions import Decisions
 from lethe.node.deid.errors import CannotClean
-from lethe.node.deid.header import HeaderCleaner
 from lethe.node.deid.iod import Types, types_of
 from lethe.node.deid.profile import APPLIED, Action, Option, Profile, Rule
-from lethe.node.deid.report import Report
-from lethe.node.deid.terms import TermBank
 
 FULL_DATES = Profile([Option.RETAIN_LONGITUDINAL_FULL_DATES])
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -142,8 +140,8 @@ def test_dates_outside_the_table_follow_those_within() -> None:
 def test_composite_codes_by_type(code: str, by_type: str) -> None:
     for kind, expected in (pair.split("=") for pair in by_type.split()):
         types = SimpleNamespace(known=kind != "?", of=lambda _path, kind=kind: kind)
-        cleaner = HeaderCleaner(BASIC, KEY, cast(Types, types), TermBank(), "patient", Report())
-        assert cleaner._resolved(Rule(Action(code), ""), (0x00080012,)) == Action(expected), kind
+        decisions = Decisions(BASIC, cast(Types, types))
+        assert decisions.resolved(Rule(Action(code), ""), (0x00080012,)) == Action(expected), kind
 
 
 def test_types_are_those_of_the_iod() -> None:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from .collect import collect_terms
+from .decisions import Decisions
 from .elements import decoded, joined, texts
 from .errors import CannotClean
 from .header import HeaderCleaner
@@ -25,6 +26,7 @@ from .pseudonyms import Pseudonyms
 from .receipt import mark, receipt
 from .registry import is_storage_class
 from .report import Report
+from .values import ValueCleaner
 from .verify import Verifier
 
 PixelRule = Callable[[Dataset, str, Collection[Option]], str | None]
@@ -64,12 +66,12 @@ def deidentify(
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
     accession = _value(header, "AccessionNumber")
-    cleaner = HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, _patient(header), report)
-    cleaner.clean(header)
+    values = ValueCleaner(Decisions(profile, types_of(sop_class)), pseudonyms, terms, _patient(header), report)
+    HeaderCleaner(values).clean(header)
     implicit, little = header.original_encoding
     # Before the marks: their words are ours, and a patient may be called like one of them.
     safe_private = Option.RETAIN_SAFE_PRIVATE in profile.applied
-    verifier = Verifier(terms, cleaner.made, keeps_safe_private=safe_private)
+    verifier = Verifier(terms, values.made, keeps_safe_private=safe_private)
     verifier.check(encoded_header(header, source), implicit=bool(implicit), little=bool(little))
     mark(header, profile)
     body = encoded_header(header, source)

@@ -1,0 +1,280 @@
+"""Carries out on one element what was decided about it, and checks the value of each that stays.
+
+Sequences are not its business: `header` walks them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+
+from .decisions import Decisions
+from .dummies import dummy
+from .elements import BULK_VRS, TEXT_VRS, Path, contradicts, decoded, is_well_formed, joined, texts, vr_of
+from .errors import CannotClean
+from .profile import Action, Option
+from .pseudonyms import Pseudonyms, shifted
+from .registry import says_nothing
+from .report import Done, Report, place
+from .terms import TermBank
+from .text import Dates, TextCleaner
+from .vocabulary import is_code
+
+SPECIFIC_CHARACTER_SET = 0x00080005
+PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER = 0x00100010, 0x00100020, 0x00080050
+TIMEZONE_OFFSET = 0x00080201
+_PSEUDONYMOUS = frozenset({PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER})
+_CHECKED = "text check"
+_MALFORMED = "not of the form of its VR"
+_IN_DUMMY = "within a replaced sequence"
+_SAID_NOTHING = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "PN", "UR", "DA", "DT", "TM", "AS"})
+OLDEST = 89
+_PROSE = ("Description", "Comment", "Comments", "Text", "Remark", "Remarks", "Reason")
+_LONGEST = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
+_CODE_TAGS = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120})
+
+
+@dataclass
+class ValueCleaner:
+    """What is needed to clean the elements of one object. `patient` is what dates are shifted and names replaced by."""
+
+    decisions: Decisions
+    pseudonyms: Pseudonyms
+    terms: TermBank
+    patient: str
+    report: Report
+    made: set[str] = field(default_factory=set)
+    """The pseudonyms that were put in, other than UIDs."""
+    _text: TextCleaner = field(init=False)
+    _days: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._applied = self.decisions.profile.applied
+        dates = Dates.REMOVE
+        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self._applied:
+            dates = Dates.KEEP
+        elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self._applied:
+            dates = Dates.SHIFT
+        self._days = self.pseudonyms.days(self.patient)
+        self._text = TextCleaner(self.terms, dates, self._days)
+
+    def remove(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        """Take the element away."""
+        del header[tag]
+        self.report.note(Done.REMOVED, place(path, tag), why)
+
+    def empty(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        """Leave the element without a value; what others match by gets its pseudonym."""
+        before = joined(texts(decoded(header, tag, path))) if int(tag) in _PSEUDONYMOUS else ""
+        if before:
+            after = self._pseudonym(int(tag), before)
+            self.made.add(after)
+            self._set(header, tag, after)
+            self.report.note(Done.REPLACED, place(path, tag), why)
+            return
+        vr = vr_to_write(header, tag)
+        header[tag] = DataElement(tag, vr, [] if vr == "SQ" else None)
+        self.report.note(Done.EMPTIED, place(path, tag), why)
+
+    def replace_by_dummy(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        """Put a value that says nothing."""
+        vr = vr_to_write(header, tag)
+        if vr == "UI":
+            self.replace_uids(header, tag, path, why)
+        elif int(tag) in _PSEUDONYMOUS:
+            self.empty(header, tag, path, why)
+        else:
+            self._set(header, tag, dummy(vr))
+            self.report.note(Done.REPLACED, place(path, tag), why)
+
+    def replace_uids(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        """Put the pseudonym of each UID that may say something."""
+        before = texts(decoded(header, tag, path))
+        after = [uid if says_nothing(int(tag), uid) else self.pseudonyms.uid(uid) for uid in before]
+        if before == after:
+            self.report.keep()
+            return
+        self._set(header, tag, after[0] if len(after) == 1 else after)
+        self.report.note(Done.REPLACED, place(path, tag), why)
+
+    def clean(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        """What an option would have cleaned: dates move, text is cut, and what cannot be judged goes."""
+        vr = vr_to_write(header, tag)
+        if vr in ("DA", "DT", "TM") or int(tag) == TIMEZONE_OFFSET:
+            self._shift(header, tag, path, why)
+        elif contradicts(header, tag) or tag.group & 0xFF00 == 0x5000 or vr in BULK_VRS or vr == "UN":
+            self._fall_back(header, tag, path)
+        elif vr == "CS":
+            self._check_values(header, tag, path, vr)
+        elif vr in TEXT_VRS:
+            self._clean_text(header, tag, path, vr, why)
+        else:
+            self._fall_back(header, tag, path)
+
+    def check(
+        self, header: Dataset, tag: BaseTag, path: Path, vr: str, *, is_ruled: bool, within_dummy: bool = False
+    ) -> None:
+        """What stays, because an option keeps it or the table does not name it, stays only if its value is of its VR's
+        form and does not give the patient away."""
+        if vr == "UI":
+            self._check_uids(header, tag, path)
+        elif not header.get_item(tag).value:
+            self.report.keep()
+        elif int(tag) == SPECIFIC_CHARACTER_SET:
+            self._check_character_set(header, tag, path)
+        elif vr == "PN" or (within_dummy and vr in _SAID_NOTHING and int(tag) not in _CODE_TAGS):
+            self.replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else _CHECKED)
+        elif vr in ("DA", "DT") and not is_ruled:
+            self._shift_or_drop(header, tag, path)
+        elif vr in BULK_VRS or vr == "UN":
+            self._check_bytes(header, tag, path)
+        elif vr in TEXT_VRS or vr in ("DA", "DT", "TM", "DS", "IS"):
+            self._check_values(header, tag, path, vr)
+        else:
+            self.report.keep()
+
+    def _clean_text(self, header: Dataset, tag: BaseTag, path: Path, vr: str, why: str) -> None:
+        before = texts(decoded(header, tag, path))
+        after = [text for text in (self._cleaned(value, vr) for value in before) if text]
+        if after == before:
+            self.report.keep()
+        elif after:
+            self._set(header, tag, after[0] if len(after) == 1 else after)
+            self.report.note(Done.REPLACED, place(path, tag), why)
+        else:
+            self._fall_back(header, tag, path)
+
+    def _cleaned(self, value: str, vr: str) -> str:
+        text = self._text.clean(value)
+        # Moved, a date may have become longer than its VR allows.
+        return text if len(text) <= max(_LONGEST.get(vr, 1 << 30), len(value)) else ""
+
+    def _shift(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
+        vr = vr_to_write(header, tag)
+        before = texts(decoded(header, tag, path))
+        if int(tag) == TIMEZONE_OFFSET and all(re.fullmatch(r"[+-]\d{4}", value) for value in before):
+            self.report.keep()  # a shift by whole days leaves it true
+            return
+        after = [shifted(value, vr, self._days) for value in before] if vr in ("DA", "DT", "TM") else [None]
+        if None in after:
+            self._fall_back(header, tag, path)
+        elif after == before:
+            self.report.keep()
+        else:
+            self._set(header, tag, after[0] if len(after) == 1 else after)
+            self.report.note(Done.REPLACED, place(path, tag), why)
+
+    def _fall_back(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        """For a value that cannot be cleaned, such as a date that is none."""
+        action = self.decisions.without_a_value(tag, path)
+        if action == Action.DUMMY:
+            self.replace_by_dummy(header, tag, path, _MALFORMED)
+        elif action == Action.EMPTY:
+            self.empty(header, tag, path, _MALFORMED)
+        else:
+            self.remove(header, tag, path, _MALFORMED)
+
+    def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        value = decoded(header, tag, path).value
+        if isinstance(value, bytes) and self.terms.in_bytes(value):
+            self.replace_by_dummy(header, tag, path, _CHECKED)
+        else:
+            self.report.keep()
+
+    def _check_values(self, header: Dataset, tag: BaseTag, path: Path, vr: str) -> None:
+        """Keep the values that say nothing of the patient; where one is not even of its VR's form, keep none."""
+        before = _numbers(header, tag, path) if vr in ("DS", "IS") else texts(decoded(header, tag, path))
+        if not all(is_well_formed(vr, value) for value in before):
+            if vr in ("DA", "DT", "TM"):
+                self._fall_back(header, tag, path)
+            else:
+                self.empty(header, tag, path, _MALFORMED)
+            return
+        after = [self._checked(value, vr, tag) for value in before]
+        if after == before:
+            self.report.keep()
+        else:
+            self._set(header, tag, after[0] if len(after) == 1 else after)
+            self.report.note(Done.REPLACED, place(path, tag), _CHECKED)
+
+    def _checked(self, value: str, vr: str, tag: BaseTag) -> str:
+        """The value, or what is left of it, or a dummy in its place."""
+        if vr in ("DS", "IS"):
+            return dummy(vr) if self.terms.is_number(value) else value
+        if vr == "AS":
+            return f"{OLDEST + 1:03d}Y" if _is_over(value) else value
+        if vr in ("AE", "CS"):
+            gives_away = not (vr == "CS" and is_code(value)) and self.terms.finds(value)
+            return dummy(vr) if gives_away else value
+        if vr not in TEXT_VRS:
+            return value
+        text = self._cleaned(value, vr) if _is_prose(tag, vr) else self._text.check(value)
+        return text or dummy(vr)
+
+    def _check_character_set(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        for value in texts(decoded(header, tag, path)):
+            if value not in python_encoding and value.replace("-", "_") not in python_encoding:
+                raise CannotClean(f"{place(path, tag)}: not a character set of the standard")
+        self.report.keep()
+
+    def _check_uids(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        """A UID outside the table is replaced unless it names something of the standard, or a vocabulary."""
+        values = texts(decoded(header, tag, path))
+        keeps = Option.RETAIN_UIDS in self._applied and all(is_well_formed("UI", value) for value in values)
+        if keeps or all(says_nothing(int(tag), uid) for uid in values):
+            self.report.keep()
+        else:
+            self.replace_uids(header, tag, path, _CHECKED)
+
+    def _shift_or_drop(self, header: Dataset, tag: BaseTag, path: Path) -> None:
+        """A date outside the table is treated as those within it."""
+        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self._applied:
+            self._check_values(header, tag, path, vr_to_write(header, tag))
+        elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self._applied:
+            self._shift(header, tag, path, _CHECKED)
+        else:
+            self.replace_by_dummy(header, tag, path, _CHECKED)
+
+    def _pseudonym(self, tag: int, before: str) -> str:
+        if tag == ACCESSION_NUMBER:
+            return self.pseudonyms.accession_number(before)
+        return self.pseudonyms.patient_id(before if tag == PATIENT_ID else self.patient)
+
+    def _set(self, header: Dataset, tag: BaseTag, value: object) -> None:
+        header[tag] = DataElement(tag, vr_to_write(header, tag), value, already_converted=False)
+
+
+def vr_to_write(header: Dataset, tag: BaseTag) -> str:
+    """The VR to write: the dictionary's where it has one, so that a wrong one in the source is put right."""
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        vr = vr_of(header, tag)
+    return vr if " or " not in vr else "OW" if "OW" in vr else "US"
+
+
+def _is_over(age: str) -> bool:
+    """Whether an age (AS) is above the oldest that may be told (45 CFR 164.514(b)(2)(i)(C))."""
+    number, unit = age.rstrip("DWMY"), age[-1:]
+    return int(number) / {"D": 365.25, "W": 52.18, "M": 12}.get(unit, 1) >= OLDEST + 1
+
+
+def _is_prose(tag: BaseTag, vr: str) -> bool:
+    """Whether people write the attribute's text, rather than devices or vocabularies."""
+    if tag.is_private or vr in ("LO", "SH"):
+        return not tag.is_private and keyword_for_tag(tag).endswith(_PROSE)
+    return vr in ("LT", "ST", "UT")
+
+
+def _numbers(header: Dataset, tag: BaseTag, path: Path) -> list[str]:
+    """The values of DS and IS as they stand in the file: as numbers they would be put otherwise, or not be read."""
+    value = header.get_item(tag).value
+    if isinstance(value, bytes):
+        return [text for text in (part.strip("\0 ") for part in value.decode("latin-1").split("\\")) if text]
+    return texts(decoded(header, tag, path))
