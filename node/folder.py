@@ -18,7 +18,7 @@ from pathlib import Path
 from lethe.storage.archive import Archive
 
 from .config import Config
-from .deid.deidentify import Cleaned
+from .deid.cleaned import Cleaned
 from .deid.errors import CannotClean
 from .projects import Project, projects_of
 
@@ -100,15 +100,15 @@ def _place(beside: Path, result: Path) -> None:
 
 def _write(cleaned: Cleaned, target: Path) -> None:
     """Write `STUDY/SERIES/INSTANCE.dcm`, complete or not at all, and never over something else. Raises CannotClean."""
-    header = cleaned.header
-    folder = target / str(header.StudyInstanceUID) / str(header.SeriesInstanceUID)
+    identity = cleaned.identity
+    folder = target / identity.study_uid / identity.series_uid
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{header.SOPInstanceUID}.{os.getpid()}"
+    beside = folder / f".{identity.sop_uid}.{os.getpid()}"
     try:
         with beside.open("wb") as file:
             file.writelines(cleaned.chunks())
             file.flush()
             os.fsync(file.fileno())
-        _place(beside, folder / f"{header.SOPInstanceUID}.dcm")
+        _place(beside, folder / f"{identity.sop_uid}.dcm")
     finally:
         beside.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 from lethe.storage.crosswalk import Crosswalk, CrosswalkEntry, Kind, PatientList
@@ -13,8 +14,10 @@ from lethe.storage.files import FileStore
 
 from .config import Config, PixelPolicy, ProfileName, UnknownPatients
 from .config import Project as ProjectConfig
-from .deid.deidentify import Cleaned, PixelRule, deidentify, pass_pixels, pass_through
+from .deid.cleaned import Cleaned
+from .deid.deidentify import PixelRule, pass_pixels, pass_through
 from .deid.errors import CannotClean
+from .deid.lanes import Deidentifier
 from .deid.pixels import may_carry_text
 from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
@@ -24,8 +27,8 @@ _KEY_BYTES = 32
 
 @dataclass(frozen=True)
 class Project:
-    """One project, ready to work. `profile` is None where objects pass through unchanged; `list_version` is the number
-    of imports of its own list of patients."""
+    """One project, ready to work for one thread at a time. `profile` is None where objects pass through unchanged;
+    `list_version` is the number of imports of its own list of patients."""
 
     name: str
     profile: Profile | None
@@ -40,10 +43,15 @@ class Project:
         """The result for the object in an open Part 10 file. Raises CannotClean."""
         if self.profile is None:
             return pass_through(file)
-        cleaned = deidentify(file, self.profile, self.pseudonyms, self.pixel_rule)
+        cleaned = self._deidentifier.clean(file)
         if self.holds_unknown and not (cleaned.patients and all(map(self.pseudonyms.is_listed, cleaned.patients))):
             raise CannotClean(not_listed(self.name))
         return cleaned
+
+    @cached_property
+    def _deidentifier(self) -> Deidentifier:
+        assert self.profile is not None
+        return Deidentifier(self.profile, self.pseudonyms, self.pixel_rule)
 
     @property
     def digest(self) -> str:

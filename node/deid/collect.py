@@ -10,20 +10,25 @@ from .content import concept
 from .elements import Path, decoded, items, refuse_unreadable, texts, vr_of
 from .profile import Action, Option, Profile
 from .registry import says_nothing
-from .terms import TermBank
+from .terms import Kind, TermBank
 
 _TEXT_VALUE, _DATE_VALUE = Tag(0x0040A160), Tag(0x0040A121)
 _SUBJECT_BIRTH_DATE = ("DCM", "121031")
 # Subject ID, Accession Number, Filler Number, Placer Number.
 _IDENTIFYING = frozenset({("DCM", "121030"), ("DCM", "121022"), ("DCM", "121021"), ("DCM", "121020")})
-_TELLING = frozenset({"DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+TELLING_VRS = frozenset({"DA", "DT", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 
 
 def collect_terms(header: Dataset, profile: Profile) -> TermBank:
     """The terms of an object. Raises CannotClean where an element cannot be read."""
     terms = TermBank()
-    _walk(header, (), profile, terms)
+    collect_into(terms, header, profile)
     return terms
+
+
+def collect_into(terms: TermBank, header: Dataset, profile: Profile) -> None:
+    """Add the terms of a data set to a bank. Raises CannotClean where an element cannot be read."""
+    _walk(header, (), profile, terms)
 
 
 def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> None:
@@ -44,7 +49,7 @@ def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> Non
                 for uid in texts(decoded(header, tag, path)):
                     if not says_nothing(int(tag), uid):
                         terms.add_uid(uid)
-        elif vr in _TELLING and (rule is None or rule.action != Action.KEEP):
+        elif vr in TELLING_VRS and (rule is None or rule.action != Action.KEEP):
             terms.add(int(tag), vr, texts(decoded(header, tag, path)))
 
 
@@ -52,7 +57,7 @@ def _add_subject(item: Dataset, terms: TermBank) -> None:
     """A content item that names its subject or an order by number (PS3.15 Table E.3.4-1)."""
     if _TEXT_VALUE in item and concept(item) in _IDENTIFYING:
         for value in texts(decoded(item, _TEXT_VALUE, ())):
-            terms.add_identifier(value)
+            terms.note(Kind.IDENTIFIER, value)
     if _DATE_VALUE in item and concept(item) == _SUBJECT_BIRTH_DATE:
         terms.add(0x00100030, "DA", texts(decoded(item, _DATE_VALUE, ())))
 

@@ -7,19 +7,19 @@ and key give the same bytes, wherever and whenever.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from .cleaned import Cleaned, Identity
 from .collect import collect_terms
 from .decisions import Decisions
 from .elements import decoded, joined, texts
 from .errors import CannotClean
 from .header import HeaderCleaner
 from .iod import types_of
-from .part10 import Part10, encoded_header, read_part10, write_part10
+from .part10 import encoded_header, read_part10, write_part10
 from .pixels import may_carry_text
 from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
@@ -34,20 +34,6 @@ PixelRule = Callable[[Dataset, str, Collection[Option]], str | None]
 None."""
 
 _PIECE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Cleaned:
-    """A clean object: its header, how it is encoded, its bytes (to be had while the source's file is open), the record
-    of what was done, and, for those who may know, which UIDs, Patient ID and Accession Number became which."""
-
-    header: Dataset
-    source: Part10
-    chunks: Callable[[], Iterator[bytes]]
-    receipt: dict[str, Any]
-    uids: dict[str, str]
-    patients: dict[str, str]
-    accessions: dict[str, str] = field(default_factory=dict)
 
 
 def pass_pixels(_header: Dataset, _transfer_syntax: str, _options: Collection[Option] = ()) -> None:
@@ -66,19 +52,20 @@ def deidentify(
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
     accession = _value(header, "AccessionNumber")
-    values = ValueCleaner(Decisions(profile, types_of(sop_class)), pseudonyms, terms, _patient(header), report)
+    values = ValueCleaner(Decisions(profile, types_of(sop_class)), pseudonyms, terms, patient_of(header), report)
     HeaderCleaner(values).clean(header)
     implicit, little = header.original_encoding
     # Before the marks: their words are ours, and a patient may be called like one of them.
     safe_private = Option.RETAIN_SAFE_PRIVATE in profile.applied
     verifier = Verifier(terms, values.made, keeps_safe_private=safe_private)
-    verifier.check(encoded_header(header, source), implicit=bool(implicit), little=bool(little))
+    verifier.check(encoded_header(header, source.transfer_syntax), implicit=bool(implicit), little=bool(little))
     mark(header, profile)
-    body = encoded_header(header, source)
+    body, identity = encoded_header(header, source.transfer_syntax), _identity(header)
     return Cleaned(
-        header,
+        identity,
+        lambda: header,
         source,
-        lambda: write_part10(header, body, source),
+        lambda: write_part10(body, source, identity.sop_class, identity.sop_uid),
         receipt(report, profile, pseudonyms.key_id),
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
@@ -95,7 +82,7 @@ def pass_through(file: BinaryIO) -> Cleaned:
         file.seek(0)
         return iter(lambda: file.read(_PIECE), b"")
 
-    return Cleaned(source.header, source, chunks, {"profile": "none"}, {}, {})
+    return Cleaned(_identity(source.header), lambda: source.header, source, chunks, {"profile": "none"}, {}, {})
 
 
 def admit(header: Dataset) -> str:
@@ -128,9 +115,14 @@ def _value(header: Dataset, keyword: str) -> str:
     return joined(texts(decoded(header, tag, ()))) if tag in header else ""
 
 
-def _patient(header: Dataset) -> str:
+def _identity(header: Dataset) -> Identity:
+    return Identity(*(_value(header, keyword) for keyword in _IDENTITY))
+
+
+def patient_of(header: Dataset) -> str:
     """What stands for the patient: the ID, else the name, else the study, so that what belongs together stays so."""
     return next(value for value in (_value(header, keyword) for keyword in _PATIENT) if value)
 
 
+_IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _PATIENT = ("PatientID", "PatientName", "StudyInstanceUID")

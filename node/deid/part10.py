@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
-from struct import unpack
+from struct import pack, unpack
 from typing import BinaryIO
 
 from pydicom.datadict import dictionary_has_tag
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset, read_preamble
-from pydicom.filewriter import write_dataset, write_file_meta_info
+from pydicom.filewriter import write_dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
@@ -31,19 +31,25 @@ IMPLEMENTATION_CLASS_UID = "2.25.113519460427936543189211042586019326821"
 IMPLEMENTATION_VERSION_NAME = "LETHE"
 _CHUNK = 1 << 20
 _MOST_INFLATED = 512 << 20
-_PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
+PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
 
 
 @dataclass(frozen=True)
-class Part10:
-    """One object: the data set up to its pixel data, its transfer syntax, where its pixel data lie in `data`, and how
-    many bytes follow them (they are never passed on)."""
+class Layout:
+    """How one object is encoded: its transfer syntax, where its pixel data lie in `data`, and how many bytes follow
+    them (they are never passed on)."""
 
-    header: Dataset
     transfer_syntax: UID
     pixels: PixelSpan | None
     data: BinaryIO
     trailing: int
+
+
+@dataclass(frozen=True)
+class Part10(Layout):
+    """One object: its layout and its data set up to the pixel data."""
+
+    header: Dataset
 
 
 def read_part10(file: BinaryIO) -> Part10:
@@ -62,27 +68,34 @@ def read_part10(file: BinaryIO) -> Part10:
         refuse_unreadable(header, ())
         if header and header.original_encoding != (implicit, little):
             raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says")
-        pixels = find_pixels(data, start, end, implicit=implicit, little=little)
-        if pixels:
-            _refuse_out_of_order(data, pixels.end, little=little)
+        layout = layout_from(data, start, end, transfer_syntax)
     except CannotClean:
         raise
     except RecursionError:
         raise CannotClean("sequences are nested too deeply to be read") from None
     except Exception as error:
         raise CannotClean(f"not readable as DICOM ({type(error).__name__})") from None
-    return Part10(header, transfer_syntax, pixels, data, end - (pixels.end if pixels else start))
+    return Part10(**vars(layout), header=header)
 
 
-def write_part10(header: Dataset, body: bytes, source: Part10) -> Iterator[bytes]:
+def layout_from(data: BinaryIO, start: int, end: int, transfer_syntax: UID) -> Layout:
+    """The layout of an object whose header ends at `start`, and its file at `end`. Raises CannotClean."""
+    little = transfer_syntax != ExplicitVRBigEndian
+    pixels = find_pixels(data, start, end, implicit=transfer_syntax == ImplicitVRLittleEndian, little=little)
+    if pixels:
+        _refuse_out_of_order(data, pixels.end, little=little)
+    return Layout(transfer_syntax, pixels, data, end - (pixels.end if pixels else start))
+
+
+def write_part10(body: bytes, source: Layout, sop_class: str, sop_uid: str) -> Iterator[bytes]:
     """The bytes of a clean file: new preamble and file meta, `body` (the encoded header), the source's pixel data as
     they are, nothing after them."""
-    yield _meta(header, source.transfer_syntax)
+    yield file_meta(sop_class, sop_uid, source.transfer_syntax)
     content = chain([body], copy_pixels(source.data, source.pixels) if source.pixels else ())
     yield from _deflated(content) if source.transfer_syntax == DeflatedExplicitVRLittleEndian else content
 
 
-def pixel_vr(source: Part10) -> str | None:
+def pixel_vr(source: Layout) -> str | None:
     """The VR of Pixel Data (7FE0,0010) as DICOM JSON names it: OB if encapsulated, as in the file if explicit, else OW
     (PS3.5 A.1). None where there are none, or they are floating point."""
     if source.pixels is None or source.pixels.tag != 0x7FE00010:
@@ -92,11 +105,11 @@ def pixel_vr(source: Part10) -> str | None:
     return source.pixels.vr if source.pixels.vr in ("OB", "OW") else "OW"
 
 
-def encoded_header(header: Dataset, source: Part10) -> bytes:
-    """The data set up to its pixel data, encoded as the source was. Raises CannotClean where it cannot be written."""
+def encoded_header(header: Dataset, transfer_syntax: str) -> bytes:
+    """The data set up to its pixel data, encoded as its transfer syntax says. Raises CannotClean where it cannot be."""
     buffer = DicomBytesIO()
-    buffer.is_implicit_VR = source.transfer_syntax == ImplicitVRLittleEndian
-    buffer.is_little_endian = source.transfer_syntax != ExplicitVRBigEndian
+    buffer.is_implicit_VR = transfer_syntax == ImplicitVRLittleEndian
+    buffer.is_little_endian = transfer_syntax != ExplicitVRBigEndian
     try:
         write_dataset(buffer, header)
     except Exception as error:
@@ -104,20 +117,22 @@ def encoded_header(header: Dataset, source: Part10) -> bytes:
     return buffer.getvalue()
 
 
-def _meta(header: Dataset, transfer_syntax: UID) -> bytes:
+def file_meta(sop_class: str, sop_uid: str, transfer_syntax: str) -> bytes:
     """Preamble and file meta information, written anew (PS3.10 7.1)."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = header.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
-    meta.TransferSyntaxUID = transfer_syntax
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    buffer = DicomBytesIO()
-    buffer.is_implicit_VR, buffer.is_little_endian = False, True
-    buffer.write(bytes(128) + b"DICM")
-    write_file_meta_info(buffer, meta)
-    return buffer.getvalue()
+    elements = pack("<HH2sHLH", 2, 0x0001, b"OB", 0, 2, 0x0100)
+    for element, uid in (
+        (0x0002, sop_class),
+        (0x0003, sop_uid),
+        (0x0010, transfer_syntax),
+        (0x0012, IMPLEMENTATION_CLASS_UID),
+    ):
+        value = uid.encode("ascii")
+        value += bytes(len(value) % 2)
+        elements += pack("<HH2sH", 2, element, b"UI", len(value)) + value
+    name = IMPLEMENTATION_VERSION_NAME.encode("ascii")
+    name += b" " * (len(name) % 2)
+    elements += pack("<HH2sH", 2, 0x0013, b"SH", len(name)) + name
+    return bytes(128) + b"DICM" + pack("<HH2sHL", 2, 0, b"UL", 4, len(elements)) + elements
 
 
 class _UpToPixelData:
@@ -148,7 +163,7 @@ def _transfer_syntax(file: BinaryIO) -> UID:
         raise CannotClean("the file meta information names no transfer syntax (0002,0010)")
     if not is_transfer_syntax(uid):
         raise CannotClean("its transfer syntax (0002,0010) is not one of the standard")
-    if uid in _PIXELS_ELSEWHERE:
+    if uid in PIXELS_ELSEWHERE:
         raise CannotClean("its pixel data are not in it: a JPIP transfer syntax names a server that has them")
     return UID(uid)
 

@@ -40,6 +40,18 @@ _VIDEO_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{number}.1" for number
 _VIDEO_SYNTAXES = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10\d|7)(\.\d+)*")
 _SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "OVERVIEW", "SECONDARY_CAPTURE"})
 _CONTENT_SEQUENCE, _ENCAPSULATED_DOCUMENT = 0x0040A730, 0x00420011
+READS = (
+    0x00080008,  # Image Type
+    0x00080016,  # SOP Class UID
+    0x00080060,  # Modality
+    0x00080064,  # Conversion Type
+    0x00280010,  # Rows
+    0x00280301,  # Burned In Annotation
+    0x0040A730,  # Content Sequence
+    0x00420011,  # Encapsulated Document
+    0x00480010,  # Specimen Label in Image
+)
+"""The attributes that `may_carry_text` looks at, beside overlays."""
 
 
 def may_carry_text(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:

@@ -10,6 +10,12 @@ from pydicom.sequence import Sequence
 from .profile import Option, Profile
 from .report import Report
 
+_MARKS = (
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "LongitudinalTemporalInformationModified",
+)
 _TEMPORAL = {
     Option.RETAIN_LONGITUDINAL_FULL_DATES: "UNMODIFIED",
     Option.RETAIN_LONGITUDINAL_MODIFIED_DATES: "MODIFIED",
@@ -19,6 +25,9 @@ _TEMPORAL = {
 def mark(header: Dataset, profile: Profile) -> None:
     """Write Patient Identity Removed (0012,0062), De-identification Method (0012,0063) and its Code Sequence
     (0012,0064), and Longitudinal Temporal Information Modified (0028,0303)."""
+    for keyword in _MARKS:  # an element that is there would keep how it was encoded
+        if keyword in header:
+            del header[keyword]
     header.PatientIdentityRemoved = "YES"
     header.DeidentificationMethod = f"Lethe: DICOM PS3.15 {profile.edition} Basic Profile {profile.digest}"
     header.DeidentificationMethodCodeSequence = Sequence(_code(value, meaning) for value, meaning in profile.codes())

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from enum import Enum
 
 # Attributes, beside person names, dates and UIDs, whose values name somebody.
 _IDENTIFIERS = frozenset(
@@ -76,7 +77,7 @@ _RUN = re.compile(r"\d+|[^\W\d_]+")
 _WORD_IN_BYTES = re.compile(rb"[0-9A-Za-z]{5,}")
 _DOTTED_IN_BYTES = re.compile(rb"[0-9.]{9,}")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a]")
-_DOTTED = re.compile(r"[0-9.]{9,}")
+DOTTED = re.compile(r"[0-9.]{9,}")
 _GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _SHORTEST_NAME = 3
 _SHORTEST_ID = 5
@@ -85,6 +86,16 @@ _LONGEST_PHRASE = 16
 _PIECE, _OVERLAP = 1 << 20, 1 << 10
 _FIRST_IDEOGRAPH = "\u2e80"
 """From here on Unicode holds scripts that write names without spaces around them."""
+
+
+class Kind(Enum):
+    """What a noted value is; a day is written YYYYMMDD."""
+
+    PERSON = "person"
+    PLACE = "place"
+    IDENTIFIER = "identifier"
+    DAY = "day"
+    BIRTHDAY = "birthday"
 
 
 class TermBank:
@@ -103,20 +114,27 @@ class TermBank:
         """Take note of the values of one element; elements that identify nobody are passed over."""
         for value in values:
             if vr == "PN":
-                self._add_person(value)
+                self.note(Kind.PERSON, value)
             elif tag in _NAMES:
-                self._add_place(value)
+                self.note(Kind.PLACE, value)
             elif tag in _IDENTIFIERS:
-                self._add_identifier(value)
+                self.note(Kind.IDENTIFIER, value)
             elif vr in ("DA", "DT"):
                 day = value.replace(".", "")[:8] if vr == "DA" else value[:8]
-                self._add_date(day)
-                if tag in _BIRTHDAYS:
-                    self._birthdays.add(day)
+                self.note(Kind.BIRTHDAY if tag in _BIRTHDAYS else Kind.DAY, day)
 
-    def add_identifier(self, value: str) -> None:
-        """Take note of an identifier that stands elsewhere than in an attribute for it."""
-        self._add_identifier(value)
+    def note(self, kind: Kind, value: str) -> None:
+        """Take note of a value wherever it stands."""
+        if kind == Kind.PERSON:
+            self._add_person(value)
+        elif kind == Kind.PLACE:
+            self._add_place(value)
+        elif kind == Kind.IDENTIFIER:
+            self._add_identifier(value)
+        else:
+            self._add_date(value)
+            if kind == Kind.BIRTHDAY:
+                self._birthdays.add(value)
 
     def add_uid(self, uid: str) -> None:
         """Take note of a UID that is to be replaced."""
@@ -143,7 +161,7 @@ class TermBank:
                 if tuple(one[0] for one in phrase) in self._phrases:
                     yield word.start(), phrase[-1].end()
         if self._uids:
-            yield from (match.span() for match in _DOTTED.finditer(low) if self._finds_uid(match[0]))
+            yield from (match.span() for match in DOTTED.finditer(low) if self._finds_uid(match[0]))
         for name in self._unspaced if not low.isascii() else ():
             yield from (match.span() for match in re.finditer(re.escape(name), low))
 
@@ -201,7 +219,7 @@ class TermBank:
         )
 
     def _finds_uid(self, low: str) -> bool:
-        for match in _DOTTED.finditer(low):
+        for match in DOTTED.finditer(low):
             uid = match[0][:_LONGEST_UID].strip(".")
             while len(uid) >= 8:
                 if uid in self._uids:

@@ -29,8 +29,8 @@ from .vocabulary import is_code
 SPECIFIC_CHARACTER_SET = 0x00080005
 PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER = 0x00100010, 0x00100020, 0x00080050
 TIMEZONE_OFFSET = 0x00080201
-_PSEUDONYMOUS = frozenset({PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER})
-_CHECKED = "text check"
+PSEUDONYMOUS = frozenset({PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER})
+CHECKED = "text check"
 _MALFORMED = "not of the form of its VR"
 _IN_DUMMY = "within a replaced sequence"
 _SAID_NOTHING = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "PN", "UR", "DA", "DT", "TM", "AS"})
@@ -71,7 +71,7 @@ class ValueCleaner:
 
     def empty(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
         """Leave the element without a value; what others match by gets its pseudonym."""
-        before = joined(texts(decoded(header, tag, path))) if int(tag) in _PSEUDONYMOUS else ""
+        before = joined(texts(decoded(header, tag, path))) if int(tag) in PSEUDONYMOUS else ""
         if before:
             after = self._pseudonym(int(tag), before)
             self.made.add(after)
@@ -87,7 +87,7 @@ class ValueCleaner:
         vr = vr_to_write(header, tag)
         if vr == "UI":
             self.replace_uids(header, tag, path, why)
-        elif int(tag) in _PSEUDONYMOUS:
+        elif int(tag) in PSEUDONYMOUS:
             self.empty(header, tag, path, why)
         else:
             self._set(header, tag, dummy(vr))
@@ -129,7 +129,7 @@ class ValueCleaner:
         elif int(tag) == SPECIFIC_CHARACTER_SET:
             self._check_character_set(header, tag, path)
         elif vr == "PN" or (within_dummy and vr in _SAID_NOTHING and int(tag) not in _CODE_TAGS):
-            self.replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else _CHECKED)
+            self.replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else CHECKED)
         elif vr in ("DA", "DT") and not is_ruled:
             self._shift_or_drop(header, tag, path)
         elif vr in BULK_VRS or vr == "UN":
@@ -183,7 +183,7 @@ class ValueCleaner:
     def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
         value = decoded(header, tag, path).value
         if isinstance(value, bytes) and self.terms.in_bytes(value):
-            self.replace_by_dummy(header, tag, path, _CHECKED)
+            self.replace_by_dummy(header, tag, path, CHECKED)
         else:
             self.report.keep()
 
@@ -201,7 +201,7 @@ class ValueCleaner:
             self.report.keep()
         else:
             self._set(header, tag, after[0] if len(after) == 1 else after)
-            self.report.note(Done.REPLACED, place(path, tag), _CHECKED)
+            self.report.note(Done.REPLACED, place(path, tag), CHECKED)
 
     def _checked(self, value: str, vr: str, tag: BaseTag) -> str:
         """The value, or what is left of it, or a dummy in its place."""
@@ -230,16 +230,16 @@ class ValueCleaner:
         if keeps or all(says_nothing(int(tag), uid) for uid in values):
             self.report.keep()
         else:
-            self.replace_uids(header, tag, path, _CHECKED)
+            self.replace_uids(header, tag, path, CHECKED)
 
     def _shift_or_drop(self, header: Dataset, tag: BaseTag, path: Path) -> None:
         """A date outside the table is treated as those within it."""
         if Option.RETAIN_LONGITUDINAL_FULL_DATES in self._applied:
             self._check_values(header, tag, path, vr_to_write(header, tag))
         elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self._applied:
-            self._shift(header, tag, path, _CHECKED)
+            self._shift(header, tag, path, CHECKED)
         else:
-            self.replace_by_dummy(header, tag, path, _CHECKED)
+            self.replace_by_dummy(header, tag, path, CHECKED)
 
     def _pseudonym(self, tag: int, before: str) -> str:
         if tag == ACCESSION_NUMBER:

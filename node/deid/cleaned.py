@@ -1,0 +1,41 @@
+"""Is a clean object, whichever way it was cleaned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from .part10 import Layout
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which object it is, by its UIDs."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A clean object: its header, how it is encoded, its bytes (to be had while the source's file is open), the record
+    of what was done, and, for those who may know, which UIDs, Patient ID and Accession Number became which."""
+
+    identity: Identity
+    decode: Callable[[], Dataset]
+    source: Layout
+    chunks: Callable[[], Iterator[bytes]]
+    receipt: dict[str, Any]
+    uids: dict[str, str]
+    patients: dict[str, str]
+    accessions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def header(self) -> Dataset:
+        """The clean header, decoded when asked for: not everybody who passes the object on wants to look at it."""
+        return self.decode()

@@ -1,0 +1,128 @@
+"""Finds what a single element tells: the terms and UIDs it adds to the term bank of its object, and its text where
+pseudonyms are made from it. Elements that were seen before are not looked at again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pydicom.datadict import dictionary_VR
+from pydicom.tag import Tag
+
+from .collect import TELLING_VRS, collect_into
+from .elements import decoded, joined, texts
+from .profile import Option, Profile
+from .raw import Elements, parts_of, value_of
+from .registry import says_nothing
+from .single import Surroundings
+from .terms import Kind, TermBank
+
+PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER = 0x00100020, 0x00100010, 0x00080050
+SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+_VALUED = frozenset({PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER, SOP_CLASS, SOP_INSTANCE, STUDY, SERIES})
+_UID = re.compile(rb"[0-9.]{1,64}\0?")
+_LARGEST = 1 << 14
+
+
+@dataclass(frozen=True)
+class Tale:
+    """What one element tells."""
+
+    notes: frozenset[tuple[Kind, str]] = frozenset()
+    uids: tuple[str, ...] = ()
+    value: str = ""
+
+
+NOTHING = Tale()
+
+
+class _Listener(TermBank):
+    """Takes down what it is told, instead of making terms of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: set[tuple[Kind, str]] = set()
+
+    def note(self, kind: Kind, value: str) -> None:
+        self.notes.add((kind, value))
+
+
+class Tales:
+    """What elements tell in one kind of surroundings, under one profile."""
+
+    def __init__(self, surroundings: Surroundings, profile: Profile) -> None:
+        self._surroundings = surroundings
+        self._profile = profile
+        self._told: dict[bytes, Tale] = {}
+        self._quiet: dict[tuple[int, bytes], bool] = {}
+        self._retains_uids = Option.RETAIN_UIDS in profile.applied
+        self._last: Elements = []
+        self._last_told: list[Tale] = []
+        self.size = 0
+
+    def of_all(self, elements: Elements) -> list[Tale]:
+        """What the elements of an object tell, each. Raises CannotClean."""
+        if len(elements) == len(self._last):
+            seen = zip(elements, self._last, self._last_told, strict=True)
+            told = [old if new is was else self.of(*new) for new, was, old in seen]
+        else:
+            told = [self.of(tag, element) for tag, element in elements]
+        self._last, self._last_told = elements, told
+        return told
+
+    def of(self, tag: int, element: bytes) -> Tale:
+        """What an element tells, or the private elements of a group. Raises CannotClean where it cannot be read."""
+        told = self._told.get(element)
+        if told is not None:
+            return told
+        kind = (tag, element[4:6])
+        quiet = self._quiet.get(kind)
+        if quiet is None:
+            quiet = self._quiet[kind] = self._is_quiet(tag, element[4:6])
+        if quiet:
+            return NOTHING
+        told = self._of_group(element) if tag & 0x10000 else self._heard(tag, element)
+        if len(element) <= _LARGEST:
+            self._told[element] = told
+            self.size += len(element)
+        return told
+
+    def _is_quiet(self, tag: int, vr_in_file: bytes) -> bool:
+        """Whether no element of that tag and VR tells anything, whatever it holds."""
+        if tag & 0x10000:
+            return self._surroundings.implicit
+        vr = "" if self._surroundings.implicit else vr_in_file.decode("ascii")
+        try:
+            standard = dictionary_VR(tag)
+        except KeyError:
+            return False
+        return tag not in _VALUED and vr != "SQ" and standard not in TELLING_VRS and standard not in ("SQ", "UI", "UN")
+
+    def _of_group(self, group: bytes) -> Tale:
+        """Private elements are going to be removed, and tell only of persons that are named as such."""
+        notes: frozenset[tuple[Kind, str]] = frozenset()
+        for tag, element in parts_of(group, implicit=False):
+            if element[4:6] == b"PN":
+                notes |= self._heard(tag, element).notes
+        return Tale(notes) if notes else NOTHING
+
+    def _heard(self, tag: int, element: bytes) -> Tale:
+        uid = value_of(element, implicit=self._surroundings.implicit)
+        listener = _Listener()
+        if (element[4:6] == b"UI" or self._surroundings.implicit) and _is_uid_attribute(tag) and _UID.fullmatch(uid):
+            value = uid.rstrip(b"\0").decode("ascii")
+            if not (self._retains_uids or says_nothing(tag, value)):
+                listener.add_uid(value)
+        else:
+            header = self._surroundings.read(element)
+            collect_into(listener, header, self._profile)
+            value = joined(texts(decoded(header, Tag(tag), ()))) if tag in _VALUED else ""
+        tale = Tale(frozenset(listener.notes), tuple(sorted(listener.uids)), value if tag in _VALUED else "")
+        return NOTHING if tale == NOTHING else tale
+
+
+def _is_uid_attribute(tag: int) -> bool:
+    try:
+        return dictionary_VR(tag) == "UI"
+    except KeyError:
+        return False
