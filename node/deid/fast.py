@@ -76,7 +76,8 @@ class FastLane:
         told = _told(room, elements)
         if not told.is_whole or self._refuses(room, layout, elements, by_tag):
             raise NotUsual
-        scene = room.scene(Setting(told.values[SOP_CLASS], told.patient, lists_references(by_tag)), told.notes)
+        setting = Setting(told.values[SOP_CLASS], told.patient, lists_references(by_tag), bool(told.uids))
+        scene = room.scene(setting, told.notes)
         scene.of_object(told.uids)
         entries = scene.clean(elements)
         if not told.uids.isdisjoint(uid for entry in entries for uid in entry.uids):

@@ -69,11 +69,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Setting:
-    """What objects of one scene have in common, beside their terms."""
+    """What objects of one scene have in common, beside their terms. Where there are no UIDs to look for, nothing is
+    known of how they would matter."""
 
     sop_class: str
     patient: str
     lists_references: bool
+    has_uids: bool
 
 
 class _SceneTerms(TermBank):
