@@ -16,7 +16,8 @@ from pydicom.tag import Tag
 from .collect import collect_terms
 from .elements import decoded, joined, texts
 from .errors import CannotClean
-from .header import HeaderCleaner
+from .header import ACCESSION_NUMBER, PATIENT_ID, HeaderCleaner
+from .identity import Identity, identity_of
 from .iod import types_of
 from .part10 import Part10, encoded_header, read_part10, write_part10
 from .pixels import may_carry_text
@@ -46,6 +47,9 @@ class Cleaned:
     uids: dict[str, str]
     patients: dict[str, str]
     accessions: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+    """Patient IDs that stand deeper in the object, beside its own."""
+    identity: Identity | None = None
 
 
 def pass_pixels(_header: Dataset, _transfer_syntax: str, _options: Collection[Option] = ()) -> None:
@@ -63,8 +67,8 @@ def deidentify(
     if why:
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
-    accession = _value(header, "AccessionNumber")
-    cleaner = HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, _patient(header), report)
+    identity, patient = identity_of(header), _patient(header)
+    cleaner = HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, patient, report)
     cleaner.clean(header)
     implicit, little = header.original_encoding
     # Before the marks: their words are ours, and a patient may be called like one of them.
@@ -80,7 +84,9 @@ def deidentify(
         receipt(report, profile, pseudonyms.key_id),
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
-        accessions={accession: pseudonyms.accession_number(accession)} if accession else {},
+        accessions=_replaced(cleaner, ACCESSION_NUMBER),
+        others={old: new for old, new in _replaced(cleaner, PATIENT_ID).items() if old != patient_id},
+        identity=Identity(identity, terms.days, pseudonyms.days(patient) if _moves_dates(profile) else 0),
     )
 
 
@@ -124,6 +130,14 @@ def _value(header: Dataset, keyword: str) -> str:
     """The value of an attribute as pseudonyms are made from it; empty where it has none. Raises CannotClean."""
     tag = Tag(keyword)
     return joined(texts(decoded(header, tag, ()))) if tag in header else ""
+
+
+def _replaced(cleaner: HeaderCleaner, attribute: int) -> dict[str, str]:
+    return {old: new for (tag, old), new in cleaner.replaced.items() if tag == attribute}
+
+
+def _moves_dates(profile: Profile) -> bool:
+    return Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in profile.applied
 
 
 def _patient(header: Dataset) -> str:

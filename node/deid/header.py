@@ -81,6 +81,8 @@ class HeaderCleaner:
     report: Report
     made: set[str] = field(default_factory=set)
     """The pseudonyms that were put in, other than UIDs."""
+    replaced: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Of Patient IDs, names and Accession Numbers at every depth: by tag and original, the pseudonym."""
     _lists_references: bool = False
     _text: TextCleaner = field(init=False)
 
@@ -206,6 +208,7 @@ class HeaderCleaner:
         if before:
             after = self._pseudonym(int(tag), before)
             self.made.add(after)
+            self.replaced[int(tag), before] = after
             self._set(header, tag, after)
             self.report.note(Done.REPLACED, place(path, tag), why)
             return
