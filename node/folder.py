@@ -10,15 +10,16 @@ import filecmp
 import multiprocessing
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from lethe.storage.archive import Archive
 
 from .config import Config
-from .deid.deidentify import Cleaned
 from .deid.errors import CannotClean
 from .projects import Project, projects_of
 
@@ -79,7 +80,7 @@ def _clean_one(path: Path) -> Outcome:
     try:
         with path.open("rb") as file:
             cleaned = _Folder.project.clean(file)
-            _write(cleaned, _Folder.target)
+            write_object(cleaned.header, cleaned.chunks(), _Folder.target)
     except CannotClean as refusal:
         return Outcome(path, str(refusal))
     except OSError as error:
@@ -98,15 +99,14 @@ def _place(beside: Path, result: Path) -> None:
             raise CannotClean("another object with the same SOP Instance UID was written before") from None
 
 
-def _write(cleaned: Cleaned, target: Path) -> None:
+def write_object(header: Dataset, chunks: Iterable[bytes], target: Path) -> None:
     """Write `STUDY/SERIES/INSTANCE.dcm`, complete or not at all, and never over something else. Raises CannotClean."""
-    header = cleaned.header
     folder = target / str(header.StudyInstanceUID) / str(header.SeriesInstanceUID)
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{header.SOPInstanceUID}.{os.getpid()}"
     try:
         with beside.open("wb") as file:
-            file.writelines(cleaned.chunks())
+            file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
         _place(beside, folder / f"{header.SOPInstanceUID}.dcm")
