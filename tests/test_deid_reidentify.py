@@ -8,7 +8,7 @@ from io import BytesIO
 
 import pydicom
 import pytest
-from deid_objects import BASIC, KEY, MODIFIED_DATES, cleaned, ct, raw_of, sample, sequence
+from deid_objects import BASIC, EVERYTHING, KEY, MODIFIED_DATES, cleaned, ct, raw_of, sample, sequence
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import (
@@ -255,6 +255,38 @@ def test_a_plain_object_of_a_plain_patient_keeps_its_character_set() -> None:
     made = returned("SR", clean.header)
     made.SpecificCharacterSet = "ISO_IR 100"
     assert back(made, clean).SpecificCharacterSet == "ISO_IR 100"
+
+
+def test_orders_and_patients_that_stand_only_deeper_come_back_too() -> None:
+    order = sequence(AccessionNumber="ACC-OF-ANOTHER", StudyInstanceUID="1.2.3.4")
+    source = sample("reportsi.dcm", PatientID="MRN7741", AccessionNumber="", ReferencedRequestSequence=order)
+    clean = cleaned(source, EVERYTHING)
+    pseudonym = clean.header.ReferencedRequestSequence[0].AccessionNumber
+    assert clean.accessions == {"ACC-OF-ANOTHER": pseudonym}
+    made = returned("PR", clean.header)
+    made.RequestAttributesSequence = sequence(AccessionNumber=pseudonym, RequestedProcedureComments=f"see {pseudonym}")
+    result = back(made, clean)
+    assert result.RequestAttributesSequence[0].AccessionNumber == "ACC-OF-ANOTHER"
+    assert result.RequestAttributesSequence[0].RequestedProcedureComments == "see ACC-OF-ANOTHER"
+
+
+def test_a_uid_derived_from_a_pseudonym_is_a_new_one() -> None:
+    clean = cleaned(original())
+    made = returned("PR", clean.header)
+    made.SeriesInstanceUID = "2.25.9.1"
+    made.ImageComments = f"{clean.header.SOPInstanceUID}, {clean.header.SOPInstanceUID}.1"
+    result = back(made, clean)
+    assert result.ImageComments == f"{original().SOPInstanceUID}, {clean.header.SOPInstanceUID}.1"
+
+
+@pytest.mark.parametrize("noise", [b"1" * 2_000_000, b"1." * 1_000_000, b"A" * 2_000_000])
+def test_no_run_of_digits_or_letters_holds_it_up(noise: bytes) -> None:
+    clean = cleaned(original())
+    made = returned("PR", clean.header)
+    made.add_new(0x00090010, "LO", "AI")
+    made.add_new(0x00091001, "OB", noise)
+    made.add_new(0x00091002, "UT", noise.decode())
+    assert back(made, clean)[0x00091001].value == noise
 
 
 def test_what_signs_or_marks_is_taken_away_at_every_depth() -> None:

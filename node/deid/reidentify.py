@@ -35,12 +35,14 @@ _IDENTITY_REMOVED = Tag(0x00120062)
 # De-identification Method and its Code Sequence, Longitudinal Temporal Information Modified: no longer true. Digital
 # Signatures and MAC Parameters: what they signed has changed.
 _OUTDATED = tuple(map(Tag, (0x00120063, 0x00120064, 0x00280303, 0x4FFE0001, 0xFFFAFFFA)))
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)+")
-_UID_IN_BYTES = re.compile(rb"[0-9]+(?:\.[0-9]+)+")
+# Bounded, so that a long run of digits takes no longer to read than any other text.
+_UID = re.compile(r"(?<![0-9])[0-9]{1,64}(?:\.[0-9]{1,64})+")
+_UID_IN_BYTES = re.compile(rb"(?<![0-9])[0-9]{1,64}(?:\.[0-9]{1,64})+")
 _MADE = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16}(?![A-Za-z0-9])")
 """A pseudonym as `pseudonyms.py` makes them. Trial IDs of a list may look like anything."""
 _TELLING = 6
 """A pseudonym of that many characters is looked for in text; a shorter one may stand in any."""
+_LONGEST = 64
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*\x00?")
 
 
@@ -117,7 +119,7 @@ def asked_of(header: Dataset) -> Asked:
                 if vr == "PN" or tag in (_ID, _ACCESSION, _OTHER_IDS):
                     words.update((text, *_components(text)))
     study = joined(texts(decoded(header, _STUDY, ())))
-    return Asked(study, who(header), frozenset(uids), frozenset(words - {""}))
+    return Asked(study, who(header), frozenset(filter(_is_short, uids)), frozenset(filter(_is_short, words)))
 
 
 class _Restorer:
@@ -134,6 +136,7 @@ class _Restorer:
         self._ids = dict.fromkeys(originals.patients, patient_id or name)
         self._names = dict.fromkeys(originals.patients, name or patient_id)
         self.words = {**originals.accessions, **self._ids}
+        self._words_put_back = set(self.words.values())
         telling = sorted((word for word in self.words if len(word) >= _TELLING), key=len, reverse=True)
         pattern = "|".join(map(re.escape, telling)) or r"(?!)"
         self._word = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])")
@@ -162,9 +165,9 @@ class _Restorer:
 
     def is_left(self, tag: BaseTag, text: str) -> bool:
         """Whether a pseudonym of patient or order stands in a value of the result."""
-        originals = set(self.words.values())
         whole = {text, *_components(text)} if tag in (_ID, _ACCESSION, _OTHER_IDS, _NAME) else set()
-        return any(word not in originals for word in [*(whole & self.words.keys()), *self._word.findall(text)])
+        found = [*(whole & self.words.keys()), *self._word.findall(text)]
+        return any(word not in self._words_put_back for word in found)
 
     def _reader(self, tag: BaseTag, vr: str) -> Callable[[str], str]:
         if vr == "PN":
@@ -245,6 +248,11 @@ def _unmark(ds: Dataset) -> None:
             del ds[tag]
     if _IDENTITY_REMOVED in ds:
         ds[_IDENTITY_REMOVED] = DataElement(_IDENTITY_REMOVED, "CS", "NO")
+
+
+def _is_short(value: str) -> bool:
+    """Whether a value is one that a pseudonym could be (PS3.5 6.2: UI and LO)."""
+    return 0 < len(value) <= _LONGEST
 
 
 def _components(name: str) -> list[str]:
