@@ -201,6 +201,17 @@ def test_a_uid_in_a_private_text_of_unknown_vr_comes_back_and_in_other_bytes_is_
         back(made, clean)
 
 
+def test_values_keep_their_places_and_plain_bytes_are_read_as_text() -> None:
+    clean = cleaned(original())
+    made = returned("PR", clean.header)
+    made.OtherPatientIDs = ["", "", str(clean.header.PatientID)]
+    made.add_new(0x00090010, "LO", "AI")
+    made.add_new(0x00091001, "UN", f"of {clean.header.PatientID}".encode())
+    result = back(made, clean)
+    assert list(result.OtherPatientIDs) == ["", "", "MRN7741"]
+    assert bytes(result[0x00091001].value).rstrip(b"\0") == b"of MRN7741"
+
+
 @pytest.mark.parametrize("name", ["JPEG2000.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm"])
 def test_the_clean_study_itself_comes_back_with_its_pixels_byte_for_byte(name: str) -> None:
     source = sample(name, PatientName="FEATHERSTONE^ANTONIA", PatientID="MRN7741", StudyDate="20190822")
@@ -255,6 +266,21 @@ def test_a_plain_object_of_a_plain_patient_keeps_its_character_set() -> None:
     made = returned("SR", clean.header)
     made.SpecificCharacterSet = "ISO_IR 100"
     assert back(made, clean).SpecificCharacterSet == "ISO_IR 100"
+
+
+def test_issuers_come_back_with_their_items() -> None:
+    issuer = sequence(UniversalEntityID="1.2.3.4.5.6", UniversalEntityIDType="ISO", IdentifierTypeCode="MR")
+    place = sequence(LocalNamespaceEntityID="Köln")
+    source = original(SpecificCharacterSet="ISO_IR 100")
+    source.IssuerOfPatientIDQualifiersSequence, source.IssuerOfAccessionNumberSequence = issuer, place
+    clean = cleaned(source)
+    assert "IssuerOfAccessionNumberSequence" not in clean.header
+    made = returned("PR", clean.header)
+    del made.SpecificCharacterSet
+    result = back(made, clean)
+    assert result.IssuerOfPatientIDQualifiersSequence == issuer
+    assert result.IssuerOfAccessionNumberSequence[0].LocalNamespaceEntityID == "Köln"
+    assert result.SpecificCharacterSet == "ISO_IR 192"
 
 
 def test_orders_and_patients_that_stand_only_deeper_come_back_too() -> None:

@@ -21,7 +21,7 @@ from lethe.node.config import Project as ProjectConfig
 from lethe.node.courier import Courier
 from lethe.node.deid.profile import Option
 from lethe.node.dimse.scu import Destination
-from lethe.node.projects import projects_of
+from lethe.node.projects import key_name, new_key, projects_of
 from lethe.node.routing import Router
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive, Origin
@@ -40,10 +40,10 @@ AI = Origin("AI", "192.0.2.7")
 class Site:
     """A node without its processes: what comes in is cleaned or given back, step by step."""
 
-    def __init__(self, archive: Archive, tmp_path: Path) -> None:
+    def __init__(self, archive: Archive, tmp_path: Path, *more: Option) -> None:
         self.archive = archive
         self.router = Router(ROUTES)
-        options = (Option.RETAIN_LONGITUDINAL_MODIFIED_DATES, Option.CLEAN_STRUCTURED_CONTENT)
+        options = (Option.RETAIN_LONGITUDINAL_MODIFIED_DATES, Option.CLEAN_STRUCTURED_CONTENT, *more)
         self.config = Config(projects=(ProjectConfig("trial", options=options),), routes=ROUTES, folder=tmp_path)
         self.projects = projects_of(self.config, archive.files, archive.crosswalk)
 
@@ -222,6 +222,43 @@ def test_a_prior_study_of_the_same_patient_may_be_referred_to(site: Site) -> Non
     assert site.give_back(made).state == State.DONE
 
 
+def test_a_site_may_have_kept_its_uids(archive: Archive, tmp_path: Path, pacs: Archiver) -> None:
+    site, original = Site(archive, tmp_path, Option.RETAIN_UIDS), ct()
+    clean = site.clean(original)
+    assert clean.StudyInstanceUID == original.StudyInstanceUID
+    assert site.give_back(returned("SR", clean)).state == State.DONE
+    assert to_pacs(site, pacs.port).step()
+    (data,) = pacs.received.values()
+    assert PHI["PatientName"].encode() in data
+    stranger = returned("SR", clean)
+    stranger.PatientID = "SOMEBODY"
+    assert site.give_back(stranger).state == State.QUARANTINED
+
+
+def test_a_trial_id_of_the_sites_own_is_the_patient_again(site: Site, pacs: Archiver) -> None:
+    site.archive.import_patients("trial", [(PHI["PatientID"], "17")], Actor("somebody"))
+    clean = site.clean(ct())
+    assert (clean.PatientID, clean.PatientName) == ("17", "17")
+    made = returned("SR", clean)
+    made.SeriesDescription = "17 lesions"
+    assert site.give_back(made).state == State.DONE
+    assert to_pacs(site, pacs.port).step()
+    (data,) = pacs.received.values()
+    assert PHI["PatientID"].encode() in data
+    assert b"17 lesions" in data, "so short an ID may be any number in a text"
+
+
+def test_what_was_cleaned_with_the_key_before_comes_back_as_well(site: Site) -> None:
+    first = site.clean(ct())
+    site.archive.rotate_key(key_name("trial"), new_key(), Actor("somebody"), "trial")
+    second = site.clean(ct())
+    assert first.PatientID != second.PatientID
+    made = returned("SR", second)
+    made.ContentSequence[0].UID = first.SeriesInstanceUID  # the prior is of the same patient, called otherwise
+    assert site.give_back(made).state == State.DONE
+    assert site.give_back(returned("PR", first)).state == State.DONE
+
+
 def test_a_project_knows_nothing_of_anothers_studies(site: Site) -> None:
     clean = site.clean(ct())
     site.archive.database.execute_sql("UPDATE identity SET project = 'another'")
@@ -268,6 +305,27 @@ def test_the_same_job_done_again_gives_the_same_file_and_nothing_twice(site: Sit
     one._returns.reidentify(job)  # its lease is lost
     assert path.read_bytes() == before
     assert len(site.archive.jobs.find(stage=Stage.RETURN)) == 1
+
+
+def test_a_worker_killed_between_file_and_row_loses_nothing(site: Site, pacs: Archiver, tmp_path: Path) -> None:
+    original = ct()
+    made = returned("SEG", site.clean(original))
+    site.accept(made, AI)
+    child = os.fork()
+    if child == 0:
+        own = Site(Archive(site.archive.folder), tmp_path)
+        own.archive.jobs.finish = lambda *_: os._exit(9)  # type: ignore[method-assign]
+        own.worker.step()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    (path,) = site.files()
+    before = path.read_bytes()
+    assert not site.archive.jobs.find(stage=Stage.RETURN), "the file was there, its row was not"
+    site.archive.jobs.expire("worker-1")
+    assert site.worker.step()
+    assert (site.files(), path.read_bytes()) == ([path], before)
+    assert to_pacs(site, pacs.port).step()
+    assert list(pacs.received) == [made.SOPInstanceUID]
 
 
 def test_what_a_crash_between_file_and_row_leaves_is_swept(site: Site) -> None:

@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from .characters import make_writable
@@ -112,6 +113,7 @@ def asked_of(header: Dataset) -> Asked:
             value = decoded(ds, tag, path).value
             if isinstance(value, bytes):
                 uids.update(match[0].decode() for match in _UID_IN_BYTES.finditer(value))
+                words.update(_MADE.findall(_printed(value)))
         elif vr == "UI" or vr in TEXT_VRS:
             for text in texts(decoded(ds, tag, path)):
                 uids.update(_UID.findall(text))
@@ -194,7 +196,7 @@ class _Restorer:
     def _restore_values(
         self, ds: Dataset, tag: BaseTag, vr: str, path: Path, original: Callable[[str], str], kind: str
     ) -> None:
-        before = texts(decoded(ds, tag, path))
+        before = _values(decoded(ds, tag, path))
         after = [original(text) for text in before]
         if after != before:
             ds[tag] = DataElement(tag, vr, after[0] if len(after) == 1 else after, already_converted=False)
@@ -203,16 +205,15 @@ class _Restorer:
     def _restore_bytes(self, ds: Dataset, tag: BaseTag, path: Path) -> None:
         """A value whose VR is not known: changed where it is plain text, refused where it is not and holds a UID."""
         element = decoded(ds, tag, path)
-        value = element.value
-        if not isinstance(value, bytes) or not any(
-            match[0].decode() in self.uids for match in _UID_IN_BYTES.finditer(value)
-        ):
-            return
-        if not _PRINTABLE.fullmatch(value):
+        value = element.value if isinstance(element.value, bytes) else b""
+        before = _printed(value)
+        if not before and any(match[0].decode() in self.uids for match in _UID_IN_BYTES.finditer(value)):
             raise CannotClean(f"{place(path, tag)}: a pseudonym stands in a value of unknown form")
-        after = self._text(value.rstrip(b"\0").decode("ascii")).encode("utf-8")
-        ds[tag] = DataElement(tag, element.VR, after + bytes(len(after) % 2))
-        self.counts["values"] += 1
+        after = self._text(before)
+        if after != before:
+            encoded = after.encode("utf-8")
+            ds[tag] = DataElement(tag, element.VR, encoded + bytes(len(encoded) % 2))
+            self.counts["values"] += 1
 
     def _restore_identity(self, header: Dataset) -> None:
         for tag, json in self._identity.attributes.items():
@@ -248,6 +249,18 @@ def _unmark(ds: Dataset) -> None:
             del ds[tag]
     if _IDENTITY_REMOVED in ds:
         ds[_IDENTITY_REMOVED] = DataElement(_IDENTITY_REMOVED, "CS", "NO")
+
+
+def _printed(value: bytes) -> str:
+    """Bytes that are plain text and nothing else, as text; empty for all others."""
+    return value.rstrip(b"\0").decode("ascii") if _PRINTABLE.fullmatch(value) else ""
+
+
+def _values(element: DataElement) -> list[str]:
+    """The values of an element, empty ones between others included, so that each keeps its place."""
+    if isinstance(element.value, MultiValue):
+        return [str(one).strip("\0 ") for one in element.value]
+    return texts(element)
 
 
 def _is_short(value: str) -> bool:
