@@ -9,9 +9,10 @@ from lethe.storage.archive import Archive
 from lethe.storage.crosswalk import Kind
 from lethe.storage.identities import Identity as Record
 
+from .deid.asked import Asked
 from .deid.errors import CannotClean
 from .deid.identity import BY_NAME, Identity
-from .deid.reidentify import Asked, Originals
+from .deid.reidentify import Originals
 
 
 class ProjectOriginals:

@@ -20,12 +20,13 @@ from pydicom.uid import (
 )
 from returned_objects import CLASSES, TODAY, returned, texts_of
 
+from lethe.node.deid.asked import Asked
 from lethe.node.deid.deidentify import Cleaned
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.identity import BY_NAME, who
 from lethe.node.deid.part10 import read_part10
 from lethe.node.deid.profile import Profile
-from lethe.node.deid.reidentify import Asked, Originals, reidentify
+from lethe.node.deid.reidentify import Originals, reidentify
 
 SYNTAXES = [
     ImplicitVRLittleEndian,

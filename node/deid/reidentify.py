@@ -20,41 +20,23 @@ from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
+from .asked import ACCESSION, ID, NAME, OTHER_IDS, UID, UID_IN_BYTES, Asked, asked_of, components, printed
 from .characters import make_writable
 from .deidentify import admit
 from .elements import BULK_VRS, TEXT_VRS, Path, decoded, joined, pad_odd_values, texts
 from .errors import CannotClean
-from .identity import Identity, who
+from .identity import Identity
 from .part10 import Part10, encoded_header, read_part10, write_part10
 from .pseudonyms import shifted
 from .report import place
 from .traverse import datasets_of, elements_of
 
-_STUDY, _NAME, _ID, _ACCESSION = Tag(0x0020000D), Tag(0x00100010), Tag(0x00100020), Tag(0x00080050)
-_OTHER_IDS = Tag(0x00101000)
 _IDENTITY_REMOVED = Tag(0x00120062)
 # De-identification Method and its Code Sequence, Longitudinal Temporal Information Modified: no longer true. Digital
 # Signatures and MAC Parameters: what they signed has changed.
 _OUTDATED = tuple(map(Tag, (0x00120063, 0x00120064, 0x00280303, 0x4FFE0001, 0xFFFAFFFA)))
-# Bounded, so that a long run of digits takes no longer to read than any other text.
-_UID = re.compile(r"(?<![0-9])[0-9]{1,64}(?:\.[0-9]{1,64})+")
-_UID_IN_BYTES = re.compile(rb"(?<![0-9])[0-9]{1,64}(?:\.[0-9]{1,64})+")
-_MADE = re.compile(r"(?<![A-Za-z0-9])[A-Z2-7]{16}(?![A-Za-z0-9])")
-"""A pseudonym as `pseudonyms.py` makes them. Trial IDs of a list may look like anything."""
 _TELLING = 6
 """A pseudonym of that many characters is looked for in text; a shorter one may stand in any."""
-_LONGEST = 64
-_PRINTABLE = re.compile(rb"[\x20-\x7e]*\x00?")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What of an object may be pseudonyms: study and patient it is about, every UID, and words."""
-
-    study: str
-    patient: str
-    uids: frozenset[str]
-    words: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -104,26 +86,6 @@ def reidentify(file: BinaryIO, lookup: Lookup) -> Reidentified:
     return Reidentified(header, source, lambda: write_part10(header, body, source), restorer.counts)
 
 
-def asked_of(header: Dataset) -> Asked:
-    """What of the object may be pseudonyms. Raises CannotClean where something in it cannot be read."""
-    uids: set[str] = set()
-    words: set[str] = set()
-    for ds, tag, vr, path in elements_of(header):
-        if vr in BULK_VRS or vr == "UN":
-            value = decoded(ds, tag, path).value
-            if isinstance(value, bytes):
-                uids.update(match[0].decode() for match in _UID_IN_BYTES.finditer(value))
-                words.update(_MADE.findall(_printed(value)))
-        elif vr == "UI" or vr in TEXT_VRS:
-            for text in texts(decoded(ds, tag, path)):
-                uids.update(_UID.findall(text))
-                words.update(_MADE.findall(text))
-                if vr == "PN" or tag in (_ID, _ACCESSION, _OTHER_IDS):
-                    words.update((text, *_components(text)))
-    study = joined(texts(decoded(header, _STUDY, ())))
-    return Asked(study, who(header), frozenset(filter(_is_short, uids)), frozenset(filter(_is_short, words)))
-
-
 class _Restorer:
     """Puts the originals of one object back."""
 
@@ -132,7 +94,7 @@ class _Restorer:
         self.uids = {new: old for new, old in originals.uids.items() if new != old}
         self._identity = identity
         self._accessions = originals.accessions
-        patient_id, name = value_of(identity, _ID), value_of(identity, _NAME)
+        patient_id, name = value_of(identity, ID), value_of(identity, NAME)
         if any(original != patient_id for original in originals.patients.values()):
             raise CannotClean("it names another patient of the project than its study does")
         self._ids = dict.fromkeys(originals.patients, patient_id or name)
@@ -167,25 +129,25 @@ class _Restorer:
 
     def is_left(self, tag: BaseTag, text: str) -> bool:
         """Whether a pseudonym of patient or order stands in a value of the result."""
-        whole = {text, *_components(text)} if tag in (_ID, _ACCESSION, _OTHER_IDS, _NAME) else set()
+        whole = {text, *components(text)} if tag in (ID, ACCESSION, OTHER_IDS, NAME) else set()
         found = [*(whole & self.words.keys()), *self._word.findall(text)]
         return any(word not in self._words_put_back for word in found)
 
     def _reader(self, tag: BaseTag, vr: str) -> Callable[[str], str]:
         if vr == "PN":
             return self._name
-        if tag == _ACCESSION:
+        if tag == ACCESSION:
             return lambda text: self._accessions.get(text) or self._text(text)
-        if tag in (_ID, _OTHER_IDS):
+        if tag in (ID, OTHER_IDS):
             return lambda text: self._ids.get(text) or self._text(text)
         return self._text
 
     def _name(self, text: str) -> str:
         """A name that holds the patient's pseudonym is the patient's name."""
-        return next((self._names[part] for part in _components(text) if part in self._names), text)
+        return next((self._names[part] for part in components(text) if part in self._names), text)
 
     def _text(self, text: str) -> str:
-        text = _UID.sub(lambda match: self.uids.get(match[0], match[0]), text)
+        text = UID.sub(lambda match: self.uids.get(match[0], match[0]), text)
         return self._word.sub(lambda match: self.words[match[0]], text)
 
     def _day(self, text: str, vr: str) -> str:
@@ -206,8 +168,8 @@ class _Restorer:
         """A value whose VR is not known: changed where it is plain text, refused where it is not and holds a UID."""
         element = decoded(ds, tag, path)
         value = element.value if isinstance(element.value, bytes) else b""
-        before = _printed(value)
-        if not before and any(match[0].decode() in self.uids for match in _UID_IN_BYTES.finditer(value)):
+        before = printed(value)
+        if not before and any(match[0].decode() in self.uids for match in UID_IN_BYTES.finditer(value)):
             raise CannotClean(f"{place(path, tag)}: a pseudonym stands in a value of unknown form")
         after = self._text(before)
         if after != before:
@@ -251,25 +213,11 @@ def _unmark(ds: Dataset) -> None:
         ds[_IDENTITY_REMOVED] = DataElement(_IDENTITY_REMOVED, "CS", "NO")
 
 
-def _printed(value: bytes) -> str:
-    """Bytes that are plain text and nothing else, as text; empty for all others."""
-    return value.rstrip(b"\0").decode("ascii") if _PRINTABLE.fullmatch(value) else ""
-
-
 def _values(element: DataElement) -> list[str]:
     """The values of an element, empty ones between others included, so that each keeps its place."""
     if isinstance(element.value, MultiValue):
         return [str(one).strip("\0 ") for one in element.value]
     return texts(element)
-
-
-def _is_short(value: str) -> bool:
-    """Whether a value is one that a pseudonym could be (PS3.5 6.2: UI and LO)."""
-    return 0 < len(value) <= _LONGEST
-
-
-def _components(name: str) -> list[str]:
-    return [part.strip() for part in re.split(r"[\^=]", name) if part.strip()]
 
 
 def _read_again(body: bytes, *, implicit: bool, little: bool) -> Dataset:
@@ -285,10 +233,10 @@ def _refuse_leftovers(result: Dataset, restorer: _Restorer, lookup: Lookup) -> N
     for ds, tag, vr, path in elements_of(result):
         if vr in BULK_VRS or vr == "UN":
             value = decoded(ds, tag, path).value
-            found = isinstance(value, bytes) and any(one[0].decode() in left for one in _UID_IN_BYTES.finditer(value))
+            found = isinstance(value, bytes) and any(one[0].decode() in left for one in UID_IN_BYTES.finditer(value))
         elif vr == "UI" or vr in TEXT_VRS:
             values = texts(decoded(ds, tag, path))
-            found = any(left.intersection(_UID.findall(text)) or restorer.is_left(tag, text) for text in values)
+            found = any(left.intersection(UID.findall(text)) or restorer.is_left(tag, text) for text in values)
         else:
             found = False
         if found:
