@@ -22,10 +22,11 @@ from lethe.storage.jobs import State
 from .config import Config, ConfigError, Peer, load_config
 from .crosswalk import asked, export_to, read_patients, release_held, write_entries
 from .demo import demo
-from .dimse.scu import Destination, is_stored
+from .dimse.scu import Destination, context_of, is_stored
 from .folder import clean_files, files_below, write_maps
 from .parts import PARTS, open_archive
 from .projects import key_name, new_key
+from .returned_files import reidentify_files
 from .serve import serve
 
 OK, FAILED, USAGE, SOME_REFUSED = 0, 1, 2, 3
@@ -91,6 +92,20 @@ def _deidentify(args: argparse.Namespace) -> int:
     return SOME_REFUSED if refused else OK
 
 
+def _reidentify(args: argparse.Namespace) -> int:
+    config = _config_of(args)
+    _demand_project(config, args.project)
+    if args.target.exists() and not args.target.is_dir():
+        raise UserError(f"{args.target}: the results go into a folder, and this is a file")
+    paths = _files(args.source, apart_from=args.target)
+    outcomes = list(reidentify_files(paths, args.target, open_archive(config), args.project, _ACTOR))
+    refused = [outcome for outcome in outcomes if outcome.reason]
+    for outcome in refused:
+        print(f"refused: {outcome.source}: {outcome.reason}")
+    print(f"{len(outcomes) - len(refused)} re-identified, {len(refused)} refused")
+    return SOME_REFUSED if refused else OK
+
+
 def _files(sources: Sequence[Path], *, apart_from: Path | None = None) -> list[Path]:
     for source in sources:
         if not source.exists():
@@ -111,7 +126,7 @@ def _send(args: argparse.Namespace) -> int:
     config = _config_of(args)
     paths, failed = _files(args.path), 0
     with Destination(_peer(config, args.to), config.node.ae_title) as destination:
-        contexts = {path: context for path in paths if (context := _context(path)) is not None}
+        contexts = {path: context for path in paths if (context := context_of(path)) is not None}
         if contexts:
             destination.open(contexts.values())
         for path in paths:
@@ -133,16 +148,6 @@ def _send(args: argparse.Namespace) -> int:
                 print(f"not sent: {path}: {problem}")
     print(f"{len(paths) - failed} sent, {failed} not sent")
     return FAILED if failed else OK
-
-
-def _context(path: Path) -> tuple[str, str] | None:
-    from pydicom.filereader import read_file_meta_info
-
-    try:
-        meta = read_file_meta_info(path)
-        return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
-    except Exception:
-        return None
 
 
 def _echo(args: argparse.Namespace) -> int:
@@ -312,6 +317,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--project", default="default", metavar="NAME", help="whose profile and key to use")
     one.add_argument("--maps", type=Path, metavar="DIR", help="write uids.csv and patients.csv here; they re-identify")
     one.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: workers of the configuration)")
+    text = "put the originals back into files made elsewhere on clean studies; the results hold PHI"
+    one = add("reidentify", _reidentify, text, "lethe reidentify results/ identified/ --project trial")
+    one.add_argument("source", nargs="+", type=Path, metavar="SRC", help="files and folders")
+    one.add_argument("target", type=Path, metavar="DST", help="folder for the results, readable by you alone")
+    one.add_argument("--project", default="default", metavar="NAME", help="the project whose studies they are about")
     one = add("send", _send, "send files to a peer", "lethe send clean/ --to archive")
     one.add_argument("path", nargs="+", type=Path, metavar="PATH", help="files and folders")
     one.add_argument("--to", required=True, metavar="PEER", help="name of a peer, or AETITLE@host:port")

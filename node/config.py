@@ -188,6 +188,7 @@ class Peer:
     host: str = _key("its address or host name", _text)
     port: int = _key("its DICOM port", _whole(1, 65535))
     may: tuple[Ability, ...] = _key("what it may ask of us", _list_of(_choice(Ability)), tuple(Ability))
+    identified: bool = _key("whether re-identified results (PHI) may be sent to it", _yes_or_no, False)
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,21 @@ class Project:
 
 @dataclass(frozen=True)
 class Route:
-    """[[routes]]: which sources go to which project. Every route that matches applies."""
+    """[[routes]]: which sources go to which project. Every route that matches applies; where one of them
+    re-identifies, only those that do."""
 
     source: str = _key('calling AE title, "stow" or "upload"; "*" is everywhere', _text)
     project: str = _key("name of a project", _name)
+    reidentify: bool = _key(
+        "put the originals back into results made elsewhere on the project's studies, instead of cleaning them",
+        _yes_or_no,
+        False,
+    )
+    send_to: tuple[str, ...] = _key(
+        "with `reidentify`: names of the only peers that get them; each must say `identified = true`",
+        _list_of(_name),
+        (),
+    )
 
 
 @dataclass(frozen=True)
@@ -369,6 +381,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     for number, route in enumerate(config.routes, 1):
         if route.project not in projects:
             yield f"[[routes]] number {number}: project = {route.project!r}; accepted: {', '.join(projects)}"
+        for mistake in _route_mistakes(route, config):
+            yield f"[[routes]] number {number}: {mistake}"
     if config.node.database and not config.node.database.startswith("sqlite:///"):
         yield f"[node]: database = {config.node.database!r}; accepted: sqlite:///FILE (others are not supported yet)"
     if config.node.port == config.http.port and config.node.host == config.http.host:
@@ -378,6 +392,27 @@ def _contradictions(config: Config) -> Iterator[str]:
             f'[auth]: mode = "none" with [http] host = {config.http.host!r}; accepted: "local", '
             "or a loopback address such as 127.0.0.1"
         )
+
+
+def _route_mistakes(route: Route, config: Config) -> Iterator[str]:
+    """What is wrong with where re-identified objects come from and go to."""
+    if not route.reidentify:
+        if route.send_to:
+            yield "send_to without reidentify = true; accepted: send_to in the project, which gets what is clean"
+        return
+    identified = ", ".join(peer.name for peer in config.peers if peer.identified)
+    accepted = f"names of [[peers]] with identified = true ({identified or 'there are none'})"
+    if route.source == "*":
+        yield 'from = "*" with reidentify = true; accepted: the one source of the results, such as an AE title'
+    if not route.send_to:
+        yield f"reidentify = true needs send_to; accepted: {accepted}"
+    for name in route.send_to:
+        peer = config.peer(name)
+        if peer is None or not peer.identified:
+            yield f"send_to names {name!r}, which is not declared to get PHI; accepted: {accepted}"
+    project = config.project(route.project)
+    if project is not None and project.profile == ProfileName.NONE:
+        yield 'reidentify = true for a project with profile = "none", which replaces nothing; accepted: "basic"'
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,5 @@
-"""Brings what is published to where it is to go: one thread for each destination, so that none waits for another.
+"""Brings what is published or re-identified to where it is to go: one thread for each destination, so that none waits
+for another.
 
 A destination that is away is tried again and again, for days if need be; nothing is given up because a peer is down.
 """
@@ -10,13 +11,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 from lethe.storage.archive import Archive
-from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.jobs import Job, Stage, retry_delay
 
-from .dimse.scu import MOST_CONTEXTS, Destination, is_stored, may_work_later
+from .dimse.scu import MOST_CONTEXTS, Context, Destination, context_of, is_stored, may_work_later
 
 log = logging.getLogger("lethe.courier")
 
@@ -24,6 +26,14 @@ _BATCH = 50
 _LEASE = 300.0
 _IDLE_RELEASE = 3.0
 _LONGEST_WAIT = 300.0
+
+
+class Parcel(NamedTuple):
+    """One thing to send: by which job, the file, and its SOP Class and transfer syntax."""
+
+    job: Job
+    path: Path
+    context: Context
 
 
 class Courier:
@@ -41,12 +51,11 @@ class Courier:
 
     def step(self) -> bool:
         """Send one batch if there is one ready; whether there was."""
-        jobs = self._archive.jobs.claim_many(Stage.SEND, self._owner, _LEASE, most=_BATCH, destination=self._name)
+        jobs = self._claimed()
         if not jobs:
             return False
         try:
-            entries = self._entries(jobs)
-            self._send(entries)
+            self._send(self._parcels(jobs))
         except Unavailable as error:
             self._wait(jobs, error)
         return True
@@ -72,31 +81,53 @@ class Courier:
         self._destination.close()
         self._archive.close()
 
-    def _entries(self, jobs: list[Job]) -> list[tuple[Job, Entry]]:
-        """The jobs with their instances, as many as fit into one association; the others are given back."""
-        found: list[tuple[Job, Entry]] = []
-        contexts: set[tuple[str, str]] = set()
+    def _claimed(self) -> list[Job]:
+        """One batch of what is to be sent there. Re-identified objects are claimed only for a peer that may still get
+        them, whatever the configuration said when they were made."""
+        queue, jobs = self._archive.jobs, list[Job]()
+        if self._destination.peer.identified and queue.has_open(Stage.RETURN, self._name):
+            jobs = queue.claim_many(Stage.RETURN, self._owner, _LEASE, most=_BATCH // 2, destination=self._name)
+        most = _BATCH - len(jobs)
+        return jobs + queue.claim_many(Stage.SEND, self._owner, _LEASE, most=most, destination=self._name)
+
+    def _parcels(self, jobs: list[Job]) -> list[Parcel]:
+        """The jobs with what they send, as much as fits into one association; the others are given back."""
+        found: list[Parcel] = []
+        contexts: set[Context] = set()
         for number, job in enumerate(jobs):
             try:
-                entry = self._archive.index.instance(job.subject)
-            except NotFound:
-                self._archive.quarantine(job, "the instance is no longer in the index")
+                parcel = self._parcel(job)
+            except NotFound as error:
+                self._archive.quarantine(job, str(error))
                 continue
-            contexts.add((entry.sop_class, entry.transfer_syntax))
+            contexts.add(parcel.context)
             if len(contexts) > MOST_CONTEXTS:
                 self._archive.jobs.give_back(jobs[number:])
                 break
-            found.append((job, entry))
+            found.append(parcel)
         return found
 
-    def _send(self, entries: list[tuple[Job, Entry]]) -> None:
-        if not entries:
+    def _parcel(self, job: Job) -> Parcel:
+        """What a job sends. Raises NotFound."""
+        if job.stage == Stage.RETURN:
+            path = self._archive.files.path("returns", job.subject)
+            context = context_of(path)
+            if context is None:
+                raise NotFound("the re-identified object is gone; send its pseudonymous one again")
+            return Parcel(job, path, context)
+        try:
+            entry = self._archive.index.instance(job.subject)
+        except NotFound:
+            raise NotFound("the instance is no longer in the index") from None
+        return Parcel(job, self._archive.files.path("clean", entry.file), (entry.sop_class, entry.transfer_syntax))
+
+    def _send(self, parcels: list[Parcel]) -> None:
+        if not parcels:
             return
-        self._destination.open((entry.sop_class, entry.transfer_syntax) for _, entry in entries)
-        for job, entry in entries:
-            path = self._archive.files.path("clean", entry.file)
+        self._destination.open(parcel.context for parcel in parcels)
+        for job, path, context in parcels:
             try:
-                status = self._destination.send(path, (entry.sop_class, entry.transfer_syntax))
+                status = self._destination.send(path, context)
             except Refused as refusal:
                 self._archive.quarantine(job, str(refusal))
                 continue

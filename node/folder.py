@@ -10,7 +10,7 @@ import filecmp
 import multiprocessing
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 from lethe.storage.archive import Archive
 
 from .config import Config
-from .deid.cleaned import Cleaned
+from .deid.cleaned import InstanceUids
 from .deid.errors import CannotClean
 from .projects import Project, projects_of
 
@@ -79,7 +79,7 @@ def _clean_one(path: Path) -> Outcome:
     try:
         with path.open("rb") as file:
             cleaned = _Folder.project.clean(file)
-            _write(cleaned, _Folder.target)
+            write_object(cleaned.instance, cleaned.chunks(), _Folder.target)
     except CannotClean as refusal:
         return Outcome(path, str(refusal))
     except OSError as error:
@@ -98,17 +98,16 @@ def _place(beside: Path, result: Path) -> None:
             raise CannotClean("another object with the same SOP Instance UID was written before") from None
 
 
-def _write(cleaned: Cleaned, target: Path) -> None:
+def write_object(instance: InstanceUids, chunks: Iterable[bytes], target: Path) -> None:
     """Write `STUDY/SERIES/INSTANCE.dcm`, complete or not at all, and never over something else. Raises CannotClean."""
-    identity = cleaned.identity
-    folder = target / identity.study_uid / identity.series_uid
+    folder = target / instance.study_uid / instance.series_uid
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{identity.sop_uid}.{os.getpid()}"
+    beside = folder / f".{instance.sop_uid}.{os.getpid()}"
     try:
         with beside.open("wb") as file:
-            file.writelines(cleaned.chunks())
+            file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
-        _place(beside, folder / f"{identity.sop_uid}.dcm")
+        _place(beside, folder / f"{instance.sop_uid}.dcm")
     finally:
         beside.unlink(missing_ok=True)

@@ -40,13 +40,14 @@ def receive(config: Config) -> int:
     """Listen for associations."""
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
     archive.sweep()
-    archive.route_held(router.projects_for)
+    archive.route_held(router.projects_for, router.stage_for)
     receiver = Receiver(
         archive,
         config.node.ae_title,
         peers=config.peers,
         trust_loopback=config.node.trust_loopback,
         projects_for=router.projects_for,
+        stage_for=router.stage_for,
     )
     receiver.start(config.node.host, config.node.port)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
@@ -59,14 +60,16 @@ def receive(config: Config) -> int:
 def work(config: Config) -> int:
     """Clean what comes in."""
     stopping, archive = _begin("worker", config), open_archive(config)
-    Worker(archive, projects_of(config, archive.files, archive.crosswalk), _owner("worker")).run(stopping)
+    projects, router = projects_of(config, archive.files, archive.crosswalk), Router(config.routes)
+    Worker(archive, projects, _owner("worker"), router.destinations_for).run(stopping)
     return 0
 
 
 def deliver(config: Config) -> int:
     """Send what is published, to each destination on its own thread."""
     stopping, archive = _begin("deliver", config), open_archive(config)
-    wanted = {name for project in config.projects for name in project.send_to} | set(archive.jobs.destinations())
+    named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
+    wanted = {name for names in named for name in names} | set(archive.jobs.destinations())
     couriers = [
         Courier(archive, Destination(peer, config.node.ae_title), _owner("deliver"))
         for peer in config.peers

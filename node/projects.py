@@ -11,12 +11,14 @@ from typing import BinaryIO
 
 from lethe.storage.crosswalk import Crosswalk, CrosswalkEntry, Kind, PatientList
 from lethe.storage.files import FileStore
+from lethe.storage.identities import Identity
 
 from .config import Config, PixelPolicy, ProfileName, UnknownPatients
 from .config import Project as ProjectConfig
 from .deid.cleaned import Cleaned
 from .deid.deidentify import PixelRule, pass_pixels, pass_through
 from .deid.errors import CannotClean
+from .deid.identity import who
 from .deid.lanes import Deidentifier
 from .deid.pixels import may_carry_text
 from .deid.profile import Profile
@@ -135,8 +137,17 @@ def not_listed(project: str) -> str:
 
 def crosswalk_of(cleaned: Cleaned) -> list[CrosswalkEntry]:
     """What became what in one object."""
-    kinds = {Kind.UID: cleaned.uids, Kind.PATIENT: cleaned.patients, Kind.ACCESSION: cleaned.accessions}
+    patients = cleaned.others | cleaned.patients
+    kinds = {Kind.UID: cleaned.uids, Kind.PATIENT: patients, Kind.ACCESSION: cleaned.accessions}
     return [CrosswalkEntry(kind, old, new) for kind, pairs in kinds.items() for old, new in pairs.items()]
+
+
+def identity_of(cleaned: Cleaned) -> Identity | None:
+    """Who the patient of one object was, under the pseudonyms of study and patient; None where nothing was changed."""
+    if cleaned.identity is None:
+        return None
+    known = cleaned.identity
+    return Identity(cleaned.instance.study_uid, who(cleaned.header), known.attributes, known.dates, known.days)
 
 
 # Burned-in text cannot be found yet, so every policy but "none" refuses what may carry it.

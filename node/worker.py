@@ -1,4 +1,4 @@
-"""Does one job at a time: claims it, cleans the object, gives the verdict.
+"""Does one job at a time: claims it, cleans the object or puts its originals back, gives the verdict.
 
 The ladder of errors stands here and nowhere else: refused goes to quarantine with its reason, unavailable is tried
 later, anything else is logged and tried again until it is called failed. Nothing is dropped.
@@ -20,7 +20,8 @@ from lethe.storage.jobs import Job, Stage, retry_delay
 
 from .deid.errors import CannotClean
 from .deid.part10 import pixel_vr
-from .projects import Project, crosswalk_of
+from .projects import Project, crosswalk_of, identity_of
+from .returns import Destinations, Returns, nowhere
 
 log = logging.getLogger("lethe.worker")
 
@@ -29,16 +30,25 @@ _TRIES = 5
 
 
 class Worker:
-    """Cleans what the inbox holds. `owner` names the process in its leases."""
+    """Works on what the inbox holds. `owner` names the process in its leases, `destinations` says where re-identified
+    objects go."""
 
-    def __init__(self, archive: Archive, projects: Mapping[str, Project], owner: str) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        projects: Mapping[str, Project],
+        owner: str,
+        destinations: Destinations = nowhere,
+    ) -> None:
         self._archive = archive
         self._projects = projects
         self._owner = owner
+        self._returns = Returns(archive, projects, destinations)
+        self._turns = [Stage.CLEAN, Stage.REIDENTIFY]
 
     def step(self) -> bool:
         """Do one job if there is one; whether there was."""
-        job = self._archive.jobs.claim(Stage.CLEAN, self._owner, _LEASE)
+        job = self._claimed()
         if job is None:
             return False
         if job.attempts > 2 * _TRIES:  # the process died over it each time, or it would have had its verdict
@@ -75,12 +85,25 @@ class Worker:
                 file=name,
                 receipt=cleaned.receipt,
             )
-            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, crosswalk_of(cleaned))
+            told, who = crosswalk_of(cleaned), identity_of(cleaned)
+            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, told, who)
+
+    def _claimed(self) -> Job | None:
+        """The next job, of the stage whose turn it is if there is one: neither waits for all of the other."""
+        for stage in tuple(self._turns):
+            job = self._archive.jobs.claim(stage, self._owner, _LEASE) if self._archive.jobs.has_open(stage) else None
+            if job is not None:
+                self._turns.sort(key=lambda turn: turn == job.stage)
+                return job
+        return None
 
     def _judge(self, job: Job) -> None:
         try:
-            self.clean(job)
-            log.debug("job %d: published", job.id)
+            if job.stage == Stage.REIDENTIFY:
+                self._returns.reidentify(job)
+            else:
+                self.clean(job)
+            log.debug("job %d: done", job.id)
         except (CannotClean, Refused, NotFound) as refusal:
             log.info("job %d: quarantined: %s", job.id, refusal)
             self._archive.quarantine(job, str(refusal))

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -26,8 +26,9 @@ from .database import open_database, transaction
 from .entries import CleanInstance
 from .errors import NotFound, Refused, Unavailable
 from .files import FileStore
+from .identities import Identities, Identity
 from .index import Index
-from .jobs import Job, JobQueue, Stage, State
+from .jobs import INTAKE, OUTGOING, Job, JobQueue, Stage, State
 from .users import Users
 
 _STALE = 3600.0
@@ -67,6 +68,7 @@ class Archive:
         self.index = Index(self.database, clock)
         self.audit = AuditTrail(self.database)
         self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)
+        self.identities = Identities(self.database, self.crosswalk, clock)
         self.users = Users(self.database)
         self._clock = clock
         self._received = Table("received", _RECEIVED, _database=self.database)
@@ -76,8 +78,10 @@ class Archive:
         if not self.database.is_closed():
             self.database.close()
 
-    def accept(self, path: Path, sop_uid: str, origin: Origin, projects: Sequence[str]) -> Acceptance:
-        """Take over a complete Part 10 file from `files.incoming()` and make the jobs to clean it, one per project.
+    def accept(
+        self, path: Path, sop_uid: str, origin: Origin, projects: Sequence[str], stage: Stage = Stage.CLEAN
+    ) -> Acceptance:
+        """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
         When this returns, file and jobs have survived. With no project the job is held until a route matches. The file
         is known by the SHA-256 of its data set; `sop_uid` tells whether other bytes came under the same UID before.
@@ -85,7 +89,7 @@ class Archive:
         """
         name, size = _data_set_digest(path), path.stat().st_size
         uid_digest = hashlib.sha256(sop_uid.encode()).hexdigest()
-        if self._is_done(name, projects):
+        if self._is_done(stage, name, projects):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
@@ -94,7 +98,8 @@ class Archive:
             for project in projects or ("",):
                 state = State.READY if project else State.HELD
                 reason = "" if project else "no route matches its source"
-                self.jobs.add(Stage.CLEAN, name, project=project, state=state, reason=reason)
+                of = stage if project else Stage.CLEAN
+                self.jobs.add(of, name, project=project, state=state, reason=reason)
             if not self._drop_original(name) and not self.files.holds("inbox", name):
                 # The last project that needed it was done with it, and removed it, between our rename and our lock.
                 raise Unavailable("the object was removed while it came in again; it must be sent once more")
@@ -104,7 +109,7 @@ class Archive:
         return acceptance
 
     def original(self, job: Job) -> BinaryIO:
-        """The original a CLEAN job is about; a Job is the only way to one. Raises NotFound."""
+        """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
         return self.files.open("inbox", job.subject)
 
     def publish(
@@ -114,18 +119,23 @@ class Archive:
         clean: CleanInstance,
         destinations: Sequence[str],
         crosswalk: Sequence[CrosswalkEntry] = (),
+        identity: Identity | None = None,
     ) -> bool:
-        """Write the clean file, then in one transaction: index entry, crosswalk, SEND jobs, audit entry, job done.
+        """Write the clean file, then in one transaction: index entry, crosswalk and who the patient was, SEND jobs,
+        audit entry, job done.
 
         Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
         Refused where the SOP Instance UID is published already with other content.
         """
         rows = self.crosswalk.sealed(job.project, crosswalk)
+        told = identity if identity is not None and not self.identities.covers(job.project, identity) else None
         clean = replace(clean, size=self.files.write("clean", clean.file, chunks))
         with transaction(self.database):
             if not self.jobs.finish(job):
                 return False
             self.crosswalk.add(rows)
+            if told is not None:
+                self.identities.add(job.project, told)
             if self.index.add(clean):
                 for destination in destinations:
                     self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
@@ -134,13 +144,36 @@ class Archive:
         self._drop_original(job.subject)
         return True
 
+    def put_back(
+        self, job: Job, chunks: Iterable[bytes], name: str, destinations: Sequence[str], counts: Mapping[str, int]
+    ) -> bool:
+        """Write a re-identified file, then in one transaction: RETURN jobs, audit entry, job done. No index knows it.
+
+        Repeatable: the same job gives the same file. False where the lease was lost in the meantime.
+        """
+        self.files.write("returns", name, chunks)
+        with transaction(self.database):
+            done = self.jobs.finish(job)
+            if done:
+                for destination in destinations:
+                    self.jobs.add(Stage.RETURN, name, project=job.project, destination=destination)
+                detail = {"job": job.id, "original": job.subject, "destinations": list(destinations), **counts}
+                self.audit.record(SYSTEM, "reidentified", name, {**detail, "project": job.project})
+        self._drop_original(job.subject)
+        self._drop_returned(name)
+        return done
+
     def delivered(self, job: Job, status: int) -> bool:
-        """The destination of a SEND job answered with this status word, a success or a warning."""
+        """The destination of a SEND or RETURN job answered with this status word, a success or a warning. A
+        re-identified file goes once all its destinations have it."""
+        action = "returned" if job.stage == Stage.RETURN else "delivered"
         with transaction(self.database):
             if not self.jobs.finish(job, reason=f"0x{status:04X}"):
                 return False
             detail = {"job": job.id, "destination": job.destination, "status": f"0x{status:04X}"}
-            self.audit.record(SYSTEM, "delivered", job.subject, detail)
+            self.audit.record(SYSTEM, action, job.subject, detail)
+        if job.stage == Stage.RETURN:
+            self._drop_returned(job.subject)
         return True
 
     def quarantine(self, job: Job, reason: str) -> bool:
@@ -207,25 +240,30 @@ class Archive:
             self.audit.record(actor, "key-rotated", project, {"kept": kept})
         return kept
 
-    def route_held(self, projects_for: Callable[[Origin], Sequence[str]]) -> int:
+    def route_held(
+        self,
+        projects_for: Callable[[Origin], Sequence[str]],
+        stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
+    ) -> int:
         """Give held objects whose source now has a route to its projects. Returns how many."""
         routed = 0
         for job in self.jobs.find(states=[State.HELD], stage=Stage.CLEAN):
             with transaction(self.database):
-                projects = projects_for(self.origin(job))
-                served = {known.project for known in self.jobs.find(stage=Stage.CLEAN, subject=job.subject)}
+                origin = self.origin(job)
+                projects, stage = projects_for(origin), stage_for(origin)
+                served = {known.project for known in self.jobs.find(stage=stage, subject=job.subject)}
                 first, *others = [project for project in projects if project not in served] or [""]
-                if not projects or not (self.jobs.move(job, first) if first else self.jobs.drop(job)):
+                if not projects or not (self.jobs.move(job, first, stage) if first else self.jobs.drop(job)):
                     continue
                 for project in others:
-                    self.jobs.add(Stage.CLEAN, job.subject, project=project)
+                    self.jobs.add(stage, job.subject, project=project)
                 self.audit.record(SYSTEM, "routed", job.subject, {"job": job.id, "projects": list(projects)})
             self._drop_original(job.subject)
             routed += 1
         return routed
 
     def origin(self, job: Job) -> Origin:
-        """Where the object of a CLEAN job came from. Raises NotFound."""
+        """Where the object of a CLEAN or REIDENTIFY job came from. Raises NotFound."""
         table = self._received
         for row in table.select(table.source, table.address).where(table.name == job.subject).tuples():
             return Origin(*row)
@@ -234,31 +272,34 @@ class Archive:
     def counts(self) -> dict[str, int]:
         """Counts by state, as `lethe status` and the portal show them."""
         jobs = self.jobs.counts()
-        clean = {state: jobs.get((Stage.CLEAN, state), 0) for state in State}
-        send = {state: jobs.get((Stage.SEND, state), 0) for state in State}
+        work = {state: sum(jobs.get((stage, state), 0) for stage in INTAKE) for state in State}
+        send = {state: sum(jobs.get((stage, state), 0) for stage in OUTGOING) for state in State}
         studies, series, instances = self.index.totals()
         return {
             "received": int(next(iter(self._received.select(fn.COUNT(self._received.name)).tuples()))[0]),
-            "waiting": clean[State.READY],
-            "running": clean[State.RUNNING],
-            "held": clean[State.HELD],
-            "quarantined": clean[State.QUARANTINED],
-            "published": clean[State.DONE],
+            "waiting": work[State.READY],
+            "running": work[State.RUNNING],
+            "held": work[State.HELD],
+            "quarantined": work[State.QUARANTINED],
+            "published": jobs.get((Stage.CLEAN, State.DONE), 0),
+            "reidentified": jobs.get((Stage.REIDENTIFY, State.DONE), 0),
             "sending": send[State.READY] + send[State.RUNNING],
             "delivered": send[State.DONE],
             "undeliverable": send[State.QUARANTINED],
-            "failed": clean[State.FAILED] + send[State.FAILED],
+            "failed": work[State.FAILED] + send[State.FAILED],
             "studies": studies,
             "series": series,
             "instances": instances,
         }
 
     def sweep(self) -> int:
-        """Remove what no row mentions: unfinished receptions, inbox and clean files a crash left behind. Returns how
-        many files went. Young files are left alone: their row may be on its way."""
+        """Remove what no row mentions: unfinished receptions, and files a crash left behind. Returns how many files
+        went. Young files are left alone: their row may be on its way."""
         swept = self.files.sweep_incoming() + self.files.sweep_unfinished(self._clock() - _STALE)
-        for name in set(self.files.names("inbox")) - self.jobs.unfinished(Stage.CLEAN):
-            swept += self._sweep_one("inbox", name, lambda name: self.jobs.is_unfinished(Stage.CLEAN, name))
+        for name in set(self.files.names("inbox")) - self._needed():
+            swept += self._sweep_one("inbox", name, self._is_needed)
+        for name in set(self.files.names("returns")) - self.jobs.unfinished(Stage.RETURN):
+            swept += self._sweep_one("returns", name, lambda name: self.jobs.is_unfinished(Stage.RETURN, name))
         for name in set(self.files.names("clean")) - set(self.index.files().values()):
             swept += self._sweep_one("clean", name, self.index.mentions)
         return swept
@@ -266,9 +307,12 @@ class Archive:
     def verify(self) -> Iterator[str]:
         """Every way in which files, jobs, index and audit trail contradict one another, one sentence each."""
         # Rows before files: work goes on meanwhile, and a file is there before its row.
-        for name in self.jobs.unfinished(Stage.CLEAN) - set(self.files.names("inbox")):
-            if self.jobs.is_unfinished(Stage.CLEAN, name):
+        for name in self._needed() - set(self.files.names("inbox")):
+            if self._is_needed(name):
                 yield f"the original {name[:12]} has a job but no file"
+        for name in self.jobs.unfinished(Stage.RETURN) - set(self.files.names("returns")):
+            if self.jobs.is_unfinished(Stage.RETURN, name):
+                yield f"the re-identified object {name[:12]} has a job but no file"
         known = self.index.files()
         clean = set(self.files.names("clean"))
         for uid, name in known.items():
@@ -278,6 +322,7 @@ class Archive:
             yield f"job {number} sends an instance that is not in the index"
         yield from self.index.miscounts()
         yield from self.crosswalk.problems()
+        yield from self.identities.problems()
         verdict = self.audit.verify()
         if verdict.broken_at is not None:
             yield f"the audit trail is broken: {verdict.why}"
@@ -299,19 +344,31 @@ class Archive:
             return Acceptance.AGAIN
         return Acceptance.CONFLICT if known else Acceptance.NEW
 
-    def _is_done(self, name: str, projects: Sequence[str]) -> bool:
+    def _is_done(self, stage: Stage, name: str, projects: Sequence[str]) -> bool:
         """Whether these bytes are known and every wanted project has done with them, so that no file is needed."""
-        jobs = {job.project: job.state for job in self.jobs.find(stage=Stage.CLEAN, subject=name)}
+        jobs = {job.project: job.state for job in self.jobs.find(stage=stage, subject=name)}
         return bool(projects) and all(jobs.get(project) == State.DONE for project in projects)
 
     def _drop_original(self, name: str) -> bool:
         """Remove an original that every project has done with, in a transaction, so that none comes to need it
         meanwhile. False where it is still needed."""
         with transaction(self.database):
-            if self.jobs.is_unfinished(Stage.CLEAN, name):
+            if self._is_needed(name):
                 return False
             self.files.remove("inbox", name)
         return True
+
+    def _needed(self) -> set[str]:
+        return {name for stage in INTAKE for name in self.jobs.unfinished(stage)}
+
+    def _is_needed(self, name: str) -> bool:
+        return any(self.jobs.is_unfinished(stage, name) for stage in INTAKE)
+
+    def _drop_returned(self, name: str) -> None:
+        """Remove a re-identified file that every destination has, or that nobody is to get."""
+        with transaction(self.database):
+            if not self.jobs.is_unfinished(Stage.RETURN, name):
+                self.files.remove("returns", name)
 
     def _sweep_one(self, room: str, name: str, is_mentioned: Callable[[str], bool]) -> bool:
         with transaction(self.database), contextlib.suppress(FileNotFoundError):

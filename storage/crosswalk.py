@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -132,6 +132,18 @@ class Crosswalk:
             query = table.select().where((table.project == name) & same).order_by(table.id)
             found += [self._entry(row) for row in query.dicts()]
         return found
+
+    def originals(self, project: str, pseudonyms: Collection[str]) -> list[CrosswalkEntry]:
+        """What those of the values that are pseudonyms of the project were. Raises Refused at an altered row."""
+        wanted, found, table = sorted(pseudonyms), [], self._table
+        for start in range(0, len(wanted), _PAGE):
+            page = table.pseudonym << wanted[start : start + _PAGE]
+            found += [self._entry(row) for row in table.select().where((table.project == project) & page).dicts()]
+        return found
+
+    def sealer(self, purpose: str) -> AESGCM:
+        """A key of its own for what else is kept sealed, made from the crosswalk's. Raises Unavailable."""
+        return AESGCM(_derived(self._open()[0], f"seal {purpose}"))
 
     def entries(self, project: str = "") -> Iterator[CrosswalkEntry]:
         """All entries of one project, or of all, in the order in which they came. Raises Refused at an altered one."""

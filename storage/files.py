@@ -24,12 +24,14 @@ _NAME = re.compile(r"[0-9a-z][0-9a-z._-]{2,127}")
 _SHARDS = [f"{number:02x}" for number in range(256)]
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
-ROOMS = ("inbox", "clean")
+ROOMS = ("inbox", "clean", "returns")
+_SECRET = ("keys", "returns")
 
 
 class FileStore:
     """The folders of one data folder: `incoming/` for what is being written, `inbox/` for originals, `clean/` for
-    results, `keys/` for secrets. All on one file system, so that a rename is atomic."""
+    results, `returns/` for what is re-identified, `keys/` for secrets. All on one file system, so that a rename is
+    atomic."""
 
     def __init__(self, folder: Path, sync: Callable[[int], None] = os.fsync) -> None:
         self.folder = folder
@@ -43,7 +45,8 @@ class FileStore:
             self._sync_folder(folder / room)
         for name in ("incoming", "keys"):
             (folder / name).mkdir(exist_ok=True)
-        (folder / "keys").chmod(0o700)
+        for name in _SECRET:
+            (folder / name).chmod(0o700)
         self._sync_folder(folder)
         with suppress(PermissionError):  # a folder above that we may not read was not made by us
             self._sync_folder(folder.parent)
@@ -69,7 +72,7 @@ class FileStore:
         """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures():
-            return self._write(target, chunks, mode=0o640)
+            return self._write(target, chunks, mode=0o600 if room in _SECRET else 0o640)
 
     def open(self, room: str, name: str) -> BinaryIO:
         """The file, for reading. Raises NotFound."""

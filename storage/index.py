@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from peewee import JOIN, SQL, Table, fn
@@ -34,6 +34,11 @@ from .matching import Attribute, any_of, condition, equality, fold, keyword_of
 from .query import AnyOf, Changed, Equals, Level, Match, Not, Order, Query, Term
 
 _PORTION = 500
+_STUDIES_OF_SERIES = (
+    "SELECT DISTINCT study.uid FROM series JOIN study ON study.id = series.study WHERE series.uid IN ({})"
+)
+_STUDIES_OF_INSTANCES = """SELECT DISTINCT study.uid FROM instance JOIN series ON series.id = instance.series
+    JOIN study ON study.id = series.study WHERE instance.uid IN ({})"""
 _MISCOUNTS = {
     Level.STUDY: """SELECT study.uid, study.instances, COUNT(instance.id) FROM study LEFT JOIN series
         ON series.study = study.id LEFT JOIN instance ON instance.series = series.id
@@ -110,6 +115,16 @@ class Index:
             portion = numbers[start : start + _PORTION]
             bodies = dict(table.select(table.id, table.metadata).where(table.id << portion).tuples())
             yield from (bytes(bodies[number]) for number in portion)
+
+    def studies_of(self, uids: Collection[str]) -> set[str]:
+        """The Study Instance UIDs of those of the UIDs that name an instance or a series."""
+        wanted, found = sorted(uids), set()
+        for start in range(0, len(wanted), _PORTION):
+            page = wanted[start : start + _PORTION]
+            marks = ", ".join("?" * len(page))
+            for sql in (_STUDIES_OF_SERIES, _STUDIES_OF_INSTANCES):
+                found |= {uid for (uid,) in self._database.execute_sql(sql.format(marks), page).fetchall()}
+        return found
 
     def receipt(self, sop_uid: str) -> dict[str, Any]:
         """What was done to that instance. Raises NotFound."""

@@ -40,6 +40,10 @@ class Stage(StrEnum):
     """De-identify the inbox file named by `subject` under `project`."""
     SEND = "send"
     """Send the clean instance whose SOP Instance UID is `subject` to `destination`."""
+    REIDENTIFY = "reidentify"
+    """Put the originals of `project` back into the inbox file named by `subject`."""
+    RETURN = "return"
+    """Send the re-identified file named by `subject` to `destination`."""
 
 
 class State(StrEnum):
@@ -56,6 +60,10 @@ class State(StrEnum):
     """Tried as often as is sensible; a person decides."""
 
 
+INTAKE = (Stage.CLEAN, Stage.REIDENTIFY)
+"""Stages that work on what came in."""
+OUTGOING = (Stage.SEND, Stage.RETURN)
+"""Stages that bring something to a destination."""
 ENDED = (State.HELD, State.QUARANTINED, State.FAILED)
 """States that only a person, or a changed configuration, brings back to READY."""
 
@@ -214,16 +222,23 @@ class JobQueue:
         values = {row.state: State.READY, row.attempts: 0, row.ready_at: now, row.reason: "", row.updated: now}
         return bool(row.update(values).where((row.id == job.id) & (row.state << list(ENDED))).execute())
 
-    def move(self, job: Job, project: str) -> bool:
-        """Give a HELD job its project, which has none for the same subject, and make it READY."""
+    def move(self, job: Job, project: str, stage: Stage = Stage.CLEAN) -> bool:
+        """Give a HELD job its project and stage, which have none for the same subject, and make it READY."""
         row, now = self._job, self._clock()
-        values = {row.state: State.READY, row.project: project, row.ready_at: now, row.reason: "", row.updated: now}
+        values = {row.state: State.READY, row.stage: stage, row.project: project, row.ready_at: now, row.reason: ""}
+        values[row.updated] = now
         return bool(row.update(values).where((row.id == job.id) & (row.state == State.HELD)).execute())
 
     def drop(self, job: Job) -> bool:
         """Forget a HELD job whose work others do. False where it is not held any more."""
         row = self._job
         return bool(row.delete().where((row.id == job.id) & (row.state == State.HELD)).execute())
+
+    def has_open(self, stage: Stage, destination: str = "") -> bool:
+        """Whether a job of that stage (and destination) may be there to claim; unlike a claim, this locks nothing."""
+        sql = "SELECT 1 FROM job WHERE stage = ? AND destination = ? AND state IN (?, ?) LIMIT 1"
+        parameters = (stage, destination, State.READY, State.RUNNING)
+        return self._database.execute_sql(sql, parameters).fetchone() is not None
 
     def get(self, number: int) -> Job:
         """The job of that number. Raises NotFound."""
@@ -280,19 +295,19 @@ class JobQueue:
         ]
 
     def destinations(self) -> dict[str, dict[State, int]]:
-        """For each destination that was ever sent to: how many SEND jobs are in each state."""
+        """For each destination that was ever sent to: how many of its jobs are in each state."""
         job = self._job
-        query = job.select(job.destination, job.state, fn.COUNT(job.id)).where(job.stage == Stage.SEND)
+        query = job.select(job.destination, job.state, fn.COUNT(job.id)).where(job.stage << list(OUTGOING))
         result: dict[str, dict[State, int]] = {}
         for destination, state, count in query.group_by(job.destination, job.state).tuples():
             result.setdefault(destination, {})[State(state)] = count
         return result
 
     def next_attempt(self, destination: str) -> tuple[float, str] | None:
-        """When the earliest waiting SEND job of a destination is tried again, and why it waits; None if none waits."""
+        """When the earliest waiting job of a destination is tried again, and why it waits; None if none waits."""
         job = self._job
         waiting = (
-            (job.stage == Stage.SEND)
+            (job.stage << list(OUTGOING))
             & (job.destination == destination)
             & (job.state == State.READY)
             & (job.ready_at > self._clock())
@@ -303,7 +318,7 @@ class JobQueue:
     def postpone(self, destination: str, delay: float, reason: str) -> int:
         """The destination is away: none of its ready jobs is tried before `delay` seconds have passed."""
         job, now = self._job, self._clock()
-        waiting = (job.stage == Stage.SEND) & (job.destination == destination) & (job.state == State.READY)
+        waiting = (job.stage << list(OUTGOING)) & (job.destination == destination) & (job.state == State.READY)
         values = {job.ready_at: now + delay, job.reason: reason, job.updated: now}
         return int(job.update(values).where(waiting & (job.ready_at <= now + delay)).execute())
 

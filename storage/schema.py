@@ -110,4 +110,16 @@ _THIRD = (
     "CREATE TABLE crosswalk_key (key_id TEXT NOT NULL)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+_IDENTITIES = (
+    # Who a study's patient was. `study` and `patient` are pseudonyms, `sealed` the original attributes encrypted.
+    """CREATE TABLE identity (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project TEXT NOT NULL,
+        study TEXT NOT NULL,
+        patient TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        updated REAL NOT NULL,
+        UNIQUE (project, study, patient))""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _IDENTITIES)

@@ -92,7 +92,8 @@ def cleaned(
 def content(result: Cleaned) -> tuple[object, ...]:
     """All that a result holds, comparable."""
     record = json.dumps(result.receipt)
-    return b"".join(result.chunks()), record, result.identity, result.uids, result.patients, result.accessions
+    maps = result.uids, result.patients, result.accessions, result.others
+    return b"".join(result.chunks()), record, result.instance, result.identity, *maps
 
 
 def clean_bytes(source: FileDataset | bytes | Path, profile: Profile = BASIC, *, key: Pseudonyms = KEY) -> bytes:

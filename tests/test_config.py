@@ -10,6 +10,7 @@ import pytest
 from lethe.node.config import Ability, AuthMode, Config, ConfigError, Option, PixelPolicy, ProfileName, load_config
 
 ROOT = Path(__file__).resolve().parents[1]
+PACS = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.1"\nport = 104\n'
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -119,6 +120,29 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             '[projects.default]\noptions = ["retain-longitudinal-full-dates", "retain-longitudinal-modified-dates"]',
             "both ways to treat dates",
         ),
+        ('[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true', "reidentify = true needs send_to"),
+        (
+            '[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true\nsend_to = ["pacs"]',
+            "names 'pacs', which is not declared to get PHI; accepted: names of [[peers]] with identified = true",
+        ),
+        (
+            PACS + '[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true\nsend_to = ["pacs"]',
+            "names 'pacs', which is not declared to get PHI; accepted: names of [[peers]] with identified = true",
+        ),
+        (
+            PACS
+            + 'identified = true\n[[routes]]\nfrom = "*"\nproject = "default"\nreidentify = true\nsend_to = ["pacs"]',
+            'from = "*" with reidentify = true',
+        ),
+        (
+            PACS + 'identified = true\n[projects.a]\nprofile = "none"\n'
+            '[[routes]]\nfrom = "AI"\nproject = "a"\nreidentify = true\nsend_to = ["pacs"]',
+            'profile = "none", which replaces nothing',
+        ),
+        (
+            PACS + 'identified = true\n[[routes]]\nfrom = "AI"\nproject = "default"\nsend_to = ["pacs"]',
+            "send_to without reidentify = true",
+        ),
     ],
 )
 def test_a_mistake_names_file_section_key_and_what_is_accepted(tmp_path: Path, text: str, said: str) -> None:
@@ -126,6 +150,13 @@ def test_a_mistake_names_file_section_key_and_what_is_accepted(tmp_path: Path, t
     assert line.startswith(f"{tmp_path}/config.toml: ")
     assert said in line
     assert "accepted: " in line
+
+
+def test_a_route_that_re_identifies(tmp_path: Path) -> None:
+    route = '[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true\nsend_to = ["pacs"]'
+    config = load_config(write(tmp_path, f"{PACS}identified = true\n{route}"))
+    assert (config.routes[0].reidentify, config.routes[0].send_to) == (True, ("pacs",))
+    assert Config().routes[0].reidentify is False
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

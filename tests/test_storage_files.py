@@ -260,7 +260,7 @@ def test_another_room_is_refused(files):
     for room in ("keys", "incoming", "..", ""):
         with pytest.raises(Refused):
             files.path(room, NAME)
-    assert set(ROOMS) == {"inbox", "clean"}
+    assert set(ROOMS) == {"inbox", "clean", "returns"}
 
 
 # Secrets

@@ -6,18 +6,19 @@ and key give the same bytes, wherever and whenever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from .cleaned import Cleaned, Identity
+from .cleaned import Cleaned, InstanceUids
 from .collect import collect_terms
 from .decisions import Decisions
 from .elements import decoded, joined, texts
 from .errors import CannotClean
 from .header import HeaderCleaner
+from .identity import Identity, identity_of
 from .iod import types_of
 from .part10 import encoded_header, read_part10, write_part10
 from .pixels import may_carry_text
@@ -26,7 +27,7 @@ from .pseudonyms import Pseudonyms
 from .receipt import mark, receipt
 from .registry import is_storage_class
 from .report import Report
-from .values import ValueCleaner
+from .values import ACCESSION_NUMBER, PATIENT_ID, ValueCleaner
 from .verify import Verifier
 
 PixelRule = Callable[[Dataset, str, Collection[Option]], str | None]
@@ -51,8 +52,8 @@ def deidentify(
     if why:
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
-    accession = _value(header, "AccessionNumber")
-    values = ValueCleaner(Decisions(profile, types_of(sop_class)), pseudonyms, terms, patient_of(header), report)
+    attributes, patient = identity_of(header), patient_of(header)
+    values = ValueCleaner(Decisions(profile, types_of(sop_class)), pseudonyms, terms, patient, report)
     HeaderCleaner(values).clean(header)
     implicit, little = header.original_encoding
     # Before the marks: their words are ours, and a patient may be called like one of them.
@@ -60,16 +61,18 @@ def deidentify(
     verifier = Verifier(terms, values.made, keeps_safe_private=safe_private)
     verifier.check(encoded_header(header, source.transfer_syntax), implicit=bool(implicit), little=bool(little))
     mark(header, profile)
-    body, identity = encoded_header(header, source.transfer_syntax), _identity(header)
+    body, instance = encoded_header(header, source.transfer_syntax), instance_of(header)
     return Cleaned(
-        identity,
+        instance,
         lambda: header,
         source,
-        lambda: write_part10(body, source, identity.sop_class, identity.sop_uid),
+        lambda: write_part10(body, source, instance.sop_class, instance.sop_uid),
         receipt(report, profile, pseudonyms.key_id),
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
-        accessions={accession: pseudonyms.accession_number(accession)} if accession else {},
+        accessions=replaced(values.replaced, ACCESSION_NUMBER),
+        others={old: new for old, new in replaced(values.replaced, PATIENT_ID).items() if old != patient_id},
+        identity=Identity(attributes, terms.days, days_moved(profile, pseudonyms, patient)),
     )
 
 
@@ -82,7 +85,7 @@ def pass_through(file: BinaryIO) -> Cleaned:
         file.seek(0)
         return iter(lambda: file.read(_PIECE), b"")
 
-    return Cleaned(_identity(source.header), lambda: source.header, source, chunks, {"profile": "none"}, {}, {})
+    return Cleaned(instance_of(source.header), lambda: source.header, source, chunks, {"profile": "none"}, {}, {})
 
 
 def admit(header: Dataset) -> str:
@@ -115,8 +118,19 @@ def _value(header: Dataset, keyword: str) -> str:
     return joined(texts(decoded(header, tag, ()))) if tag in header else ""
 
 
-def _identity(header: Dataset) -> Identity:
-    return Identity(*(_value(header, keyword) for keyword in _IDENTITY))
+def replaced(all_replaced: Mapping[tuple[int, str], str], attribute: int) -> dict[str, str]:
+    """What became what in one attribute, at every depth."""
+    return {old: new for (tag, old), new in all_replaced.items() if tag == attribute}
+
+
+def days_moved(profile: Profile, pseudonyms: Pseudonyms, patient: str) -> int:
+    """By how many days the patient's dates are moved in the result."""
+    return pseudonyms.days(patient) if Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in profile.applied else 0
+
+
+def instance_of(header: Dataset) -> InstanceUids:
+    """Which object it is."""
+    return InstanceUids(*(_value(header, keyword) for keyword in _INSTANCE))
 
 
 def patient_of(header: Dataset) -> str:
@@ -124,5 +138,5 @@ def patient_of(header: Dataset) -> str:
     return next(value for value in (_value(header, keyword) for keyword in _PATIENT) if value)
 
 
-_IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+_INSTANCE = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _PATIENT = ("PatientID", "PatientName", "StudyInstanceUID")

@@ -16,10 +16,11 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from .cleaned import Cleaned, Identity
+from .cleaned import Cleaned, InstanceUids
 from .decisions import lists_references
-from .deidentify import PixelRule, pass_pixels
+from .deidentify import PixelRule, days_moved, pass_pixels, replaced
 from .header import RESPONSIBLE_PERSON_ROLE
+from .identity import IDENTITY_TAGS, Identity, identity_of
 from .part10 import PIXELS_ELSEWHERE, Layout, layout_from, write_part10
 from .pixels import READS, may_carry_text
 from .profile import Profile
@@ -82,16 +83,24 @@ class FastLane:
         entries = scene.clean(elements)
         if not told.uids.isdisjoint(uid for entry in entries for uid in entry.uids):
             raise NotUsual  # something is called what another thing is going to be called
-        identity = _identity(elements, entries, implicit=room.implicit)
-        body = room.body(elements, entries)
+        instance = _instance(elements, entries, implicit=room.implicit)
+        body, patient_id = room.body(elements, entries), told.values.get(PATIENT_ID, "")
+        pseudonyms = dict(chain.from_iterable(entry.replaced for entry in entries if entry.replaced))
         return Cleaned(
-            identity,
+            instance,
             lambda: read_dataset(BytesIO(body), room.implicit, True),
             layout,
-            lambda: write_part10(body, layout, identity.sop_class, identity.sop_uid),
+            lambda: write_part10(body, layout, instance.sop_class, instance.sop_uid),
             room.receipt([entry.delta for entry in entries]),
-            **told.pseudonyms(self._pseudonyms),
+            uids={uid: self._pseudonyms.uid(uid) for uid in sorted(told.uids)},
+            patients={patient_id: self._pseudonyms.patient_id(patient_id)} if patient_id else {},
+            accessions=replaced(pseudonyms, ACCESSION_NUMBER),
+            others={old: new for old, new in replaced(pseudonyms, PATIENT_ID).items() if old != patient_id},
+            identity=Identity(room.attributes(by_tag), scene.days, self._days(told.patient)),
         )
+
+    def _days(self, patient: str) -> int:
+        return days_moved(self._profile, self._pseudonyms, patient)
 
     def _taken_apart(self, file: BinaryIO) -> tuple[Layout, Elements]:
         data = b""
@@ -149,15 +158,6 @@ class _Told:
         """What stands for the patient, as `patient_of` has it."""
         return next(value for tag in (PATIENT_ID, PATIENT_NAME, STUDY) if (value := self.values.get(tag, "")))
 
-    def pseudonyms(self, pseudonyms: Pseudonyms) -> dict[str, dict[str, str]]:
-        """Which UIDs, Patient ID and Accession Number became which."""
-        patient_id, accession = self.values.get(PATIENT_ID, ""), self.values.get(ACCESSION_NUMBER, "")
-        return {
-            "uids": {uid: pseudonyms.uid(uid) for uid in sorted(self.uids)},
-            "patients": {patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
-            "accessions": {accession: pseudonyms.accession_number(accession)} if accession else {},
-        }
-
 
 def _told(room: _Room, elements: Elements) -> _Told:
     tales = room.tales.of_all(elements)
@@ -181,6 +181,7 @@ class _Room:
         self._pseudonyms = pseudonyms
         self._scenes: dict[tuple[Setting, frozenset[frozenset[tuple[Kind, str]]]], Scene] = {}
         self._receipts: dict[tuple[int, ...], tuple[dict[str, Any], list[Delta]]] = {}
+        self._attributes: dict[bytes, dict[str, dict[str, Any]]] = {}
         self._marks = self._encoded_marks()
 
     @property
@@ -208,6 +209,13 @@ class _Room:
                 chunks.insert(at, encoded)
         return b"".join(chunks)
 
+    def attributes(self, by_tag: dict[int, bytes]) -> dict[str, dict[str, Any]]:
+        """What `identity_of` takes from the object."""
+        key = b"".join(by_tag[tag] for tag in IDENTITY_TAGS if tag in by_tag)
+        if key not in self._attributes:
+            self._attributes[key] = identity_of(self.surroundings.read(key))
+        return self._attributes[key]
+
     def receipt(self, deltas: list[Delta]) -> dict[str, Any]:
         """The record, as the careful lane would write it."""
         key = tuple(map(id, deltas))
@@ -234,7 +242,7 @@ class _Room:
         return encoded
 
 
-def _identity(elements: Elements, entries: list[Entry], *, implicit: bool) -> Identity:
+def _instance(elements: Elements, entries: list[Entry], *, implicit: bool) -> InstanceUids:
     """The UIDs of the result."""
     clean = (entries[bisect_left(elements, (tag, b""))].clean for tag in (STUDY, SERIES, SOP_INSTANCE, SOP_CLASS))
-    return Identity(*(value_of(one, implicit=implicit).rstrip(b"\0 ").decode("ascii") for one in clean))
+    return InstanceUids(*(value_of(one, implicit=implicit).rstrip(b"\0 ").decode("ascii") for one in clean))

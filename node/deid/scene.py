@@ -58,12 +58,14 @@ KEPT = Delta(1)
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of an element: its clean bytes, its part in the report, the UIDs that stand in the result, and
-    whether it is the same in the next object."""
+    """What became of an element: its clean bytes, its part in the report, the UIDs that stand in the result, which
+    Patient ID, name and Accession Number (by tag and original) became which, and whether all this is the same in the
+    next object."""
 
     clean: bytes
     delta: Delta
     uids: tuple[str, ...] = ()
+    replaced: tuple[tuple[tuple[int, str], str], ...] = ()
     lasts: bool = True
 
 
@@ -133,6 +135,7 @@ class Scene:
         self._deltas: dict[Delta, Delta] = {}
         self._last: Elements = []
         self._became: list[Entry] = []
+        self.days = self._terms.days
         self.size = 0
 
     def of_object(self, uids: set[str]) -> None:
@@ -197,7 +200,7 @@ class Scene:
     def _carefully(self, tag: int, element: bytes, creator: bytes = b"") -> Entry:
         values, terms, surroundings = self._values, self._terms, self._surroundings
         header = surroundings.read(creator + element)
-        values.report, values.made = Report(), set()
+        values.report, values.made, values.replaced = Report(), set(), {}
         terms.uids_mattered, terms.asked = False, []
         self._header.clean_element(header, Tag(tag))
         pad_odd_values(header)
@@ -207,7 +210,13 @@ class Scene:
         clean = encoded if element == surroundings.character_set else surroundings.without_character_set(encoded)
         if not clean.startswith(creator):
             raise NotUsual
-        return Entry(clean[len(creator) :], self._delta(values.report), tuple(terms.asked), not terms.uids_mattered)
+        return Entry(
+            clean[len(creator) :],
+            self._delta(values.report),
+            tuple(terms.asked),
+            tuple(values.replaced.items()),
+            not terms.uids_mattered,
+        )
 
     def _together(self, entries: list[Entry]) -> Entry:
         """Several elements as one."""
@@ -220,6 +229,7 @@ class Scene:
             b"".join(entry.clean for entry in entries),
             self._deltas.setdefault(delta, delta),
             tuple(uid for entry in entries for uid in entry.uids),
+            (),
             all(entry.lasts for entry in entries),
         )
 

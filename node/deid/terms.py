@@ -146,6 +146,11 @@ class TermBank:
         """The UIDs that were noted."""
         return frozenset(self._uids)
 
+    @property
+    def days(self) -> frozenset[str]:
+        """The days (YYYYMMDD) of the dates that were noted."""
+        return frozenset(self._days)
+
     def finds(self, text: str) -> bool:
         """Whether the text holds a word, number, date or UID that was noted, as a word of its own."""
         return any(self._finds_in(piece) for piece in _pieces(plain(text)))

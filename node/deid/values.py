@@ -51,6 +51,8 @@ class ValueCleaner:
     report: Report
     made: set[str] = field(default_factory=set)
     """The pseudonyms that were put in, other than UIDs."""
+    replaced: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Of Patient IDs, names and Accession Numbers at every depth: by tag and original, the pseudonym."""
     _text: TextCleaner = field(init=False)
     _days: int = field(init=False)
 
@@ -75,6 +77,7 @@ class ValueCleaner:
         if before:
             after = self._pseudonym(int(tag), before)
             self.made.add(after)
+            self.replaced[int(tag), before] = after
             self._set(header, tag, after)
             self.report.note(Done.REPLACED, place(path, tag), why)
             return

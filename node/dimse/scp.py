@@ -20,6 +20,7 @@ from lethe.storage.archive import Archive, Origin
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.jobs import Stage
 
 from ..config import Ability, Peer, is_loopback
 from .contexts import support_storage
@@ -47,11 +48,13 @@ class Receiver:
         peers: Sequence[Peer],
         trust_loopback: bool,
         projects_for: Callable[[Origin], Sequence[str]],
+        stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
     ) -> None:
         self._archive = archive
         self._peers = peers
         self._trust_loopback = trust_loopback
         self._projects_for = projects_for
+        self._stage_for = stage_for
         self._closing = False
         self._misnamed: set[tuple[int, int | None]] = set()
         self._ae = AE(ae_title)
@@ -98,7 +101,8 @@ class Receiver:
             return OUT_OF_RESOURCES
         try:
             uid = str(request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
-            acceptance = self._archive.accept(event.dataset_path, uid, origin, self._projects_for(origin))
+            projects, stage = self._projects_for(origin), self._stage_for(origin)
+            acceptance = self._archive.accept(event.dataset_path, uid, origin, projects, stage)
             log.debug("%s: %s", origin.source, acceptance)
             return SUCCESS
         except Refused as refusal:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE, _config, build_context, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
@@ -111,6 +112,15 @@ class Destination:
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
         return int(status)
+
+
+def context_of(path: Path) -> Context | None:
+    """What a file says it is; None where it says nothing, or is not there."""
+    try:
+        meta = read_file_meta_info(path)
+        return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
+    except Exception:
+        return None
 
 
 def is_stored(status: int) -> bool:

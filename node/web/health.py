@@ -22,6 +22,7 @@ _HELP = {
     "held": "Objects no route matches",
     "quarantined": "Objects refused, awaiting a decision",
     "published": "Objects de-identified, one count per project",
+    "reidentified": "Results given their originals again",
     "sending": "Deliveries under way or waiting",
     "delivered": "Deliveries acknowledged by the destination",
     "undeliverable": "Deliveries refused, awaiting a decision",

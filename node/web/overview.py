@@ -12,7 +12,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.audit import AuditEvent
 from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.jobs import Job, JobQueue, Stage, Standstill, State
+from lethe.storage.jobs import INTAKE, OUTGOING, Job, JobQueue, Standstill, State
 from lethe.storage.query import Level, Order, Query
 
 _STUDIES = 12
@@ -60,7 +60,7 @@ class DecisionGroup:
         """What happened to them."""
         if self.why.state == State.HELD:
             return "Held"
-        if self.why.stage == Stage.SEND:
+        if self.why.stage in OUTGOING:
             return "Not delivered" if self.why.state == State.FAILED else "Refused by the destination"
         return "Failed" if self.why.state == State.FAILED else "Quarantined"
 
@@ -152,7 +152,7 @@ def headline(counts: Mapping[str, int]) -> Headline:
 def decision(archive: Archive, job: Job) -> Decision:
     """What a person is told of a job that waits for him."""
     source = ""
-    if job.stage == Stage.CLEAN:
+    if job.stage in INTAKE:
         try:
             source = archive.origin(job).source
         except NotFound:
