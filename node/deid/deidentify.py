@@ -18,7 +18,7 @@ from .elements import decoded, joined, texts
 from .errors import CannotClean
 from .header import HeaderCleaner
 from .iod import types_of
-from .part10 import Part10, encoded_header, read_part10, write_part10
+from .part10 import Part10, encoded_header, header_as_it_came, read_part10, write_part10
 from .pixels import may_carry_text
 from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
@@ -46,6 +46,8 @@ class Cleaned:
     uids: dict[str, str]
     patients: dict[str, str]
     accessions: dict[str, str] = field(default_factory=dict)
+    before: Callable[[], bytes | None] = lambda: None
+    """The header's bytes as they came (while the source's file is open); None where they are too many, or the same."""
 
 
 def pass_pixels(_header: Dataset, _transfer_syntax: str, _options: Collection[Option] = ()) -> None:
@@ -81,6 +83,7 @@ def deidentify(
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
         accessions={accession: pseudonyms.accession_number(accession)} if accession else {},
+        before=lambda: header_as_it_came(source),
     )
 
 

@@ -29,6 +29,8 @@ from .report import place
 
 IMPLEMENTATION_CLASS_UID = "2.25.113519460427936543189211042586019326821"
 IMPLEMENTATION_VERSION_NAME = "LETHE"
+MOST_KEPT = 4 << 20
+"""A header larger than this is not kept as it came."""
 _CHUNK = 1 << 20
 _MOST_INFLATED = 512 << 20
 _PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
@@ -37,13 +39,14 @@ _PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94,
 @dataclass(frozen=True)
 class Part10:
     """One object: the data set up to its pixel data, its transfer syntax, where its pixel data lie in `data`, and how
-    many bytes follow them (they are never passed on)."""
+    many bytes follow them (they are never passed on). `span` is where the header begins and ends in `data`."""
 
     header: Dataset
     transfer_syntax: UID
     pixels: PixelSpan | None
     data: BinaryIO
     trailing: int
+    span: tuple[int, int]
 
 
 def read_part10(file: BinaryIO) -> Part10:
@@ -53,7 +56,7 @@ def read_part10(file: BinaryIO) -> Part10:
         transfer_syntax = _transfer_syntax(file)
         implicit, little = transfer_syntax == ImplicitVRLittleEndian, transfer_syntax != ExplicitVRBigEndian
         data = _inflated(file) if transfer_syntax == DeflatedExplicitVRLittleEndian else file
-        up_to_pixel_data = _UpToPixelData(data)
+        up_to_pixel_data, begin = _UpToPixelData(data), data.tell()
         header = read_dataset(data, implicit, little, stop_when=up_to_pixel_data)
         start = data.tell()
         end = data.seek(0, 2)
@@ -71,7 +74,7 @@ def read_part10(file: BinaryIO) -> Part10:
         raise CannotClean("sequences are nested too deeply to be read") from None
     except Exception as error:
         raise CannotClean(f"not readable as DICOM ({type(error).__name__})") from None
-    return Part10(header, transfer_syntax, pixels, data, end - (pixels.end if pixels else start))
+    return Part10(header, transfer_syntax, pixels, data, end - (pixels.end if pixels else start), (begin, start))
 
 
 def write_part10(header: Dataset, body: bytes, source: Part10) -> Iterator[bytes]:
@@ -80,6 +83,15 @@ def write_part10(header: Dataset, body: bytes, source: Part10) -> Iterator[bytes
     yield _meta(header, source.transfer_syntax)
     content = chain([body], copy_pixels(source.data, source.pixels) if source.pixels else ())
     yield from _deflated(content) if source.transfer_syntax == DeflatedExplicitVRLittleEndian else content
+
+
+def header_as_it_came(source: Part10) -> bytes | None:
+    """The bytes of the data set up to its pixel data; None where they are more than is worth keeping."""
+    begin, end = source.span
+    if end - begin > MOST_KEPT:
+        return None
+    source.data.seek(begin)
+    return source.data.read(end - begin)
 
 
 def pixel_vr(source: Part10) -> str | None:
