@@ -68,14 +68,15 @@ class Worker:
         name = clean_name(job.subject, project.name, project.digest)
         with self._archive.original(job) as file:
             cleaned = project.clean(file)
+            before, receipt = project.header_before(cleaned)
             instance = CleanInstance(
                 metadata=describe(cleaned.header, pixel_data_vr=pixel_vr(cleaned.source)),
                 transfer_syntax=cleaned.source.transfer_syntax,
                 project=project.name,
                 file=name,
-                receipt=cleaned.receipt,
+                receipt=receipt,
             )
-            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, crosswalk_of(cleaned))
+            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, crosswalk_of(cleaned), before)
 
     def _judge(self, job: Job) -> None:
         try:
