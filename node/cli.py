@@ -23,9 +23,11 @@ from .config import Config, ConfigError, Peer, load_config
 from .crosswalk import asked, export_to, read_patients, release_held, write_entries
 from .demo import demo
 from .dimse.scu import Destination, context_of, is_stored
+from .exports import private_file
 from .folder import clean_files, files_below, write_maps
 from .parts import PARTS, open_archive
 from .projects import key_name, new_key
+from .receipts import document, with_values, write_documents
 from .returned_files import reidentify_files
 from .serve import serve
 
@@ -200,9 +202,17 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _audit_verify(args: argparse.Namespace) -> int:
-    verdict = open_archive(_config_of(args)).audit.verify(args.anchor)
+    archive = open_archive(_config_of(args))
+    verdict = archive.audit.verify(args.anchor)
     if verdict.broken_at is not None:
         print(f"broken: {verdict.why}")
+        return FAILED
+    problems = 0
+    for problem in archive.receipts.problems():
+        problems += 1
+        print(problem)
+    if problems:
+        print(f"{verdict.entries} entries, unbroken; {problems} receipts are not those that were published")
         return FAILED
     print(f"{verdict.entries} entries, unbroken; last digest {verdict.head}")
     return OK
@@ -220,6 +230,20 @@ def _crosswalk_export(args: argparse.Namespace) -> int:
         print(f"{export_to(args.output, entries)} entries written")
     else:
         write_entries(entries, sys.stdout)
+    return OK
+
+
+def _receipts_export(args: argparse.Namespace) -> int:
+    *studies, target = args.what
+    if bool(studies) == args.all:
+        raise UserError("name the studies and a file, or --all and a file: lethe receipts export STUDY_UID OUT.json")
+    archive = open_archive(_config_of(args))
+    if args.originals:
+        documents = with_values(archive, archive.export_originals(studies, _ACTOR))
+    else:
+        documents = map(document, archive.export_receipts(studies, _ACTOR))
+    with private_file(Path(target)) as file:
+        print(f"{write_documents(documents, file)} receipts written")
     return OK
 
 
@@ -350,7 +374,13 @@ def _grouped(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     one.add_argument("name", nargs="?", default="admin", metavar="NAME", help="the account (default: admin)")
     audit = group("audit", "prove or export the audit trail")
-    one = _command(audit, "verify", _audit_verify, "prove that the chain is unbroken", "lethe audit verify")
+    one = _command(
+        audit,
+        "verify",
+        _audit_verify,
+        "prove that the chain is unbroken and every receipt the one that was published",
+        "lethe audit verify",
+    )
     one.add_argument("--anchor", default="", metavar="DIGEST", help="a last digest noted earlier; must still be there")
     one = _command(
         audit, "export", _audit_export, "write all entries as JSON lines", "lethe audit export > audit.jsonl"
@@ -360,6 +390,19 @@ def _grouped(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         group("config", "explain the configuration"), "check", _config_check, "name every mistake", "lethe config check"
     )
     _crosswalk(group("crosswalk", "what became what; it re-identifies"))
+    one = _command(
+        group("receipts", "what was done to each instance"),
+        "export",
+        _receipts_export,
+        "write what was done to each instance as JSON",
+        "lethe receipts export --all receipts.json",
+    )
+    one.usage = "lethe receipts export [-h] [--config FILE] [--originals] (STUDY_UID ... | --all) OUT.json"
+    one.add_argument(
+        "what", nargs="+", metavar="STUDY_UID ... OUT.json", help="studies, then a file that only you can read"
+    )
+    one.add_argument("--all", action="store_true", help="of all studies")
+    one.add_argument("--originals", action="store_true", help="with each element before and after; it re-identifies")
     key = group("key", "project keys")
     _command(key, "new", _key_new, "print a new random project key", "lethe key new")
     one = _command(

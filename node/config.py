@@ -213,6 +213,9 @@ class Project:
         UnknownPatients.PSEUDONYM,
     )
     uid_root: str = _key('root of new UIDs; "2.25" makes them from UUIDs', _uid_root, UUID_ROOT)
+    keep_originals: bool = _key(
+        "keep each header as it came, encrypted, so that a receipt can show what stood there", _yes_or_no, True
+    )
     send_to: tuple[str, ...] = _key("names of the peers that get the results", _list_of(_name), ())
 
 

@@ -6,10 +6,8 @@ Mistakes are told by line number, never by value: what is printed may end up in 
 from __future__ import annotations
 
 import csv
-import os
 import re
 import sys
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from lethe.storage.crosswalk import CrosswalkEntry
 from lethe.storage.errors import Refused
 from lethe.storage.jobs import Stage, State
 
+from .exports import private_file
 from .projects import not_listed
 
 LIST_HEADER = ("id_old", "id_new")
@@ -69,15 +68,8 @@ def write_entries(entries: Iterable[CrosswalkEntry], file: TextIO) -> int:
 
 def export_to(path: Path, entries: Iterable[CrosswalkEntry]) -> int:
     """Write them to a file that only its owner can read, complete or not at all."""
-    beside = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", newline="", encoding="utf-8", errors="surrogatepass") as file:
-            count = write_entries(entries, file)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return count
+    with private_file(path) as file:
+        return write_entries(entries, file)
 
 
 def asked(values: Iterable[str]) -> list[str]:

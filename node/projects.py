@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lethe.storage.crosswalk import Crosswalk, CrosswalkEntry, Kind, PatientList
 from lethe.storage.files import FileStore
 from lethe.storage.identities import Identity
+from lethe.storage.sealed import OriginalHeader
 
 from .config import Config, PixelPolicy, ProfileName, UnknownPatients
 from .config import Project as ProjectConfig
@@ -40,6 +41,7 @@ class Project:
     uid_root: str = ""
     list_version: int = 0
     holds_unknown: bool = False
+    keeps_originals: bool = True
 
     def clean(self, file: BinaryIO) -> Cleaned:
         """The result for the object in an open Part 10 file. Raises CannotClean."""
@@ -54,6 +56,17 @@ class Project:
     def _deidentifier(self) -> Deidentifier:
         assert self.profile is not None
         return Deidentifier(self.profile, self.pseudonyms, self.pixel_rule)
+
+    def header_before(self, cleaned: Cleaned) -> tuple[OriginalHeader | None, dict[str, Any]]:
+        """The object's header as it came, if it is to be kept, and the receipt, which says whether it is."""
+        if self.profile is None:  # it is what it was
+            return None, cleaned.receipt
+        encoded = cleaned.before() if self.keeps_originals else None
+        if encoded is None:
+            why = "too large to keep" if self.keeps_originals else "not kept"
+            return None, cleaned.receipt | {"original_header": why}
+        before = OriginalHeader(str(cleaned.source.transfer_syntax), encoded)
+        return before, cleaned.receipt | {"original_header": "kept, encrypted"}
 
     @property
     def digest(self) -> str:
@@ -111,6 +124,7 @@ class Projects(Mapping[str, Project]):
             uid_root=project.uid_root,
             list_version=patients.version if patients else 0,
             holds_unknown=project.unknown_patients == UnknownPatients.HOLD,
+            keeps_originals=project.keep_originals,
         )
 
 

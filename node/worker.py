@@ -78,15 +78,16 @@ class Worker:
         name = clean_name(job.subject, project.name, project.digest)
         with self._archive.original(job) as file:
             cleaned = project.clean(file)
+            before, receipt = project.header_before(cleaned)
             instance = CleanInstance(
                 metadata=describe(cleaned.header, pixel_data_vr=pixel_vr(cleaned.source)),
                 transfer_syntax=cleaned.source.transfer_syntax,
                 project=project.name,
                 file=name,
-                receipt=cleaned.receipt,
+                receipt=receipt,
             )
             told, who = crosswalk_of(cleaned), identity_of(cleaned)
-            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, told, who)
+            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, told, who, before)
 
     def _claimed(self) -> Job | None:
         """The next job, of the stage whose turn it is if there is one: neither waits for all of the other."""

@@ -16,19 +16,22 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from peewee import Table, fn
 
 from .audit import Actor, AuditTrail
 from .crosswalk import Comparison, Crosswalk, CrosswalkEntry
 from .database import open_database, transaction
-from .entries import CleanInstance
+from .entries import CleanInstance, receipt_digest, receipt_text
 from .errors import NotFound, Refused, Unavailable
 from .files import FileStore
 from .identities import Identities, Identity
 from .index import Index
 from .jobs import INTAKE, OUTGOING, Job, JobQueue, Stage, State
+from .query import Level
+from .receipts import RECEIPT_DIGEST, Receipts, StoredReceipt
+from .sealed import OriginalHeader, SealedHeaders
 from .users import Users
 
 _STALE = 3600.0
@@ -69,6 +72,8 @@ class Archive:
         self.audit = AuditTrail(self.database)
         self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)
         self.identities = Identities(self.database, self.crosswalk, clock)
+        self.receipts = Receipts(self.database)
+        self.headers = SealedHeaders(self.database, self.crosswalk.key_for)
         self.users = Users(self.database)
         self._clock = clock
         self._received = Table("received", _RECEIVED, _database=self.database)
@@ -120,15 +125,18 @@ class Archive:
         destinations: Sequence[str],
         crosswalk: Sequence[CrosswalkEntry] = (),
         identity: Identity | None = None,
+        before: OriginalHeader | None = None,
     ) -> bool:
         """Write the clean file, then in one transaction: index entry, crosswalk and who the patient was, SEND jobs,
         audit entry, job done.
 
+        `before` is the header it had, to be kept sealed; None keeps none.
         Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
         Refused where the SOP Instance UID is published already with other content.
         """
         rows = self.crosswalk.sealed(job.project, crosswalk)
         told = identity if identity is not None and not self.identities.covers(job.project, identity) else None
+        sealed = self.headers.sealed(clean.project, clean.sop_uid, before) if before else b""
         clean = replace(clean, size=self.files.write("clean", clean.file, chunks))
         with transaction(self.database):
             if not self.jobs.finish(job):
@@ -139,8 +147,9 @@ class Archive:
             if self.index.add(clean):
                 for destination in destinations:
                     self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
-                detail = {"job": job.id, "original": job.subject, "file": clean.file, "receipt": dict(clean.receipt)}
-                self.audit.record(SYSTEM, "published", clean.sop_uid, detail)
+                if sealed:
+                    self.headers.keep(clean.sop_uid, sealed)
+                self.audit.record(SYSTEM, "published", clean.sop_uid, _published(job, clean))
         self._drop_original(job.subject)
         return True
 
@@ -214,6 +223,23 @@ class Archive:
         with transaction(self.database):
             self.audit.record(actor, "crosswalk-exported", project, {"entries": self.crosswalk.count(project)})
         return self.crosswalk.entries(project)
+
+    def view_original(self, sop_uid: str, actor: Actor) -> OriginalHeader:
+        """The header an instance had before it was cleaned; audited before it is opened. Raises NotFound where none was
+        kept, Refused where it was altered."""
+        if not self.headers.holds(sop_uid):
+            raise NotFound("the original header of this instance was not kept")
+        with transaction(self.database):
+            self.audit.record(actor, "originals-viewed", sop_uid)
+        return self.headers.open(sop_uid)
+
+    def export_receipts(self, study_uids: Sequence[str], actor: Actor) -> Iterator[StoredReceipt]:
+        """The receipts of these studies or, with none named, of all; audited before the first is given out."""
+        return self._exported("receipts-exported", study_uids, actor)
+
+    def export_originals(self, study_uids: Sequence[str], actor: Actor) -> Iterator[StoredReceipt]:
+        """The same for an export that goes on to open `headers`: audited as what it is."""
+        return self._exported("originals-exported", study_uids, actor)
 
     def try_patients(self, project: str, pairs: Sequence[tuple[str, str]], actor: Actor) -> Comparison:
         """What `import_patients` would do; nothing is changed."""
@@ -323,9 +349,19 @@ class Archive:
         yield from self.index.miscounts()
         yield from self.crosswalk.problems()
         yield from self.identities.problems()
+        yield from self.headers.problems()
+        yield from self.receipts.problems()
         verdict = self.audit.verify()
         if verdict.broken_at is not None:
             yield f"the audit trail is broken: {verdict.why}"
+
+    def _exported(self, action: str, study_uids: Sequence[str], actor: Actor) -> Iterator[StoredReceipt]:
+        for uid in study_uids:
+            self.index.one(Level.STUDY, uid)
+        detail = {"studies": list(study_uids) or "all", "receipts": self.receipts.count(study_uids)}
+        with transaction(self.database):
+            self.audit.record(actor, action, detail=detail)
+        return self.receipts.of_studies(study_uids)
 
     def _enter(self, name: str, uid_digest: str, size: int, origin: Origin) -> Acceptance:
         table = self._received
@@ -380,6 +416,17 @@ class Archive:
     def _homeless_sends(self) -> list[int]:
         sql = "SELECT id FROM job WHERE stage = ? AND subject NOT IN (SELECT uid FROM instance)"
         return [number for (number,) in self.database.execute_sql(sql, (Stage.SEND,))]
+
+
+def _published(job: Job, clean: CleanInstance) -> dict[str, Any]:
+    """What the trail says of a publication. The digest vouches for the receipt, which is stored beside the instance."""
+    return {
+        "job": job.id,
+        "original": job.subject,
+        "file": clean.file,
+        "profile": clean.receipt.get("profile", ""),
+        RECEIPT_DIGEST: receipt_digest(receipt_text(clean.receipt)),
+    }
 
 
 def _counted(comparison: Comparison) -> dict[str, int]:

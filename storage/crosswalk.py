@@ -106,6 +106,7 @@ class Crosswalk:
         self._keep = keep
         self._clock = clock
         self._table = Table("crosswalk", _COLUMNS, _database=database)
+        self._root: bytes | None = None
         self._keys: tuple[bytes, AESGCM] | None = None
 
     def sealed(self, project: str, entries: Iterable[CrosswalkEntry], *, listed: int = 0) -> list[Row]:
@@ -201,6 +202,13 @@ class Crosswalk:
                 yield str(error)
                 return
 
+    def key_for(self, purpose: str) -> bytes:
+        """A key for something else that is to be as well kept as the crosswalk, made from the crosswalk's own. Raises
+        Unavailable."""
+        if self._root is None:
+            self._root = self._checked()
+        return _derived(self._root, purpose)
+
     # In plain SQL what is done for every object: peewee takes several times as long to put it together.
     def _insert(self, rows: Sequence[Row], on_conflict: str) -> None:
         for start in range(0, len(rows), _PAGE):
@@ -269,10 +277,10 @@ class Crosswalk:
     def _open(self) -> tuple[bytes, AESGCM]:
         """The keys for finding and for sealing, both made from the one that is kept. Raises Unavailable."""
         if self._keys is None:
-            self._keys = self._checked()
+            self._keys = self.key_for("find"), AESGCM(self.key_for("seal"))
         return self._keys
 
-    def _checked(self) -> tuple[bytes, AESGCM]:
+    def _checked(self) -> bytes:
         known = self._key_id()
         try:
             key = bytes.fromhex(self._keep(_missing if known else _new_key).decode().strip())
@@ -288,7 +296,7 @@ class Crosswalk:
                     self._database.execute_sql("INSERT INTO crosswalk_key (key_id) VALUES (?)", (key_id,))
         if not hmac.compare_digest(known or key_id, key_id):
             raise Unavailable(_WRONG_KEY)
-        return _derived(key, "find"), AESGCM(_derived(key, "seal"))
+        return key
 
     def _key_id(self) -> str:
         row = self._database.execute_sql("SELECT key_id FROM crosswalk_key").fetchone()

@@ -6,6 +6,8 @@ the level and column of each that can be searched for.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +104,16 @@ class CleanInstance:
     @property
     def sop_uid(self) -> str:
         return first_text(self.metadata, "00080018")
+
+
+def receipt_text(receipt: Mapping[str, Any]) -> str:
+    """A receipt in its one canonical form, in which it is stored: JSON, sorted keys, no spaces, ASCII."""
+    return json.dumps(dict(receipt), separators=(",", ":"), sort_keys=True)
+
+
+def receipt_digest(text: str) -> str:
+    """SHA-256 of a stored receipt, as the audit trail has it."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def first_text(attributes: DicomJson, tag: str) -> str:

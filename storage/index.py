@@ -28,6 +28,7 @@ from .entries import (
     integer,
     is_small,
     is_uid,
+    receipt_text,
 )
 from .errors import NotFound, Refused
 from .matching import Attribute, any_of, condition, equality, fold, keyword_of
@@ -202,7 +203,7 @@ class Index:
                 "size": instance.size,
                 "attributes": json.dumps(own, separators=(",", ":")),
                 "metadata": gzip.compress(body, compresslevel=6, mtime=0),
-                "receipt": json.dumps(dict(instance.receipt), separators=(",", ":"), sort_keys=True),
+                "receipt": receipt_text(instance.receipt),
                 "updated": self._clock(),
             },
         )

@@ -122,4 +122,13 @@ _IDENTITIES = (
         UNIQUE (project, study, patient))""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _IDENTITIES)
+_SEALED_HEADERS = (
+    # The header an instance had before it was cleaned, encrypted; gone with the instance.
+    """CREATE TABLE sealed_header (
+        instance INTEGER PRIMARY KEY REFERENCES instance (id) ON DELETE CASCADE,
+        sealed BLOB NOT NULL)""",
+    # To find the entry that vouches for a receipt.
+    "CREATE INDEX audit_published ON audit (subject, seq) WHERE action = 'published'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _IDENTITIES, _SEALED_HEADERS)

@@ -33,6 +33,8 @@ class Permission(StrEnum):
     """See clean objects, counts, reasons."""
     MANAGE = "manage"
     """Decide: release from quarantine, and whatever changes state."""
+    ORIGINALS = "originals"
+    """See what stood in an object before it was cleaned; each look is audited."""
 
 
 GRANTS = {Role.ADMINISTRATOR: frozenset(Permission)}

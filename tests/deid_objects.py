@@ -93,7 +93,7 @@ def content(result: Cleaned) -> tuple[object, ...]:
     """All that a result holds, comparable."""
     record = json.dumps(result.receipt)
     maps = result.uids, result.patients, result.accessions, result.others
-    return b"".join(result.chunks()), record, result.instance, result.identity, *maps
+    return b"".join(result.chunks()), record, result.instance, result.identity, result.before(), *maps
 
 
 def clean_bytes(source: FileDataset | bytes | Path, profile: Profile = BASIC, *, key: Pseudonyms = KEY) -> bytes:

@@ -36,6 +36,7 @@ DOUBLE = (
     ("crosswalk", "export"),
     ("crosswalk", "import"),
     ("crosswalk", "lookup"),
+    ("receipts", "export"),
     ("key", "new"),
     ("key", "rotate"),
 )

@@ -13,9 +13,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from lethe.node.comparison import element_name
 from lethe.node.web.app import create_app
 from lethe.node.web.overview import Tone, first_command, headline
-from lethe.node.web.studypage import element_name, file_size, receipt_group
+from lethe.node.web.studypage import file_size, receipt_group
 from lethe.storage.archive import Archive, Origin, clean_name
 from lethe.storage.audit import Actor
 from lethe.storage.entries import CleanInstance
@@ -320,9 +321,11 @@ def test_first_command(address: str, host: str, command: str) -> None:
 
 
 def test_receipts_of_any_shape_can_be_shown() -> None:
-    group = receipt_group(1, {"text": "a", "none": None, "nested_part": {"ratio": 0.5, "list": [1, True, {"a": "b"}]}})
+    group = receipt_group(
+        ["2.25.1"], {"text": "a", "none": None, "nested_part": {"ratio": 0.5, "list": [1, True, {"a": "b"}]}}
+    )
     assert group.lines == (("text", "a"), ("nested part: ratio", "0.5"), ("nested part: list", "1, yes, b"))
-    assert receipt_group(1, {}).lines == ()
+    assert receipt_group(["2.25.1"], {}).lines == ()
 
 
 def test_small_words() -> None:

@@ -39,6 +39,8 @@ class Cleaned:
     others: dict[str, str] = field(default_factory=dict)
     """Patient IDs that stand deeper in the object, beside its own."""
     identity: Identity | None = None
+    before: Callable[[], bytes | None] = lambda: None
+    """The header's bytes as they came (while the source's file is open); None where they are too many, or the same."""
 
     @cached_property
     def header(self) -> Dataset:

@@ -20,7 +20,7 @@ from .errors import CannotClean
 from .header import HeaderCleaner
 from .identity import Identity, identity_of
 from .iod import types_of
-from .part10 import encoded_header, read_part10, write_part10
+from .part10 import encoded_header, header_as_it_came, read_part10, write_part10
 from .pixels import may_carry_text
 from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
@@ -73,6 +73,7 @@ def deidentify(
         accessions=replaced(values.replaced, ACCESSION_NUMBER),
         others={old: new for old, new in replaced(values.replaced, PATIENT_ID).items() if old != patient_id},
         identity=Identity(attributes, terms.days, days_moved(profile, pseudonyms, patient)),
+        before=lambda: header_as_it_came(source),
     )
 
 

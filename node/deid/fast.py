@@ -21,7 +21,7 @@ from .decisions import lists_references
 from .deidentify import PixelRule, days_moved, pass_pixels, replaced
 from .header import RESPONSIBLE_PERSON_ROLE
 from .identity import IDENTITY_TAGS, Identity, identity_of
-from .part10 import PIXELS_ELSEWHERE, Layout, layout_from, write_part10
+from .part10 import PIXELS_ELSEWHERE, Layout, header_as_it_came, layout_from, write_part10
 from .pixels import READS, may_carry_text
 from .profile import Profile
 from .pseudonyms import Pseudonyms
@@ -96,6 +96,7 @@ class FastLane:
             patients={patient_id: self._pseudonyms.patient_id(patient_id)} if patient_id else {},
             accessions=replaced(pseudonyms, ACCESSION_NUMBER),
             others={old: new for old, new in replaced(pseudonyms, PATIENT_ID).items() if old != patient_id},
+            before=lambda: header_as_it_came(layout),
             identity=Identity(room.attributes(by_tag), scene.days, self._days(told.patient)),
         )
 
@@ -115,7 +116,7 @@ class FastLane:
             except CutShort:
                 continue
             self._last = elements
-            return layout_from(file, end, file.seek(0, SEEK_END), UID(transfer_syntax)), elements
+            return layout_from(file, (start, end), file.seek(0, SEEK_END), UID(transfer_syntax)), elements
         raise NotUsual
 
     def _room(self, transfer_syntax: str, by_tag: dict[int, bytes]) -> _Room:

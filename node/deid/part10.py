@@ -29,6 +29,8 @@ from .report import place
 
 IMPLEMENTATION_CLASS_UID = "2.25.113519460427936543189211042586019326821"
 IMPLEMENTATION_VERSION_NAME = "LETHE"
+MOST_KEPT = 4 << 20
+"""A header larger than this is not kept as it came."""
 _CHUNK = 1 << 20
 _MOST_INFLATED = 512 << 20
 PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 95, 204, 205))
@@ -37,12 +39,13 @@ PIXELS_ELSEWHERE = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (94, 
 @dataclass(frozen=True)
 class Layout:
     """How one object is encoded: its transfer syntax, where its pixel data lie in `data`, and how many bytes follow
-    them (they are never passed on)."""
+    them (they are never passed on). `span` is where the header begins and ends in `data`."""
 
     transfer_syntax: UID
     pixels: PixelSpan | None
     data: BinaryIO
     trailing: int
+    span: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def read_part10(file: BinaryIO) -> Part10:
         transfer_syntax = _transfer_syntax(file)
         implicit, little = transfer_syntax == ImplicitVRLittleEndian, transfer_syntax != ExplicitVRBigEndian
         data = _inflated(file) if transfer_syntax == DeflatedExplicitVRLittleEndian else file
-        up_to_pixel_data = _UpToPixelData(data)
+        up_to_pixel_data, begin = _UpToPixelData(data), data.tell()
         header = read_dataset(data, implicit, little, stop_when=up_to_pixel_data)
         start = data.tell()
         end = data.seek(0, 2)
@@ -68,7 +71,7 @@ def read_part10(file: BinaryIO) -> Part10:
         refuse_unreadable(header, ())
         if header and header.original_encoding != (implicit, little):
             raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says")
-        layout = layout_from(data, start, end, transfer_syntax)
+        layout = layout_from(data, (begin, start), end, transfer_syntax)
     except CannotClean:
         raise
     except RecursionError:
@@ -78,13 +81,14 @@ def read_part10(file: BinaryIO) -> Part10:
     return Part10(**vars(layout), header=header)
 
 
-def layout_from(data: BinaryIO, start: int, end: int, transfer_syntax: UID) -> Layout:
-    """The layout of an object whose header ends at `start`, and its file at `end`. Raises CannotClean."""
+def layout_from(data: BinaryIO, span: tuple[int, int], end: int, transfer_syntax: UID) -> Layout:
+    """The layout of an object whose header has that span, and whose file ends at `end`. Raises CannotClean."""
     little = transfer_syntax != ExplicitVRBigEndian
+    start = span[1]
     pixels = find_pixels(data, start, end, implicit=transfer_syntax == ImplicitVRLittleEndian, little=little)
     if pixels:
         _refuse_out_of_order(data, pixels.end, little=little)
-    return Layout(transfer_syntax, pixels, data, end - (pixels.end if pixels else start))
+    return Layout(transfer_syntax, pixels, data, end - (pixels.end if pixels else start), span)
 
 
 def write_part10(body: bytes, source: Layout, sop_class: str, sop_uid: str) -> Iterator[bytes]:
@@ -93,6 +97,15 @@ def write_part10(body: bytes, source: Layout, sop_class: str, sop_uid: str) -> I
     yield file_meta(sop_class, sop_uid, source.transfer_syntax)
     content = chain([body], copy_pixels(source.data, source.pixels) if source.pixels else ())
     yield from _deflated(content) if source.transfer_syntax == DeflatedExplicitVRLittleEndian else content
+
+
+def header_as_it_came(source: Layout) -> bytes | None:
+    """The bytes of the data set up to its pixel data; None where they are more than is worth keeping."""
+    begin, end = source.span
+    if end - begin > MOST_KEPT:
+        return None
+    source.data.seek(begin)
+    return source.data.read(end - begin)
 
 
 def pixel_vr(source: Layout) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ from flask.typing import ResponseReturnValue
 
 from lethe.storage.archive import Archive
 from lethe.storage.jobs import ENDED, Job, State
+from lethe.storage.query import Level
 from lethe.storage.users import Permission, needs
 
+from ..receipts import compared, document, in_array, values
 from .faults import answer
 from .overview import decision, moment
 
 _MOST = 1000
 _USUAL = 100
+_LINES = "application/x-ndjson"
 
 
 def blueprint(archive: Archive, static: Path) -> Blueprint:
@@ -43,6 +47,27 @@ def blueprint(archive: Archive, static: Path) -> Blueprint:
     @needs(Permission.MANAGE)
     def release(number: int) -> ResponseReturnValue:
         return jsonify(_job(archive, archive.release(number, g.caller.actor)))
+
+    @api.get("/instances/<uid>/receipt")
+    @needs(Permission.READ)
+    def receipt(uid: str) -> ResponseReturnValue:
+        stored = archive.receipts.of(uid)
+        if request.args.get("values") != "true":
+            return jsonify(document(stored))
+        if not g.caller.may(Permission.ORIGINALS):
+            return answer(403, "Originals are not shown to you.")
+        original = archive.view_original(uid, g.caller.actor) if archive.headers.holds(uid) else None
+        rows = compared(archive, stored, original).rows()
+        return jsonify(document(stored) | values(original, rows))
+
+    @api.get("/studies/<uid>/receipts")
+    @needs(Permission.READ)
+    def receipts(uid: str) -> ResponseReturnValue:
+        archive.index.one(Level.STUDY, uid)
+        documents = (json.dumps(document(stored)) for stored in archive.receipts.of_studies([uid]))
+        if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
+            return Response((f"{one}\n" for one in documents), mimetype=_LINES)
+        return Response(in_array(documents), mimetype="application/json")
 
     @api.get("/openapi.json")
     @needs(Permission.READ)

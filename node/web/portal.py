@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, send_from_directory, url_for
@@ -14,13 +15,15 @@ from lethe.storage.jobs import Stage, State
 from lethe.storage.users import Permission, needs
 
 from .overview import first_command, overview
+from .receiptpage import Show, page_with_originals, receipt_page
 from .studypage import study_page
 
 _AT_ONCE = 500
+_MOST_PROBLEMS = 20
 
 
 def blueprint(archive: Archive, destinations: Mapping[str, str], dicom_address: str) -> Blueprint:
-    """/, /studies/<uid> and what their buttons do."""
+    """/, /studies/<uid>, the receipts below it, and what their buttons do."""
     portal = Blueprint("portal", __name__)
 
     @portal.get("/")
@@ -34,6 +37,19 @@ def blueprint(archive: Archive, destinations: Mapping[str, str], dicom_address: 
     @needs(Permission.READ)
     def study(uid: str) -> str:
         return render_template("study.html", page=study_page(archive, uid))
+
+    @portal.get("/studies/<study_uid>/instances/<sop_uid>/receipt")
+    @needs(Permission.READ)
+    def receipt(study_uid: str, sop_uid: str) -> str:
+        show, number = _portion(request.args)
+        return render_template("receipt.html", page=receipt_page(archive, study_uid, sop_uid, show, number))
+
+    @portal.post("/studies/<study_uid>/instances/<sop_uid>/receipt")
+    @needs(Permission.ORIGINALS)
+    def originals(study_uid: str, sop_uid: str) -> str:
+        show, number = _portion(request.form)
+        page = page_with_originals(archive, study_uid, sop_uid, show, number, g.caller.actor)
+        return render_template("receipt.html", page=page)
 
     @portal.post("/decisions/<int(max=9223372036854775807):number>/release")
     @needs(Permission.MANAGE)
@@ -52,7 +68,8 @@ def blueprint(archive: Archive, destinations: Mapping[str, str], dicom_address: 
     @portal.post("/audit/verify")
     @needs(Permission.READ)
     def verify() -> str:
-        return render_template("audit.html", verdict=archive.audit.verify())
+        verdict, problems = archive.audit.verify(), archive.receipts.problems()
+        return render_template("audit.html", verdict=verdict, problems=list(islice(problems, _MOST_PROBLEMS)))
 
     return portal
 
@@ -97,6 +114,13 @@ def _release_alike(archive: Archive) -> int:
         except Refused:
             continue  # somebody else was first
     return released
+
+
+def _portion(asked: Mapping[str, str]) -> tuple[Show, int]:
+    """Which elements of a receipt are asked for, and which page of them; what makes no sense is the beginning."""
+    show, number = asked.get("show", ""), asked.get("page", "")
+    is_number = number.isascii() and number.isdigit() and len(number) < 9
+    return Show(show) if show in tuple(Show) else Show.ALL, int(number) if is_number else 1
 
 
 def _back() -> ResponseReturnValue:

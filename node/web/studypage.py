@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from pydicom.datadict import dictionary_description
 from pydicom.uid import UID
 
 from lethe.storage.archive import Archive
@@ -17,6 +15,7 @@ from lethe.storage.entries import Entry
 from lethe.storage.index import Index
 from lethe.storage.query import Level, Match, Query
 
+from ..comparison import element_name
 from .overview import StudyCard, study_card
 
 _MOST_SERIES = 60
@@ -54,6 +53,8 @@ class ReceiptGroup:
     lines: tuple[tuple[str, str], ...]
     counts: tuple[tuple[str, int], ...]
     changes: tuple[Change, ...]
+    example: str
+    """The SOP Instance UID of the first of them."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,16 @@ def study_page(archive: Archive, study_uid: str) -> StudyPage:
     return StudyPage(study_card(entry), tuple(_series(archive.index, one) for one in series))
 
 
-def receipt_group(instances: int, receipt: Mapping[str, Any]) -> ReceiptGroup:
+def receipt_group(instances: Sequence[str], receipt: Mapping[str, Any]) -> ReceiptGroup:
     """A receipt for people: its counts and changed elements apart, everything else as label and value."""
     counts, elements = receipt.get("counts"), receipt.get("elements")
     rest = {name: value for name, value in receipt.items() if name not in ("counts", "elements")}
     return ReceiptGroup(
-        instances=instances,
+        instances=len(instances),
         lines=receipt_lines(rest),
         counts=tuple((str(name), int(count)) for name, count in counts.items()) if isinstance(counts, Mapping) else (),
         changes=_changes(elements) if isinstance(elements, Mapping) else (),
+        example=instances[0],
     )
 
 
@@ -157,8 +159,11 @@ def _instance(entry: Entry) -> InstanceRow:
 
 def _receipts(index: Index, instances: Sequence[Entry]) -> list[ReceiptGroup]:
     """The distinct receipts, so that a series of a thousand alike slices shows one."""
-    alike = Counter(json.dumps(index.receipt(entry.sop_uid), sort_keys=True) for entry in instances)
-    return [receipt_group(count, json.loads(text)) for text, count in alike.most_common()]
+    alike: dict[str, list[str]] = {}
+    for entry in instances:
+        alike.setdefault(json.dumps(index.receipt(entry.sop_uid), sort_keys=True), []).append(entry.sop_uid)
+    groups = sorted(alike.items(), key=lambda group: -len(group[1]))
+    return [receipt_group(uids, json.loads(text)) for text, uids in groups]
 
 
 def _changes(elements: Mapping[str, Any]) -> tuple[Change, ...]:
@@ -168,15 +173,6 @@ def _changes(elements: Mapping[str, Any]) -> tuple[Change, ...]:
         for place, rule in pairs
     )
     return tuple(islice(changes, _MOST_CHANGES))
-
-
-def element_name(place: str) -> str:
-    """What PS3.6 calls the element at the end of a place such as (0040,0275)[1]>(0040,0007)."""
-    tag = place.rpartition(">")[2].strip("()").replace(",", "")
-    try:
-        return dictionary_description(tag)
-    except (KeyError, ValueError):
-        return "private or unknown element"
 
 
 def _text(value: Any) -> str:
