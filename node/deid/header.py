@@ -39,7 +39,7 @@ from .pseudonyms import Pseudonyms, shifted
 from .registry import says_nothing
 from .report import Done, Report, place
 from .terms import TermBank
-from .text import Dates, TextCleaner
+from .text import TextCleaner, text_cleaner
 from .vocabulary import is_code
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -85,12 +85,7 @@ class HeaderCleaner:
     _text: TextCleaner = field(init=False)
 
     def __post_init__(self) -> None:
-        dates = Dates.REMOVE
-        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.profile.applied:
-            dates = Dates.KEEP
-        elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self.profile.applied:
-            dates = Dates.SHIFT
-        self._text = TextCleaner(self.terms, dates, self.pseudonyms.days(self.patient))
+        self._text = text_cleaner(self.profile, self.terms, self.pseudonyms.days(self.patient))
 
     def clean(self, header: Dataset, path: Path = ()) -> None:
         """Clean a data set in place, sequences included."""
