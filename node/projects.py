@@ -11,13 +11,17 @@ from typing import BinaryIO
 from lethe.storage.crosswalk import Crosswalk, CrosswalkEntry, Kind, PatientList
 from lethe.storage.files import FileStore
 
-from .config import Config, PixelPolicy, ProfileName, UnknownPatients
+from .config import Config, DocumentPolicy, PixelPolicy, ProfileName, UnknownPatients
 from .config import Project as ProjectConfig
+from .deface import Defacer
 from .deid.deidentify import Cleaned, PixelRule, deidentify, pass_pixels, pass_through
+from .deid.documents import DocumentRule, RewriteDocuments, refuse_documents
 from .deid.errors import CannotClean
+from .deid.faces import refuse_faces
 from .deid.pixels import may_carry_text
 from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
+from .pdfreader import read_in_bounds
 
 _KEY_BYTES = 32
 
@@ -32,6 +36,8 @@ class Project:
     pseudonyms: Pseudonyms
     pixel_rule: PixelRule
     send_to: tuple[str, ...]
+    document_rule: DocumentRule = refuse_documents
+    defacer: Defacer | None = None
     uid_root: str = ""
     list_version: int = 0
     holds_unknown: bool = False
@@ -40,7 +46,8 @@ class Project:
         """The result for the object in an open Part 10 file. Raises CannotClean."""
         if self.profile is None:
             return pass_through(file)
-        cleaned = deidentify(file, self.profile, self.pseudonyms, self.pixel_rule)
+        faces = self.defacer or refuse_faces
+        cleaned = deidentify(file, self.profile, self.pseudonyms, self.pixel_rule, self.document_rule, faces)
         if self.holds_unknown and not (cleaned.patients and all(map(self.pseudonyms.is_listed, cleaned.patients))):
             raise CannotClean(not_listed(self.name))
         return cleaned
@@ -49,7 +56,8 @@ class Project:
     def digest(self) -> str:
         """Stands for everything that decides what the result looks like."""
         profile = self.profile.digest if self.profile else "unchanged"
-        return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}"
+        step = f":{self.defacer.digest}" if self.defacer else ""
+        return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}{step}"
 
 
 class Projects(Mapping[str, Project]):
@@ -57,6 +65,7 @@ class Projects(Mapping[str, Project]):
     moment; an object is cleaned with one and the same."""
 
     def __init__(self, config: Config, files: FileStore, crosswalk: Crosswalk | None) -> None:
+        self._config = config
         self._configs = {project.name: project for project in config.projects}
         self._files = files
         self._crosswalk = crosswalk
@@ -98,10 +107,16 @@ class Projects(Mapping[str, Project]):
             ),
             pixel_rule=_PIXEL_RULES[project.pixel_policy],
             send_to=project.send_to,
+            document_rule=_DOCUMENT_RULES[project.documents],
+            defacer=self._defacer(project),
             uid_root=project.uid_root,
             list_version=patients.version if patients else 0,
             holds_unknown=project.unknown_patients == UnknownPatients.HOLD,
         )
+
+    def _defacer(self, project: ProjectConfig) -> Defacer | None:
+        step = self._config.step(project.deface)
+        return Defacer(step.name, step.command, step.seconds, self._files.incoming) if step else None
 
 
 def projects_of(config: Config, files: FileStore, crosswalk: Crosswalk | None = None) -> Projects:
@@ -137,4 +152,8 @@ _PIXEL_RULES: Mapping[PixelPolicy, PixelRule] = {
     PixelPolicy.ALL: may_carry_text,
     PixelPolicy.REGIONS: may_carry_text,
     PixelPolicy.NONE: pass_pixels,
+}
+_DOCUMENT_RULES: Mapping[DocumentPolicy, DocumentRule] = {
+    DocumentPolicy.REFUSE: refuse_documents,
+    DocumentPolicy.TEXT: RewriteDocuments(read_in_bounds),
 }

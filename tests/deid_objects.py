@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 
 from lethe.node.deid.deidentify import Cleaned, PixelRule, deidentify, pass_pixels
+from lethe.node.deid.documents import RewriteDocuments
 from lethe.node.deid.profile import Option, Profile
 from lethe.node.deid.pseudonyms import Pseudonyms
 
@@ -72,7 +73,7 @@ def cleaned(
     rule: PixelRule = pass_pixels,
 ) -> Cleaned:
     data = source if isinstance(source, bytes) else source.read_bytes() if isinstance(source, Path) else raw_of(source)
-    return deidentify(BytesIO(data), profile, key, rule)
+    return deidentify(BytesIO(data), profile, key, rule, RewriteDocuments())
 
 
 def clean_bytes(source: FileDataset | bytes | Path, profile: Profile = BASIC, *, key: Pseudonyms = KEY) -> bytes:

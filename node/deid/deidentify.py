@@ -1,4 +1,4 @@
-"""Cleans one object: admit, pixels, header, verify, mark, in this order.
+"""Cleans one object: admit, faces, pixels, document, header, verify, mark, in this order.
 
 Pixels come before the header because rules about pixels read attributes that will be gone. The same object, profile
 and key give the same bytes, wherever and whenever.
@@ -14,8 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from .collect import collect_terms
+from .documents import DocumentRule, opened_document, put_document, refuse_documents
 from .elements import decoded, joined, texts
 from .errors import CannotClean
+from .faces import FaceRule, refuse_faces
 from .header import HeaderCleaner
 from .iod import types_of
 from .part10 import Part10, encoded_header, read_part10, write_part10
@@ -25,6 +27,7 @@ from .pseudonyms import Pseudonyms
 from .receipt import mark, receipt
 from .registry import is_storage_class
 from .report import Report
+from .text import text_cleaner
 from .verify import Verifier
 
 PixelRule = Callable[[Dataset, str, Collection[Option]], str | None]
@@ -53,23 +56,38 @@ def pass_pixels(_header: Dataset, _transfer_syntax: str, _options: Collection[Op
 
 
 def deidentify(
-    file: BinaryIO, profile: Profile, pseudonyms: Pseudonyms, pixel_rule: PixelRule = may_carry_text
+    file: BinaryIO,
+    profile: Profile,
+    pseudonyms: Pseudonyms,
+    pixel_rule: PixelRule = may_carry_text,
+    document_rule: DocumentRule = refuse_documents,
+    face_rule: FaceRule = refuse_faces,
 ) -> Cleaned:
     """Clean the object in an open Part 10 file. Raises CannotClean with the reason where it is not possible."""
     source = read_part10(file)
     header = source.header
     sop_class = admit(header)
+    if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in profile.applied:
+        source = face_rule(file, source)
     why = pixel_rule(header, source.transfer_syntax, profile.applied)
     if why:
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
     accession = _value(header, "AccessionNumber")
-    cleaner = HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, _patient(header), report)
+    patient = _patient(header)
+    document = opened_document(header, sop_class, document_rule)
+    if document:
+        document.note_names(terms)
+    cleaner = HeaderCleaner(profile, pseudonyms, types_of(sop_class), terms, patient, report)
     cleaner.clean(header)
+    made = document.rewritten(text_cleaner(profile, terms, pseudonyms.days(patient)), pseudonyms) if document else None
+    if made:
+        put_document(header, made)
     implicit, little = header.original_encoding
     # Before the marks: their words are ours, and a patient may be called like one of them.
     safe_private = Option.RETAIN_SAFE_PRIVATE in profile.applied
-    verifier = Verifier(terms, cleaner.made, keeps_safe_private=safe_private)
+    words = made.words if made else None
+    verifier = Verifier(terms, cleaner.made, keeps_safe_private=safe_private, document_words=words)
     verifier.check(encoded_header(header, source), implicit=bool(implicit), little=bool(little))
     mark(header, profile)
     body = encoded_header(header, source)
@@ -77,7 +95,7 @@ def deidentify(
         header,
         source,
         lambda: write_part10(header, body, source),
-        receipt(report, profile, pseudonyms.key_id),
+        receipt(report, profile, pseudonyms.key_id) | ({"document": dict(made.counts)} if made else {}),
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
         accessions={accession: pseudonyms.accession_number(accession)} if accession else {},
