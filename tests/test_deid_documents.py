@@ -91,12 +91,14 @@ def test_a_new_pdf_has_text_and_nothing_else() -> None:
 
 def test_what_is_left_out_is_named_on_its_page_and_counted() -> None:
     result = cleaned(encapsulated(pdf(["Liver normal."], [], ["Spleen normal."], pictures=3, drawing=True)))
-    assert words(result)[0].splitlines() == ["Liver normal.", "[3 pictures removed]", "[drawing removed]"]
+    notes = ["[3 pictures removed]", "[drawing removed]", "[annotation removed]"]
+    assert words(result)[0].splitlines() == ["Liver normal.", *notes]
     assert [text.strip() for text in words(result)[1:]] == ["", "Spleen normal."]
     assert result.receipt["document"] == {
         "pages": 3,
         "pictures_removed": 3,
         "drawings_removed": 1,
+        "annotations_removed": 1,
         "pages_removed": 0,
         "characters_not_drawn": 0,
     }
@@ -109,7 +111,7 @@ def test_a_page_without_text_among_others_is_replaced_by_a_note() -> None:
     buffer = BytesIO()
     writer.write(buffer)
     result = cleaned(encapsulated(buffer.getvalue()))
-    assert [text.strip() for text in words(result)] == ["Liver normal.", "[page without text removed]"]
+    assert [text.splitlines()[0] for text in words(result)] == ["Liver normal.", "[page without text removed]"]
     assert result.receipt["document"]["pages_removed"] == 1
 
 
@@ -142,7 +144,7 @@ def test_the_same_document_gives_the_same_bytes() -> None:
 def test_a_pdf_whose_table_of_objects_is_lost_is_read_by_its_objects() -> None:
     whole = pdf(["Liver normal."])
     result = cleaned(encapsulated(whole[: whole.rindex(b"startxref")] + b"%%EOF"))
-    assert words(result)[0].strip() == "Liver normal."
+    assert words(result)[0].splitlines()[0] == "Liver normal."
 
 
 def test_text_that_is_only_drawn_or_filled_in_does_not_come_through() -> None:
@@ -307,15 +309,30 @@ FOREIGN = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
          "not XML"),
         (re.sub(r"<structuredBody>.*</structuredBody>", "", CDA, flags=re.S), "no structured body"),
         (re.sub(r"<structuredBody>.*</structuredBody>", "<structuredBody/>", CDA, flags=re.S), "no section"),
+        (CDA.replace("The nodule", "nodule " * 200_000), "more than"),
         (CDA.replace("<title>Findings</title>", "<a>" * 200 + "</a>" * 200), "nested too deeply"),
         (CDA.replace("<title>Findings</title>", "<a>" * 100_000 + "</a>" * 100_000), "nested too deeply|not well"),
     ],
-    ids=["bomb", "foreign", "cut", "html", "not xml", "no body", "no section", "deep", "very deep"],
+    ids=["bomb", "foreign", "cut", "html", "not xml", "no body", "no section", "long", "deep", "very deep"],
 )  # fmt: skip
 def test_a_cda_that_cannot_be_cleaned_is_refused(text: str, said: str) -> None:
     with pytest.raises(CannotClean, match=said) as refusal:
         cleaned(cda(text))
     assert not re.search("(?i)featherstone|zenobia|passwd", str(refusal.value))
+
+
+def test_a_cell_is_cleaned_by_its_row_and_by_what_heads_its_column() -> None:
+    table = (
+        "<table><thead><tr><th>Finding</th><th>Radiologist</th><th>Date</th></tr></thead><tbody>"
+        "<tr><td>nodule, stable</td><td>Baker</td><td>03.05.2012</td></tr>"
+        "<tr><td>Radiologist</td><td>Baker</td><td/></tr>"
+        "<tr><td>Baker cyst</td><td/><td>12</td></tr></tbody></table>"
+    )
+    root = tree(cleaned(cda(CDA.replace("The nodule", table)), MODIFIED_DATES))
+    rows = [[cell.text or "" for cell in row] for row in root.iter(f"{HL7}tr")][1:4]
+    date = rows[0].pop()
+    assert rows == [["nodule, stable", ""], ["Radiologist", "", ""], ["Baker cyst", "", "12"]]
+    assert re.fullmatch(r"\d\d\.\d\d\.\d{4}", date) and date != "03.05.2012"
 
 
 def test_a_cda_is_the_same_each_time() -> None:

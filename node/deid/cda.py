@@ -9,33 +9,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from defusedxml.ElementTree import fromstring
 
 from .errors import CannotClean
+from .narrative import HL7, Narrative, flat
 from .pseudonyms import Pseudonyms, shifted
 from .rewritten import Rewritten
 from .terms import TermBank
 from .text import Dates, TextCleaner
 
-_HL7 = "{urn:hl7-org:v3}"
 _MASKED = "MSK"
 _PATIENT_NAME, _BIRTH_DATE, _ADDRESS, _INSTITUTION = 0x00100010, 0x00100030, 0x00101040, 0x00080080
-_LARGEST, _DEEPEST, _MOST_ELEMENTS = 16 << 20, 100, 200_000
+_LARGEST, _DEEPEST, _MOST_ELEMENTS, _MOST_CHARACTERS = 16 << 20, 100, 200_000, 1_000_000
 # Vocabularies and templates of HL7 (LOINC, SNOMED CT and others are registered there), DICOM and IHE; other
 # roots may be a hospital's own.
 _REGISTERED = re.compile(r"(?:2\.16\.840\.1\.113883\.(?:5|6|10|11)|1\.2\.840\.10008|1\.3\.6\.1\.4\.1\.19376)(?:\.\d+)*")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,31}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 _EDITION = re.compile(r"\d{4}-\d\d-\d\d")
-_BLOCKS = frozenset({"paragraph", "item", "caption", "footnote"})
-_GROUPS = frozenset({"list", "table", "thead", "tbody", "tfoot"})
-_INLINE = frozenset({"content", "sub", "sup", "linkHtml", "footnoteRef"})
-_CELLS = frozenset({"th", "td"})
-_KEPT_ATTRIBUTES = {"listType": re.compile("ordered|unordered"), "colspan": re.compile(r"\d{1,3}"),
-                    "rowspan": re.compile(r"\d{1,3}")}  # fmt: skip
 # Elements in which somebody is named, in the header or a section.
 _PARTICIPANTS = (
     "recordTarget dataEnterer author informant custodian informationRecipient legalAuthenticator authenticator "
@@ -48,23 +41,21 @@ class Cda:
 
     def __init__(self, data: bytes) -> None:
         self._root = _parsed(data)
-        self._body = self._root.find(f"{_HL7}component/{_HL7}structuredBody")
-        if self._root.find(f"{_HL7}component/{_HL7}nonXMLBody") is not None:
+        self._body = self._root.find(f"{HL7}component/{HL7}structuredBody")
+        if self._root.find(f"{HL7}component/{HL7}nonXMLBody") is not None:
             raise CannotClean("the CDA document has a body that is not XML (nonXMLBody)")
         if self._body is None:
             raise CannotClean("the CDA document has no structured body")
 
     def note_names(self, terms: TermBank) -> None:
         """Names, identifiers, contacts and birth dates of the participants."""
-        for element in (
-            below for name in _PARTICIPANTS for one in self._root.iter(_HL7 + name) for below in one.iter()
-        ):
-            kind = element.tag.removeprefix(_HL7)
-            for name in element.findall(f"{_HL7}name"):
+        for element in (below for name in _PARTICIPANTS for one in self._root.iter(HL7 + name) for below in one.iter()):
+            kind = element.tag.removeprefix(HL7)
+            for name in element.findall(f"{HL7}name"):
                 is_person = kind.endswith("Person") or kind in ("patient", "subject")
-                terms.add(_PATIENT_NAME if is_person else _INSTITUTION, "PN" if is_person else "LO", [_flat(name)])
+                terms.add(_PATIENT_NAME if is_person else _INSTITUTION, "PN" if is_person else "LO", [flat(name)])
             if kind in ("streetAddressLine", "city"):
-                terms.add(_ADDRESS, "LO", [_flat(element)])
+                terms.add(_ADDRESS, "LO", [flat(element)])
             elif kind == "id":
                 terms.add_identifier(element.get("extension", ""))
             elif kind == "telecom":
@@ -81,7 +72,7 @@ class Cda:
         maker.sections(self._body, body)
         if not len(body):
             raise CannotClean("the CDA document has no section")
-        root.set("xmlns", _HL7[1:-1])
+        root.set("xmlns", HL7[1:-1])
         data = tostring(root, encoding="utf-8", xml_declaration=True)
         counts = {**maker.counts, "elements_left_out": sum(1 for _ in self._root.iter()) - sum(1 for _ in root.iter())}
         return Rewritten(data, "text/XML", counts, words_of, maker.instance)
@@ -103,9 +94,11 @@ def _parsed(data: bytes) -> Element:
         raise CannotClean(
             f"the CDA document is not well-formed XML, or declares entities ({type(error).__name__})"
         ) from None
-    if root.tag != f"{_HL7}ClinicalDocument":
+    if root.tag != f"{HL7}ClinicalDocument":
         raise CannotClean("the document is no CDA document (ClinicalDocument of urn:hl7-org:v3)")
     _refuse_beyond_limits(root)
+    if sum(len(text) for narrative in root.iter(f"{HL7}text") for text in narrative.itertext()) > _MOST_CHARACTERS:
+        raise CannotClean(f"the CDA document has more than {_MOST_CHARACTERS} characters")
     return root
 
 
@@ -126,19 +119,18 @@ class _Maker:
         self._pseudonyms = pseudonyms
         self.counts: Counter[str] = Counter(sections=0, pictures_removed=0)
         self.instance = ""
-        self._headings: list[str] = []
 
     def header(self, old: Element) -> Element:
         """The header in the order of the schema."""
         new = Element("ClinicalDocument")
         SubElement(new, "typeId", root="2.16.840.1.113883.1.3", extension="POCD_HD000040")
         self._templates(old, new)
-        self._identifier(old.find(f"{_HL7}id"), SubElement(new, "id"))
+        self._identifier(old.find(f"{HL7}id"), SubElement(new, "id"))
         self._code(old, new, needed=True)
         self._title(old, new)
         self._time(old, SubElement(new, "effectiveTime"))
         SubElement(new, "confidentialityCode", nullFlavor=_MASKED)
-        language = old.find(f"{_HL7}languageCode")
+        language = old.find(f"{HL7}languageCode")
         if language is not None and _LANGUAGE.fullmatch(language.get("code", "")):
             SubElement(new, "languageCode", code=language.get("code", ""))
         for path in ("recordTarget/patientRole", "author/assignedAuthor",
@@ -148,17 +140,17 @@ class _Maker:
 
     def sections(self, old: Element, new: Element) -> None:
         """The sections below a body or a section, with those within them."""
-        for component in old.findall(f"{_HL7}component"):
-            for section in component.findall(f"{_HL7}section"):
+        for component in old.findall(f"{HL7}component"):
+            for section in component.findall(f"{HL7}section"):
                 made = SubElement(SubElement(new, "component"), "section")
                 self.counts["sections"] += 1
                 self._templates(section, made)
                 self._code(section, made, needed=False)
                 self._title(section, made)
-                narrative = section.find(f"{_HL7}text")
+                narrative = section.find(f"{HL7}text")
                 if narrative is not None:
-                    self.counts["pictures_removed"] += sum(1 for _ in narrative.iter(f"{_HL7}renderMultiMedia"))
-                    self._narrative(narrative, SubElement(made, "text"))
+                    self.counts["pictures_removed"] += sum(1 for _ in narrative.iter(f"{HL7}renderMultiMedia"))
+                    Narrative(self._text).write(narrative, SubElement(made, "text"))
                 self.sections(section, made)
 
     def _masked(self, new: Element, path: str) -> None:
@@ -172,7 +164,7 @@ class _Maker:
         SubElement(element, "id", nullFlavor=_MASKED)
 
     def _templates(self, old: Element, new: Element) -> None:
-        for one in old.findall(f"{_HL7}templateId"):
+        for one in old.findall(f"{HL7}templateId"):
             root, edition = one.get("root", ""), one.get("extension", "")
             if _REGISTERED.fullmatch(root):
                 SubElement(
@@ -188,7 +180,7 @@ class _Maker:
 
     def _code(self, old: Element, new: Element, *, needed: bool) -> None:
         """The code, if it is of a registered vocabulary, with its name, if that names nobody."""
-        code = old.find(f"{_HL7}code")
+        code = old.find(f"{HL7}code")
         value, system = ("", "") if code is None else (code.get("code", ""), code.get("codeSystem", ""))
         if (
             code is None
@@ -203,99 +195,17 @@ class _Maker:
         SubElement(new, "code", {"code": value, "codeSystem": system, **({"displayName": name} if name else {})})
 
     def _title(self, old: Element, new: Element) -> None:
-        title = old.find(f"{_HL7}title")
-        cleaned = self._text.clean(_flat(title)) if title is not None else ""
+        title = old.find(f"{HL7}title")
+        cleaned = self._text.clean(flat(title)) if title is not None else ""
         if cleaned:
             SubElement(new, "title").text = cleaned
 
     def _time(self, old: Element, new: Element) -> None:
         """When the document was made, as the profile treats dates."""
-        time = old.find(f"{_HL7}effectiveTime")
+        time = old.find(f"{HL7}effectiveTime")
         value = time.get("value", "") if time is not None else ""
         after = shifted(value, "DT", 0 if self._text.dates is Dates.KEEP else self._text.days)
         if after is None or self._text.dates is Dates.REMOVE:
             new.set("nullFlavor", _MASKED)
         else:
             new.set("value", after)
-
-    def _narrative(self, old: Element, new: Element) -> None:
-        """The text of a section: paragraphs, lists and tables; what marks words within them goes, the words stay."""
-        if old.tag == f"{_HL7}table":
-            self._headings = []
-        for part in _parts(old):
-            if isinstance(part, str):
-                self._fill(SubElement(new, "paragraph"), part)
-                continue
-            made = SubElement(new, part.tag.removeprefix(_HL7), _attributes(part))
-            if part.tag == f"{_HL7}tr":
-                self._headings = self._row(part, made, self._headings)
-            elif made.tag in _GROUPS or any(child.tag.removeprefix(_HL7) in _BLOCKS | _GROUPS for child in part):
-                self._narrative(part, made)
-            else:
-                self._fill(made, _flat(part))
-
-    def _fill(self, new: Element, text: str) -> None:
-        new.text = "\n".join(self._text.clean_lines(text.split("\n")))
-
-    def _row(self, old: Element, new: Element, above: list[str]) -> list[str]:
-        """The cells of a row, cleaned as one text, because one names what another holds, and below what heads their
-        columns. What heads the columns of the next row: this one, if it is made of headings."""
-        cells = [cell for cell in old if cell.tag.removeprefix(_HL7) in _CELLS]
-        texts = [" ".join(_flat(cell).split()) for cell in cells]
-        cleaned = self._text.clean_lines([text or "-" for text in texts])  # an empty line would part the cells
-        for cell, before, after, heading in zip(cells, texts, cleaned, [*above, *[""] * len(cells)], strict=False):
-            made = SubElement(new, cell.tag.removeprefix(_HL7), _attributes(cell))
-            below = self._text.clean_lines([heading, before])[1] if heading else after
-            made.text = min(after, below, key=len) if before else ""
-        return texts if all(cell.tag == f"{_HL7}th" for cell in cells) else above
-
-
-def _parts(old: Element) -> Iterator[Element | str]:
-    """What a text is made of: blocks, and what stands loosely between them."""
-    loose = [_spaced(old.text)]
-    for child in old:
-        kind = child.tag.removeprefix(_HL7)
-        if kind in _BLOCKS or kind in _GROUPS or kind == "tr":
-            yield from _told(loose)
-            loose = []
-            yield child
-        elif kind in _INLINE:
-            loose.append(_run(child))
-        else:
-            loose.append("\n")
-        loose.append(_spaced(child.tail))
-    yield from _told(loose)
-
-
-def _told(loose: Iterable[str]) -> Iterator[str]:
-    text = _tidy("".join(loose))
-    if text:
-        yield text
-
-
-def _flat(element: Element) -> str:
-    """The words of an element without its marks; blocks and line breaks within it part them."""
-    return _tidy(_run(element))
-
-
-def _run(element: Element) -> str:
-    parts = [_spaced(element.text)]
-    for child in element:
-        if child.tag.startswith(_HL7):
-            inline = child.tag.removeprefix(_HL7) in _INLINE
-            parts.append(_run(child) if inline else f"\n{_run(child)}\n")
-        parts.append(_spaced(child.tail))
-    return "".join(parts)
-
-
-def _tidy(text: str) -> str:
-    return re.sub(r" *\n\s*", "\n", re.sub(" +", " ", text)).strip()
-
-
-def _spaced(text: str | None) -> str:
-    """Text as it is read: where lines of the file end says nothing."""
-    return re.sub(r"\s+", " ", text or "")
-
-
-def _attributes(old: Element) -> dict[str, str]:
-    return {name: value for name, form in _KEPT_ATTRIBUTES.items() if form.fullmatch(value := old.get(name, ""))}

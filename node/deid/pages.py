@@ -40,12 +40,13 @@ _MOST_UNREADABLE = 0.05
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its text, how many pictures and drawings it shows, and whether some of its text cannot be read, because
-    a font does not say what its glyphs mean."""
+    """One page: its text, how many pictures, drawings and annotations (form fields too, links not) it shows, and
+    whether some of its text cannot be read, because a font does not say what its glyphs mean."""
 
     text: str
     pictures: int = 0
     drawings: int = 0
+    annotations: int = 0
     unreadable: bool = False
 
 
@@ -109,7 +110,7 @@ class _Look:
         whole = max(1, self.readable + self.unreadable)
         unreadable = max(self.unreadable / whole, strange / max(1, len(text))) > _MOST_UNREADABLE
         drawings = int(self.curves > 0 or self.lines >= _MANY_LINES)
-        return Page(text, self.pictures, drawings, unreadable)
+        return Page(text, self.pictures, drawings, _annotations(page), unreadable)
 
     def _operand(self, operator: bytes, operands: Any, _cm: Any, _tm: Any) -> None:
         if operator == b"INLINE IMAGE" or (operator == b"Do" and operands and str(operands[0]) in self._images):
@@ -140,6 +141,11 @@ def _says_what_it_shows(font: Any) -> bool:
     if kind == "/Type1" and "/FontFile" in about:  # has an encoding of its own, which pypdf reads
         return True
     return encoding is not None or not int(about.get("/Flags", 0)) & _SYMBOLIC
+
+
+def _annotations(page: PageObject) -> int:
+    notes: Any = page["/Annots"].get_object() if "/Annots" in page else []
+    return sum(note.get_object().get("/Subtype") not in ("/Link", "/Popup") for note in notes)
 
 
 def _image_names(resources: Any, depth: int) -> set[str]:

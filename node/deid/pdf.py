@@ -20,7 +20,9 @@ from .text import TextCleaner
 
 _NO_TEXT = "[page without text removed]"
 _UNREADABLE = "[page removed: its text cannot be read]"
-_NOTE = re.compile(r"\[(?:\d+ )?(?:picture|drawing)s? removed\]|" + "|".join(map(re.escape, (_NO_TEXT, _UNREADABLE))))
+_NOTE = re.compile(
+    r"\[(?:\d+ )?(?:picture|drawing|annotation)s? removed\]|" + "|".join(map(re.escape, (_NO_TEXT, _UNREADABLE)))
+)
 
 
 class Pdf:
@@ -53,8 +55,9 @@ def _written_anew(page: Page, text: TextCleaner, counts: Counter[str]) -> list[s
     """The lines of the new page."""
     counts["pictures_removed"] += page.pictures
     counts["drawings_removed"] += page.drawings
+    counts["annotations_removed"] += page.annotations
     if not _is_legible(page):
-        blank = not page.text.strip() and not page.pictures and not page.drawings
+        blank = not (page.text.strip() or page.pictures or page.drawings or page.annotations)
         counts["pages_removed"] += not blank
         return [] if blank else [_UNREADABLE if page.unreadable else _NO_TEXT]
     lines = []
@@ -72,7 +75,7 @@ def _is_legible(page: Page) -> bool:
 def _notes(page: Page) -> list[str]:
     return [
         f"[{kind} removed]" if count == 1 else f"[{count} {kind}s removed]"
-        for kind, count in (("picture", page.pictures), ("drawing", page.drawings))
+        for kind, count in (("picture", page.pictures), ("drawing", page.drawings), ("annotation", page.annotations))
         if count
     ]
 
