@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from .deface import INPUT, OUTPUT
 from .deid.profile import Option
 from .deid.pseudonyms import LONGEST_ROOT, UUID_ROOT
 
@@ -47,6 +48,13 @@ class PixelPolicy(StrEnum):
     ALL = "all"
     REGIONS = "regions"
     NONE = "none"
+
+
+class DocumentPolicy(StrEnum):
+    """What is done about encapsulated documents."""
+
+    REFUSE = "refuse"
+    TEXT = "text"
 
 
 class UnknownPatients(StrEnum):
@@ -122,6 +130,19 @@ def _name(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", value):
         raise ValueError("a name of letters, digits, - and _ (at most 40)")
     return value
+
+
+def _name_or_none(value: Any) -> str:
+    return "" if value == "" else _name(value)
+
+
+def _command(value: Any) -> tuple[str, ...]:
+    accepted = f'a command as a list of texts, "{INPUT}" and "{OUTPUT}" among them'
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one for one in value):
+        raise ValueError(accepted)
+    if value[0] in (INPUT, OUTPUT) or not {INPUT, OUTPUT} <= set(value):
+        raise ValueError(accepted)
+    return tuple(value)
 
 
 def _uid_root(value: Any) -> str:
@@ -207,6 +228,12 @@ class Project:
         (Option.CLEAN_PIXEL_DATA, Option.CLEAN_DESCRIPTORS, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES),
     )
     pixel_policy: PixelPolicy = _key("what is done about burned-in text", _choice(PixelPolicy), PixelPolicy.PHI)
+    documents: DocumentPolicy = _key(
+        'encapsulated PDF and CDA: "text" makes them anew from their cleaned text, "refuse" holds them back',
+        _choice(DocumentPolicy),
+        DocumentPolicy.TEXT,
+    )
+    deface: str = _key('name of the step that removes faces; "": what may show one is held back', _name_or_none, "")
     unknown_patients: UnknownPatients = _key(
         'who is not on the imported list gets a "pseudonym", or is put on "hold"',
         _choice(UnknownPatients),
@@ -217,6 +244,15 @@ class Project:
         "keep each header as it came, encrypted, so that a receipt can show what stood there", _yes_or_no, True
     )
     send_to: tuple[str, ...] = _key("names of the peers that get the results", _list_of(_name), ())
+
+
+@dataclass(frozen=True)
+class Step:
+    """[[steps]]: a command of the site's own that does one thing to an object."""
+
+    name: str = _key("how a project calls it", _name)
+    command: tuple[str, ...] = _key('the program and its arguments; "{in}" and "{out}" become files', _command)
+    seconds: int = _key("how long it may take", _whole(1, 86400), 600)
 
 
 @dataclass(frozen=True)
@@ -247,6 +283,7 @@ class Config:
     auth: Auth = Auth()
     peers: tuple[Peer, ...] = ()
     projects: tuple[Project, ...] = (Project("default"),)
+    steps: tuple[Step, ...] = ()
     routes: tuple[Route, ...] = (Route("*", "default"),)
     folder: Path = Path()
 
@@ -259,6 +296,10 @@ class Config:
         """The project of that name."""
         return next((project for project in self.projects if project.name == name), None)
 
+    def step(self, name: str) -> Step | None:
+        """The step of that name."""
+        return next((step for step in self.steps if step.name == name), None)
+
     def peer(self, name: str) -> Peer | None:
         """The peer of that name."""
         return next((peer for peer in self.peers if peer.name == name), None)
@@ -270,6 +311,7 @@ SECTIONS: Mapping[str, type] = {
     "auth": Auth,
     "peers": Peer,
     "projects": Project,
+    "steps": Step,
     "routes": Route,
 }
 
@@ -313,7 +355,7 @@ class _Reader:
         values: dict[str, Any] = {"folder": folder}
         for name in ("node", "http", "auth"):
             values[name] = self._section(f"[{name}]", SECTIONS[name], raw.get(name, {}))
-        for name in ("peers", "routes"):
+        for name in ("peers", "steps", "routes"):
             if name in raw:
                 values[name] = self._tables(name, SECTIONS[name], raw[name])
         if "projects" in raw:
@@ -367,7 +409,11 @@ def _contradictions(config: Config) -> Iterator[str]:
     projects = [project.name for project in config.projects]
     for name in sorted({name for name in peers if peers.count(name) > 1}):
         yield f"[[peers]]: name = {name!r} stands twice; accepted: a name of its own for each peer"
+    steps = [step.name for step in config.steps]
+    for name in sorted({name for name in steps if steps.count(name) > 1}):
+        yield f"[[steps]]: name = {name!r} stands twice; accepted: a name of its own for each step"
     for project in config.projects:
+        yield from _deface_contradictions(project, steps)
         for destination in project.send_to:
             if destination not in peers:
                 yield (
@@ -416,6 +462,17 @@ def _route_mistakes(route: Route, config: Config) -> Iterator[str]:
     project = config.project(route.project)
     if project is not None and project.profile == ProfileName.NONE:
         yield 'reidentify = true for a project with profile = "none", which replaces nothing; accepted: "basic"'
+
+
+_FACES = Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES
+
+
+def _deface_contradictions(project: Project, steps: list[str]) -> Iterator[str]:
+    where = f"[projects.{project.name}]: deface = {project.deface!r}"
+    if project.deface and project.deface not in steps:
+        yield f"{where}; accepted: {', '.join(steps) or 'nothing, as there are no [[steps]]'}"
+    elif project.deface and (_FACES not in project.options or project.profile == ProfileName.NONE):
+        yield f'{where} would not be run; accepted: profile = "basic" with the option {_FACES}'
 
 
 def is_loopback(host: str) -> bool:

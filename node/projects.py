@@ -14,16 +14,20 @@ from lethe.storage.files import FileStore
 from lethe.storage.identities import Identity
 from lethe.storage.sealed import OriginalHeader
 
-from .config import Config, PixelPolicy, ProfileName, UnknownPatients
+from .config import Config, DocumentPolicy, PixelPolicy, ProfileName, UnknownPatients
 from .config import Project as ProjectConfig
+from .deface import Defacer
 from .deid.cleaned import Cleaned
 from .deid.deidentify import PixelRule, pass_pixels, pass_through
+from .deid.documents import DocumentRule, RewriteDocuments, refuse_documents
 from .deid.errors import CannotClean
+from .deid.faces import refuse_faces
 from .deid.identity import who
 from .deid.lanes import Deidentifier
 from .deid.pixels import may_carry_text
 from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
+from .pdfreader import read_in_bounds
 
 _KEY_BYTES = 32
 
@@ -38,6 +42,8 @@ class Project:
     pseudonyms: Pseudonyms
     pixel_rule: PixelRule
     send_to: tuple[str, ...]
+    document_rule: DocumentRule = refuse_documents
+    defacer: Defacer | None = None
     uid_root: str = ""
     list_version: int = 0
     holds_unknown: bool = False
@@ -55,7 +61,8 @@ class Project:
     @cached_property
     def _deidentifier(self) -> Deidentifier:
         assert self.profile is not None
-        return Deidentifier(self.profile, self.pseudonyms, self.pixel_rule)
+        faces = self.defacer or refuse_faces
+        return Deidentifier(self.profile, self.pseudonyms, self.pixel_rule, self.document_rule, faces)
 
     def header_before(self, cleaned: Cleaned) -> tuple[OriginalHeader | None, dict[str, Any]]:
         """The object's header as it came, if it is to be kept, and the receipt, which says whether it is."""
@@ -72,7 +79,8 @@ class Project:
     def digest(self) -> str:
         """Stands for everything that decides what the result looks like."""
         profile = self.profile.digest if self.profile else "unchanged"
-        return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}"
+        step = f":{self.defacer.digest}" if self.defacer else ""
+        return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}{step}"
 
 
 class Projects(Mapping[str, Project]):
@@ -80,6 +88,7 @@ class Projects(Mapping[str, Project]):
     moment; an object is cleaned with one and the same."""
 
     def __init__(self, config: Config, files: FileStore, crosswalk: Crosswalk | None) -> None:
+        self._config = config
         self._configs = {project.name: project for project in config.projects}
         self._files = files
         self._crosswalk = crosswalk
@@ -121,11 +130,17 @@ class Projects(Mapping[str, Project]):
             ),
             pixel_rule=_PIXEL_RULES[project.pixel_policy],
             send_to=project.send_to,
+            document_rule=_DOCUMENT_RULES[project.documents],
+            defacer=self._defacer(project),
             uid_root=project.uid_root,
             list_version=patients.version if patients else 0,
             holds_unknown=project.unknown_patients == UnknownPatients.HOLD,
             keeps_originals=project.keep_originals,
         )
+
+    def _defacer(self, project: ProjectConfig) -> Defacer | None:
+        step = self._config.step(project.deface)
+        return Defacer(step.name, step.command, step.seconds, self._files.incoming) if step else None
 
 
 def projects_of(config: Config, files: FileStore, crosswalk: Crosswalk | None = None) -> Projects:
@@ -170,4 +185,8 @@ _PIXEL_RULES: Mapping[PixelPolicy, PixelRule] = {
     PixelPolicy.ALL: may_carry_text,
     PixelPolicy.REGIONS: may_carry_text,
     PixelPolicy.NONE: pass_pixels,
+}
+_DOCUMENT_RULES: Mapping[DocumentPolicy, DocumentRule] = {
+    DocumentPolicy.REFUSE: refuse_documents,
+    DocumentPolicy.TEXT: RewriteDocuments(read_in_bounds),
 }

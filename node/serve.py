@@ -111,9 +111,6 @@ def serve(config: Config, config_file: Path) -> int:
     for project in projects_of(config, archive.files).values():
         if project.profile is None:
             log.warning("project %s passes objects through unchanged", project.name)
-        elif project.profile.ignored:
-            names = ", ".join(project.profile.ignored)
-            log.warning("project %s: not built yet, the Basic Profile is applied instead: %s", project.name, names)
     for host, port, key in (
         (config.node.host, config.node.port, "[node] port"),
         (config.http.host, config.http.port, "[http] port"),

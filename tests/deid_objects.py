@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 
 from lethe.node.deid.cleaned import Cleaned
 from lethe.node.deid.deidentify import PixelRule, deidentify, pass_pixels
+from lethe.node.deid.documents import RewriteDocuments
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.fast import FastLane
 from lethe.node.deid.profile import Option, Profile
@@ -79,7 +80,7 @@ def cleaned(
     data = source if isinstance(source, bytes) else source.read_bytes() if isinstance(source, Path) else raw_of(source)
     fast = FastLane(profile, key, rule)
     try:
-        careful = deidentify(BytesIO(data), profile, key, rule)
+        careful = deidentify(BytesIO(data), profile, key, rule, RewriteDocuments())
     except CannotClean:
         assert fast.clean(BytesIO(data)) is None
         raise

@@ -73,9 +73,7 @@ def test_a_configuration_that_was_named_must_exist(capsys: pytest.CaptureFixture
 def test_config_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.toml").write_text('[projects.default]\noptions = ["clean-recognizable-visual-features"]\n')
     assert main(["config", "check"]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("config.toml: good; 0 peers, 1 projects")
-    assert "clean-recognizable-visual-features is not built yet" in out
+    assert capsys.readouterr().out == "config.toml: good; 0 peers, 1 projects\n"
     (tmp_path / "config.toml").write_text("[node]\nport = 0\n")
     assert main(["config", "check"]) == 2
     assert "port = 0 is not accepted" in capsys.readouterr().err

@@ -7,10 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from lethe.node.config import Ability, AuthMode, Config, ConfigError, Option, PixelPolicy, ProfileName, load_config
+from lethe.node.config import (
+    Ability,
+    AuthMode,
+    Config,
+    ConfigError,
+    DocumentPolicy,
+    Option,
+    PixelPolicy,
+    ProfileName,
+    load_config,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PACS = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.1"\nport = 104\n'
+STEP = '[[steps]]\nname = "mask"\ncommand = ["/opt/mask", "{in}", "{out}"]\n'
+FACES = 'options = ["clean-recognizable-visual-features"]\n'
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -65,6 +77,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             profile = "none"
             options = ["retain-uids"]
             pixel_policy = "none"
+            documents = "refuse"
             send_to = ["archive"]
             [[routes]]
             from = "CT01"
@@ -83,6 +96,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         (Option.RETAIN_UIDS,),
         PixelPolicy.NONE,
     )
+    assert trial.documents == DocumentPolicy.REFUSE
     assert config.routes[0].source == "CT01"
 
 
@@ -110,6 +124,15 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ('[projects.default]\noptions = ["retain-everything"]', "[projects.default]: options = ['retain-everything']"),
         ('[projects.default]\nprofile = "light"', 'accepted: one of "basic", "none"'),
         ('[projects."../x"]\n', "not a project's name"),
+        ('[projects.default]\ndocuments = "none"', 'accepted: one of "refuse", "text"'),
+        ('[projects.default]\ndeface = "mask"', "deface = 'mask'; accepted: nothing, as there are no [[steps]]"),
+        (f'{STEP}[projects.default]\ndeface = "other"', "deface = 'other'; accepted: mask"),
+        (f'{STEP}[projects.default]\ndeface = "mask"', "deface = 'mask' would not be run"),
+        (f'{STEP}[projects.default]\n{FACES}profile = "none"\ndeface = "mask"', "deface = 'mask' would not be run"),
+        (STEP + STEP, "name = 'mask' stands twice"),
+        (STEP.replace("{out}", "out"), '"{in}" and "{out}" among them'),
+        ('[[steps]]\nname = "mask"\ncommand = ["{in}", "{out}"]', '"{in}" and "{out}" among them'),
+        ('[[steps]]\nname = "mask"\ncommand = "mask"', "a command as a list of texts"),
         (
             '[projects.default]\nsend_to = ["nobody"]',
             "send_to names 'nobody'; accepted: nothing, as there are no [[peers]]",
@@ -157,6 +180,13 @@ def test_a_route_that_re_identifies(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, f"{PACS}identified = true\n{route}"))
     assert (config.routes[0].reidentify, config.routes[0].send_to) == (True, ("pacs",))
     assert Config().routes[0].reidentify is False
+
+
+def test_a_project_names_its_step(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, f'{STEP}[projects.default]\n{FACES}deface = "mask"'))
+    step = config.step("mask")
+    assert step is not None and step.command == ("/opt/mask", "{in}", "{out}") and step.seconds == 600
+    assert config.projects[0].deface == "mask"
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

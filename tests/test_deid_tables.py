@@ -73,4 +73,3 @@ def test_profiles_with_equal_digests_are_equal() -> None:
     a = Profile([Option.RETAIN_UIDS, Option.RETAIN_INSTITUTION_IDENTITY])
     b = Profile([Option.RETAIN_INSTITUTION_IDENTITY, Option.RETAIN_UIDS])
     assert a.digest == b.digest != Profile().digest
-    assert Profile(list(Option)).ignored == (Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES,)

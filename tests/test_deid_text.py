@@ -91,7 +91,48 @@ def test_month_and_day_are_told_apart_by_the_object_s_own_dates() -> None:
 def test_the_time_is_that_of_the_length(unit: str) -> None:
     start = time.perf_counter()
     cleaner().clean(unit * (40_000 // len(unit)) + ".5x")
+    cleaner().clean_lines([unit * 4] * (5_000 // len(unit)))
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("beside", ["Featherstone", "Antonia", "Dr. Featherstone"])
+@pytest.mark.parametrize("negation", ["No effusion", "Not enlarged", "NO EFFUSION"])
+def test_a_negation_beside_a_name_stays(beside: str, negation: str) -> None:
+    for text in (f"{beside} {negation}", f"{beside}, {negation}", f"{negation} {beside}"):
+        assert negation in cleaner().clean(text)
+    assert cleaner().clean_lines([beside, negation])[1] == negation
+
+
+@pytest.mark.parametrize(
+    ("lines", "cleaned"),
+    [
+        (["Radiologist", "Baker"], ["Radiologist", ""]),
+        (["Findings by Dr.", "Jonathan Baker, stable nodule"], ["Findings by.", "stable nodule"]),
+        (["nodule of Feather-", "stone, stable"], ["nodule of", "stable"]),
+        (["No pleural effu-", "sion. Stable."], ["No pleural effusion.", "Stable."]),
+        (["Saint Corbinian", "Infirmary", "Liver normal"], ["", "", "Liver normal"]),
+        (["F E A T H E R S T O N E", "Liver normal"], ["", "Liver normal"]),
+        (["scan 3 March", "2012, stable"], ["scan", "stable"]),
+        (["120", "80", "72", "1.5"], ["120", "80", "72", "1.5"]),
+        (["Baker", "", "cyst of the knee"], ["Baker", "", "cyst of the knee"]),
+        ([], []),
+        ([""], [""]),
+    ],
+)
+def test_lines_are_seen_together(lines: list[str], cleaned: list[str]) -> None:
+    assert cleaner().clean_lines(lines) == cleaned
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.text(max_size=30) | st.sampled_from(["Antonia", "Feather-", "stone", "MRN-7741-2", "Dr."]), max_size=8)
+)
+def test_as_many_lines_come_back_and_no_term_is_in_them(lines: list[str]) -> None:
+    lines = [" ".join(line.split()) for line in lines]
+    one = cleaner()
+    after = one.clean_lines(lines)
+    assert len(after) == len(lines)
+    assert not one.terms.finds("\n".join(after))
 
 
 @settings(max_examples=300, deadline=None)

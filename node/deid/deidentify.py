@@ -1,4 +1,4 @@
-"""Cleans one object: admit, pixels, header, verify, mark, in this order.
+"""Cleans one object: admit, faces, pixels, document, header, verify, mark, in this order.
 
 Pixels come before the header because rules about pixels read attributes that will be gone. The same object, profile
 and key give the same bytes, wherever and whenever.
@@ -15,8 +15,10 @@ from pydicom.tag import Tag
 from .cleaned import Cleaned, InstanceUids
 from .collect import collect_terms
 from .decisions import Decisions
+from .documents import DocumentRule, opened_document, put_document, refuse_documents
 from .elements import decoded, joined, texts
 from .errors import CannotClean
+from .faces import FaceRule, refuse_faces
 from .header import HeaderCleaner
 from .identity import Identity, identity_of
 from .iod import types_of
@@ -27,6 +29,7 @@ from .pseudonyms import Pseudonyms
 from .receipt import mark, receipt
 from .registry import is_storage_class
 from .report import Report
+from .text import text_cleaner
 from .values import ACCESSION_NUMBER, PATIENT_ID, ValueCleaner
 from .verify import Verifier
 
@@ -42,23 +45,36 @@ def pass_pixels(_header: Dataset, _transfer_syntax: str, _options: Collection[Op
 
 
 def deidentify(
-    file: BinaryIO, profile: Profile, pseudonyms: Pseudonyms, pixel_rule: PixelRule = may_carry_text
+    file: BinaryIO,
+    profile: Profile,
+    pseudonyms: Pseudonyms,
+    pixel_rule: PixelRule = may_carry_text,
+    document_rule: DocumentRule = refuse_documents,
+    face_rule: FaceRule = refuse_faces,
 ) -> Cleaned:
     """Clean the object in an open Part 10 file. Raises CannotClean with the reason where it is not possible."""
-    source = read_part10(file)
+    source = came = read_part10(file)
     header = source.header
     sop_class = admit(header)
+    if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in profile.applied:
+        source = face_rule(file, came)
     why = pixel_rule(header, source.transfer_syntax, profile.applied)
     if why:
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
     attributes, patient = identity_of(header), patient_of(header)
+    document = opened_document(header, sop_class, document_rule)
+    if document:
+        document.note_names(terms)
     values = ValueCleaner(Decisions(profile, types_of(sop_class)), pseudonyms, terms, patient, report)
     HeaderCleaner(values).clean(header)
+    made = document.rewritten(text_cleaner(profile, terms, pseudonyms.days(patient)), pseudonyms) if document else None
+    if made:
+        put_document(header, made)
     implicit, little = header.original_encoding
     # Before the marks: their words are ours, and a patient may be called like one of them.
-    safe_private = Option.RETAIN_SAFE_PRIVATE in profile.applied
-    verifier = Verifier(terms, values.made, keeps_safe_private=safe_private)
+    safe_private, words = Option.RETAIN_SAFE_PRIVATE in profile.applied, made.words if made else None
+    verifier = Verifier(terms, values.made, keeps_safe_private=safe_private, document_words=words)
     verifier.check(encoded_header(header, source.transfer_syntax), implicit=bool(implicit), little=bool(little))
     mark(header, profile)
     body, instance = encoded_header(header, source.transfer_syntax), instance_of(header)
@@ -67,13 +83,13 @@ def deidentify(
         lambda: header,
         source,
         lambda: write_part10(body, source, instance.sop_class, instance.sop_uid),
-        receipt(report, profile, pseudonyms.key_id),
+        receipt(report, profile, pseudonyms.key_id) | ({"document": dict(made.counts)} if made else {}),
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
         accessions=replaced(values.replaced, ACCESSION_NUMBER),
         others={old: new for old, new in replaced(values.replaced, PATIENT_ID).items() if old != patient_id},
         identity=Identity(attributes, terms.days, days_moved(profile, pseudonyms, patient)),
-        before=lambda: header_as_it_came(source),
+        before=lambda: header_as_it_came(came),
     )
 
 

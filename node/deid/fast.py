@@ -19,11 +19,12 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from .cleaned import Cleaned, InstanceUids
 from .decisions import lists_references
 from .deidentify import PixelRule, days_moved, pass_pixels, replaced
+from .documents import ENCAPSULATED_DOCUMENT
 from .header import RESPONSIBLE_PERSON_ROLE
 from .identity import IDENTITY_TAGS, Identity, identity_of
 from .part10 import PIXELS_ELSEWHERE, Layout, header_as_it_came, layout_from, write_part10
 from .pixels import READS, may_carry_text
-from .profile import Profile
+from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
 from .raw import CutShort, Elements, NotUsual, top_level, transfer_syntax_of, value_of
 from .receipt import mark, receipt
@@ -39,9 +40,11 @@ _WINDOWS = (1 << 15, 1 << 19, 1 << 23)
 _MOST_REMEMBERED = 64 << 20
 _RECEIPT = 1 << 14
 _NOT_HERE = frozenset({DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, *PIXELS_ELSEWHERE})
-# What becomes of these depends on other elements: the role of a person; concept, text, number and date of a content
-# item.
-_TOGETHER = frozenset({int(RESPONSIBLE_PERSON_ROLE), 0x0040A043, 0x0040A160, 0x0040A30A, 0x0040A121})
+# What becomes of these depends on other elements or on other rules: the role of a person; a document; concept, text,
+# number and date of a content item.
+_TOGETHER = frozenset(
+    {int(RESPONSIBLE_PERSON_ROLE), int(ENCAPSULATED_DOCUMENT), 0x0040A043, 0x0040A160, 0x0040A30A, 0x0040A121}
+)
 _READS: dict[PixelRule, tuple[int, ...]] = {may_carry_text: READS, pass_pixels: ()}
 """What the rules about pixels read of a header; of others it is not known."""
 
@@ -61,7 +64,7 @@ class FastLane:
 
     def clean(self, file: BinaryIO) -> Cleaned | None:
         """Clean the object in an open Part 10 file, or None where it takes more care."""
-        if self._pixel_rule not in _READS:
+        if self._pixel_rule not in _READS or Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in self._profile.applied:
             return None
         try:
             return self._clean(file)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import BinaryIO
 
 from .cleaned import Cleaned
 from .deidentify import PixelRule, deidentify
+from .documents import DocumentRule, refuse_documents
+from .faces import FaceRule, refuse_faces
 from .fast import FastLane
 from .pixels import may_carry_text
 from .profile import Profile
@@ -15,10 +18,22 @@ from .pseudonyms import Pseudonyms
 class Deidentifier:
     """De-identifies the objects of one project. It remembers what it has seen; one thread may use it."""
 
-    def __init__(self, profile: Profile, pseudonyms: Pseudonyms, pixel_rule: PixelRule = may_carry_text) -> None:
-        self._profile = profile
-        self._pseudonyms = pseudonyms
-        self._pixel_rule = pixel_rule
+    def __init__(
+        self,
+        profile: Profile,
+        pseudonyms: Pseudonyms,
+        pixel_rule: PixelRule = may_carry_text,
+        document_rule: DocumentRule = refuse_documents,
+        face_rule: FaceRule = refuse_faces,
+    ) -> None:
+        self._carefully = partial(
+            deidentify,
+            profile=profile,
+            pseudonyms=pseudonyms,
+            pixel_rule=pixel_rule,
+            document_rule=document_rule,
+            face_rule=face_rule,
+        )
         self._fast = FastLane(profile, pseudonyms, pixel_rule)
 
     def clean(self, file: BinaryIO) -> Cleaned:
@@ -26,5 +41,5 @@ class Deidentifier:
         cleaned = self._fast.clean(file)
         if cleaned is None:
             file.seek(0)
-            cleaned = deidentify(file, self._profile, self._pseudonyms, self._pixel_rule)
+            cleaned = self._carefully(file)
         return cleaned

@@ -36,6 +36,8 @@ _NO_NAMES = frozenset(
     "the a an and or to at in on for from with of by is was are were be been has have had will not no if as this that "
     "he she it they his her requested wants said notified reports reported called phoned seen scanned who which".split()
 )
+_NEVER_NAMES = frozenset({"no", "not", "nor", "the", "and"})
+"""A report without its negations says the opposite."""
 _QUALIFIED = re.compile(
     rf"({_CAP}(?: {_CAP})?),? (?:M\.?D\.?|Ph\.?D\.?|R\.?N\.?|FRCR|FACR|D\.O\.|MBBS|R\.?T\.?\(R\))(?!\w)"
 )
@@ -52,9 +54,9 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
     words = list(_WORD.finditer(text))
     shouted = text.isupper()
     for at, word in enumerate(words):
-        if strict and _is_strange(text, word):
-            yield word.span()
         low = word[0].lower()
+        if strict and low not in _ROLES and _is_strange(text, word):
+            yield word.span()
         if low in _TITLES and (word[0].istitle() or low not in _ONLY_TITLE_CASE):
             yield from _titled(text, words, at, strict=strict)
         elif low in _ROLES:
@@ -127,6 +129,8 @@ def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
     ends, starts = {end for _, end in names}, {start for start, _ in names}
     for match in _SHORT_NAME.finditer(text):
         before, after = len(match["before"]), len(match["after"])
+        if match[0].strip(" _^-,").lower() in _NEVER_NAMES:
+            continue
         if (before and match.start() in ends) or (after and match.end() in starts):
             yield match.start() + before, match.end() - after
     for match in _WORD.finditer(text):

@@ -33,13 +33,14 @@ _CAPTURE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.77.1.4": "VL Photographic",
 }
 _CAPTURE_MODALITIES = frozenset({"US", "SC", "XC", "ES", "OT", "IVUS", "BDUS", "EPS", "HC", "DOC", "SMR", "GM"})
-_DOCUMENT_PREFIX = "1.2.840.10008.5.1.4.1.1.104."
 _REPORT_PREFIX = "1.2.840.10008.5.1.4.1.1.88."
 _VIDEO_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.{number}.1" for number in (1, 2, 4))
+_SOUND_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.9.4.{number}" for number in (1, 2))
 # MPEG-2, MPEG-4 and HEVC (PS3.5 A.4.5 to A.4.11) and SMPTE ST 2110 (A.7).
 _VIDEO_SYNTAXES = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10\d|7)(\.\d+)*")
 _SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "OVERVIEW", "SECONDARY_CAPTURE"})
-_CONTENT_SEQUENCE, _ENCAPSULATED_DOCUMENT = 0x0040A730, 0x00420011
+_DOCUMENT_PREFIX = "1.2.840.10008.5.1.4.1.1.104."
+_CONTENT_SEQUENCE = 0x0040A730
 READS = (
     0x00080008,  # Image Type
     0x00080016,  # SOP Class UID
@@ -48,7 +49,6 @@ READS = (
     0x00280010,  # Rows
     0x00280301,  # Burned In Annotation
     0x0040A730,  # Content Sequence
-    0x00420011,  # Encapsulated Document
     0x00480010,  # Specimen Label in Image
 )
 """The attributes that `may_carry_text` looks at, beside overlays."""
@@ -58,18 +58,20 @@ def may_carry_text(header: Dataset, transfer_syntax: str, options: Collection[Op
     """Why the object may carry identifying text beside its header, or None where nothing says so or one of the options
     takes care of it. Raises CannotClean where the header cannot be read."""
     sop_class = "".join(_words(header, "SOPClassUID"))
-    if sop_class.startswith(_DOCUMENT_PREFIX) or _ENCAPSULATED_DOCUMENT in header:
-        return "an encapsulated document: its pages cannot be cleaned yet"
     is_report = sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header
     if is_report and Option.CLEAN_STRUCTURED_CONTENT not in options:
         return "a structured report: its text cannot be cleaned yet"
     if sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(transfer_syntax):
         return "video: its frames cannot be cleaned yet"
+    if sop_class in _SOUND_CLASSES:
+        return "a sound recording: what is said in it cannot be cleaned"
     if Option.CLEAN_GRAPHICS not in options and _has_overlays(header):
         return "it has overlays (60xx), which may hold text"
     image_type = _words(header, "ImageType")
     if "LABEL" in image_type or "YES" in _words(header, "SpecimenLabelInImage"):
         return "an image of a slide's label"
+    if sop_class.startswith(_DOCUMENT_PREFIX) and "Rows" not in header:
+        return None  # its pages are no pixels, and are made anew
     annotation = _words(header, "BurnedInAnnotation")
     if "YES" in annotation:
         return "Burned In Annotation (0028,0301) is YES"

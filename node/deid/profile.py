@@ -43,6 +43,7 @@ APPLIED = {
     Option.CLEAN_DESCRIPTORS: ("113105", "Clean Descriptors Option"),
     Option.CLEAN_STRUCTURED_CONTENT: ("113104", "Clean Structured Content Option"),
     Option.CLEAN_GRAPHICS: ("113103", "Clean Graphics Option"),
+    Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES: ("113102", "Clean Recognizable Visual Features Option"),
     Option.RETAIN_UIDS: ("113110", "Retain UIDs Option"),
     Option.RETAIN_INSTITUTION_IDENTITY: ("113112", "Retain Institution Identity Option"),
     Option.RETAIN_LONGITUDINAL_FULL_DATES: (
@@ -108,11 +109,15 @@ _BEYOND_THE_TABLE = frozenset(
         0x00404073,  # Storage URL
         0x0040E001,  # HL7 Instance Identifier
         0x0040E010,  # Retrieve URI
+        0x04000500,  # Encrypted Attributes Sequence: what it holds cannot be known
         0x0074100A,  # Contact URI
         0x0074100C,  # Contact Display Name
     }
 )
 _BEYOND = Rule(Action.REMOVE, "identifies, although the table does not list it")
+
+_MAC_PARAMETERS = 0x4FFE0001
+_UNSIGNED = Rule(Action.REMOVE, "of a digital signature, which is removed")
 
 
 class Profile:
@@ -126,17 +131,13 @@ class Profile:
         text = json.dumps([self.edition, *self.applied])
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    @property
-    def ignored(self) -> tuple[Option, ...]:
-        """Options that were asked for and are not carried out. Clean Pixel Data is not among them: until it is carried
-        out, what it would clean is refused."""
-        return tuple(option for option in self.options if option not in APPLIED and option != Option.CLEAN_PIXEL_DATA)
-
     def rule(self, tag: int) -> Rule | None:
         """The rule for a tag, or None where nothing names it."""
         rule = self._rules.get(tag)
         if rule is None and (tag >> 24) in (0x50, 0x60):
             return self._groups.get((tag >> 24, tag & 0xFFFF)) or self._groups.get((tag >> 24, -1))
+        if tag == _MAC_PARAMETERS:
+            return _UNSIGNED
         return rule or (_BEYOND if tag in _BEYOND_THE_TABLE else None)
 
     def codes(self) -> list[tuple[str, str]]:

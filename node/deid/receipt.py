@@ -24,13 +24,16 @@ _TEMPORAL = {
 
 def mark(header: Dataset, profile: Profile) -> None:
     """Write Patient Identity Removed (0012,0062), De-identification Method (0012,0063) and its Code Sequence
-    (0012,0064), and Longitudinal Temporal Information Modified (0028,0303)."""
+    (0012,0064), Longitudinal Temporal Information Modified (0028,0303) and, of an image under that option, Recognizable
+    Visual Features (0028,0302) (PS3.15 E.3.2)."""
     for keyword in _MARKS:  # an element that is there would keep how it was encoded
         if keyword in header:
             del header[keyword]
     header.PatientIdentityRemoved = "YES"
     header.DeidentificationMethod = f"Lethe: DICOM PS3.15 {profile.edition} Basic Profile {profile.digest}"
     header.DeidentificationMethodCodeSequence = Sequence(_code(value, meaning) for value, meaning in profile.codes())
+    if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in profile.applied and "Rows" in header:
+        header.RecognizableVisualFeatures = "NO"
     temporal = [word for option, word in _TEMPORAL.items() if option in profile.applied]
     header.LongitudinalTemporalInformationModified = temporal[0] if temporal else "REMOVED"
 

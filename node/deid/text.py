@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .dates import Found, dates_in
 from .names import Span, names_in, says_something, short_names_in
 from .patterns import contacts_in, numbers_in, places_in
+from .profile import Option, Profile
 from .terms import TermBank, plain
+from .words import is_known
 
 
 class Dates(Enum):
@@ -26,6 +28,16 @@ class Dates(Enum):
     REMOVE = "remove"
 
 
+def text_cleaner(profile: Profile, terms: TermBank, days: int) -> TextCleaner:
+    """The cleaner of one object's texts, which treats dates as the profile does."""
+    dates = Dates.REMOVE
+    if Option.RETAIN_LONGITUDINAL_FULL_DATES in profile.applied:
+        dates = Dates.KEEP
+    elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in profile.applied:
+        dates = Dates.SHIFT
+    return TextCleaner(terms, dates, days)
+
+
 _AGE = re.compile(
     r"(?<![\d.])(?P<age>9\d|1[0-4]\d)(?=(?:[ -]?(?:years?|yrs?|y/?o|jahre|ans|años|anni)(?![^\W\d_])|[yY](?![^\W\d_])))"
 )
@@ -33,6 +45,8 @@ _BORN = re.compile(
     r"(?i:(?<!\w)(?:dob|d\.o\.b\.?|born|birth ?date|date of birth|geb\.?|geboren|née le|né le|nacid[oa])[ :]*(?:on )?)$"
 )
 _BORN_AFTER = re.compile(r"(?i:^[ ,(]*(?:dob|date of birth|birth ?date))(?!\w)")
+_TORN = re.compile(r"([^\W\d_]+)-\n([^\W\d_]+)([.,;:)]*) ?")
+_BROKEN = re.compile(r"[^\W\d_]+-\n[^\W\d_]+|(?<!\S)(?:[^\W_] ){3,}[^\W_](?!\S)")
 _EMPTY_BRACKETS = re.compile(r"\([^\w()]{0,9}\)|\[[^\w\[\]]{0,9}\]|\{[^\w{}]{0,9}\}")
 _PIECE = 4000
 """Longer texts are cut in pieces, so that the time is that of their length."""
@@ -50,11 +64,54 @@ class TextCleaner:
         """The text of somebody's writing without what gives anybody away."""
         return "".join(_ended(self._cut(piece, strict=True), piece) for piece in _pieces(text))
 
+    def clean_lines(self, lines: Sequence[str]) -> list[str]:
+        """As many lines without what gives anybody away. Lines break anywhere, so each is seen together with the ones
+        beside it, up to an empty one: a name may stand below its label or go over two lines."""
+        cleaned: list[str] = []
+        for block in _blocks(lines):
+            cleaned += self._cut_lines(block) if len(block) > 1 else map(self.clean, block)
+        return cleaned
+
     def check(self, text: str) -> str:
         """The text of a device or a vocabulary, which may hold unknown words, without what gives anybody away."""
         return "".join(_ended(self._cut(piece, strict=False), piece) for piece in _pieces(text))
 
     def _cut(self, text: str, *, strict: bool) -> str:
+        cuts, moved = self._edits(text, strict=strict)
+        result = _tidied(_applied(text, cuts, moved)) if cuts else _applied(text, cuts, moved)
+        # A date may move onto another of the object; to whoever looks for that one, it would be left.
+        if self.terms.finds(result):
+            return _tidied(_applied(result, _merged(list(self._noted(result))), {})) if result != text else ""
+        return result
+
+    def _cut_lines(self, lines: list[str]) -> list[str]:
+        text = _TORN.sub(_mended, "\n".join(lines))
+        cuts, moved = self._edits(text, strict=True)
+        cuts = _within_lines(text, _merged([*cuts, *self._over_lines(text), *self._broken(text)]))
+        moved = {one: new for one, new in moved.items() if not _touches(one, cuts)}
+        after = _applied(text, cuts, moved).split("\n")
+        after = [line if line == before else _tidied(line) for line, before in zip(after, lines, strict=True)]
+        # Cut, a line may say something with the next that neither said before.
+        return after if not self.terms.finds("\n".join(after)) else [""] * len(lines)
+
+    def _over_lines(self, text: str) -> Iterator[Span]:
+        """Names, places and dates of which a part stands in another line. Numbers are not looked for: a column of
+        measurements would be taken for a telephone number."""
+        row = text.replace("\n", " ")
+        dates = [(one.start, one.end) for one in dates_in(row, self.terms.is_day)]
+        dated = [one for one in dates if any(map(str.isalpha, row[slice(*one)]))]
+        yield from (one for one in (*dated, *places_in(row)) if "\n" in text[slice(*one)])
+        yield from (one for one in names_in(row, strict=True) if not _touches(one, dates))
+
+    def _broken(self, text: str) -> Iterator[Span]:
+        """Words that are written in two lines with a hyphen, or letter by letter, and may be names."""
+        for match in _BROKEN.finditer(text):
+            word = re.sub(r"[\s-]", "", match[0])
+            if self.terms.finds(word) or (word.isalpha() and not is_known(word)):
+                yield match.span()
+
+    def _edits(self, text: str, *, strict: bool) -> tuple[list[Span], dict[Span, str]]:
+        """What is to be cut out of the text, and what dates and ages become."""
         found = [] if self.dates is Dates.KEEP and not strict else list(dates_in(text, self.terms.is_day))
         days = [one for one in found if strict or (one.day and self.terms.is_day(one.day.strftime("%Y%m%d")))]
         edits = {(one.start, one.end): self._date(text, one) for one in days}
@@ -72,11 +129,7 @@ class TextCleaner:
             ages = {match.span("age"): "90" for match in _AGE.finditer(text)}
             edits.update({one: new for one, new in ages.items() if not _touches(one, cuts)})
         moved = {one: new for one, new in edits.items() if new is not None and not _touches(one, cuts)}
-        result = _applied(text, _merged(cuts), {one: new for one, new in moved.items() if new != text[slice(*one)]})
-        # A date may move onto another of the object; to whoever looks for that one, it would be left.
-        if self.terms.finds(result):
-            return _applied(result, _merged(list(self._noted(result))), {}) if result != text else ""
-        return result
+        return _merged(cuts), {one: new for one, new in moved.items() if new != text[slice(*one)]}
 
     def _date(self, text: str, found: Found) -> str | None:
         born = _BORN.search(text[max(0, found.start - 20) : found.start]) or _BORN_AFTER.match(text[found.end :])
@@ -116,6 +169,35 @@ def _pieces(text: str) -> Iterator[str]:
     yield text[at:]
 
 
+def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
+    """The lines in runs that end behind an empty line, or where they grow too long."""
+    block: list[str] = []
+    for line in lines:
+        if block and sum(map(len, block)) + len(line) > _PIECE:
+            yield block
+            block = []
+        block.append(line)
+        if not line.strip():
+            yield block
+            block = []
+    yield block
+
+
+def _mended(torn: re.Match[str]) -> str:
+    """A known word that is written in two lines, in one."""
+    word = torn[1] + torn[2]
+    return f"{word}{torn[3]}\n" if is_known(word) else torn[0]
+
+
+def _within_lines(text: str, cuts: list[Span]) -> list[Span]:
+    """The cuts without the line breaks in them."""
+    parts = []
+    for start, end in cuts:
+        for piece in re.finditer(r"[^\n]+", text[start:end]):
+            parts.append((start + piece.start(), start + piece.end()))
+    return parts
+
+
 def _ended(cleaned: str, piece: str) -> str:
     """A cleaned piece with the blank that parts it from the next, if the piece had one and is not the last."""
     parted = len(piece) > _PIECE // 2 and piece[-1] == " " and cleaned[-1:] not in ("", " ")
@@ -151,9 +233,11 @@ def _applied(text: str, cuts: list[Span], moved: dict[Span, str]) -> str:
             and text[at : at + 1] in (" ", "_", "-", "/", "^")
         ):
             at += 1
-    result += text[at:]
-    if not cuts:
-        return result
+    return result + text[at:]
+
+
+def _tidied(result: str) -> str:
+    """A text out of which something was cut, without the marks that parted it from the rest."""
     result = _EMPTY_BRACKETS.sub("", result)
     result = re.sub(r" +([,.;:])(?!\w)", r"\1", re.sub(r" {2,}", " ", result))
     result = re.sub(r"([,;:])(?:\s*[,;:])+", r"\1", result)

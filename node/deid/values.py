@@ -23,7 +23,7 @@ from .pseudonyms import Pseudonyms, shifted
 from .registry import says_nothing
 from .report import Done, Report, place
 from .terms import TermBank
-from .text import Dates, TextCleaner
+from .text import TextCleaner, text_cleaner
 from .vocabulary import is_code
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -58,13 +58,8 @@ class ValueCleaner:
 
     def __post_init__(self) -> None:
         self._applied = self.decisions.profile.applied
-        dates = Dates.REMOVE
-        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self._applied:
-            dates = Dates.KEEP
-        elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self._applied:
-            dates = Dates.SHIFT
         self._days = self.pseudonyms.days(self.patient)
-        self._text = TextCleaner(self.terms, dates, self._days)
+        self._text = text_cleaner(self.decisions.profile, self.terms, self._days)
 
     def remove(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
         """Take the element away."""

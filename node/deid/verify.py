@@ -6,7 +6,7 @@ and which words are pseudonyms.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 from io import BytesIO
 
 from pydicom.dataset import Dataset
@@ -20,15 +20,25 @@ from .report import place
 from .terms import TermBank
 from .vocabulary import is_code
 
+_ENCAPSULATED_DOCUMENT = 0x00420011
+
 
 class Verifier:
     """Checks one result against the terms of its original. `made` are values that were put in: pseudonyms, which may
-    hold a short name by chance."""
+    hold a short name by chance. `document_words` reads an encapsulated document, if there is one."""
 
-    def __init__(self, terms: TermBank, made: Set[str] = frozenset(), *, keeps_safe_private: bool = False) -> None:
+    def __init__(
+        self,
+        terms: TermBank,
+        made: Set[str] = frozenset(),
+        *,
+        keeps_safe_private: bool = False,
+        document_words: Callable[[bytes], str] | None = None,
+    ) -> None:
         self._terms = terms
         self._keeps_safe_private = keeps_safe_private
         self._made = made
+        self._document_words = document_words
 
     def check(self, encoded: bytes, *, implicit: bool, little: bool) -> None:
         """Read an encoded data set and look at every value in it. Raises CannotClean with the first place found."""
@@ -59,6 +69,8 @@ class Verifier:
         return vr
 
     def _gives_away(self, header: Dataset, path: Path, tag: BaseTag, vr: str) -> bool:
+        if tag == _ENCAPSULATED_DOCUMENT and not path and self._document_words:
+            return self._terms.finds(self._document_words(decoded(header, tag, path).value))
         if vr in BULK_VRS or vr == "UN":
             value = decoded(header, tag, path).value
             return isinstance(value, bytes) and self._terms.in_bytes(value)
