@@ -18,6 +18,7 @@ from pydicom.tag import BaseTag, Tag
 from .content import AGES, CONTENT_SEQUENCE, action_for, concept
 from .dummies import dummy
 from .elements import (
+    BINARY_VRS,
     BULK_VRS,
     TEXT_VRS,
     Path,
@@ -28,6 +29,7 @@ from .elements import (
     items,
     joined,
     pad_odd_values,
+    raw_bytes,
     texts,
     vr_of,
 )
@@ -232,6 +234,7 @@ class HeaderCleaner:
         if self._vr(header, tag) == "SQ":
             self._keep_items(header, tag, path, within_dummy=False)
             return
+        _refuse_contradiction(header, tag, path)
         before = texts(decoded(header, tag, path))
         after = [uid if says_nothing(int(tag), uid) else self.pseudonyms.uid(uid) for uid in before]
         if before == after:
@@ -292,7 +295,9 @@ class HeaderCleaner:
         self.report.keep()
 
     def _cap_age(self, item: Dataset) -> None:
-        for value in item[_MEASURED_VALUE].value if _MEASURED_VALUE in item else ():
+        if _MEASURED_VALUE not in item:
+            return
+        for _, value in items(decoded(item, _MEASURED_VALUE, ()), (), int(_MEASURED_VALUE)):
             numbers = texts(decoded(value, _NUMERIC_VALUE, ())) if _NUMERIC_VALUE in value else []
             if any(re.fullmatch(r"\d+(\.\d*)?", number) and float(number) > _OLDEST for number in numbers):
                 value[_NUMERIC_VALUE] = DataElement(_NUMERIC_VALUE, "DS", str(_OLDEST + 1))
@@ -302,6 +307,7 @@ class HeaderCleaner:
         if vr == "SQ":
             self._keep_items(header, tag, path, within_dummy=False)
             return
+        _refuse_contradiction(header, tag, path)
         before = texts(decoded(header, tag, path))
         if int(tag) == TIMEZONE_OFFSET and all(re.fullmatch(r"[+-]\d{4}", value) for value in before):
             self.report.keep()  # a shift by whole days leaves it true
@@ -336,8 +342,7 @@ class HeaderCleaner:
     def _check(self, header: Dataset, tag: BaseTag, path: Path, *, rule: Rule | None, within_dummy: bool) -> None:
         """What stays, because an option keeps it or the table does not name it, stays only if its value is of its VR's
         kind and form and does not give the patient away."""
-        if contradicts(header, tag):
-            raise CannotClean(f"{place(path, tag)}: its VR is not that of the standard")
+        _refuse_contradiction(header, tag, path)
         self._check_as(header, tag, path, vr_of(header, tag), rule=rule, within_dummy=within_dummy)
 
     def _check_as(
@@ -362,7 +367,7 @@ class HeaderCleaner:
             self._replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else _CHECKED)
         elif vr in ("DA", "DT") and rule is None:
             self._shift_or_drop(header, tag, path)
-        elif vr in BULK_VRS or vr == "UN":
+        elif vr in BINARY_VRS or vr == "UN":
             self._check_bytes(header, tag, path)
         elif vr in TEXT_VRS or vr in ("DA", "DT", "TM", "DS", "IS"):
             self._check_values(header, tag, path, vr)
@@ -370,8 +375,7 @@ class HeaderCleaner:
             self.report.keep()
 
     def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        value = decoded(header, tag, path).value
-        if isinstance(value, bytes) and self.terms.in_bytes(value):
+        if self.terms.in_bytes(raw_bytes(header, tag, path)):
             self._replace_by_dummy(header, tag, path, _CHECKED)
         else:
             self.report.keep()
@@ -445,6 +449,11 @@ class HeaderCleaner:
 
     def _set(self, header: Dataset, tag: BaseTag, value: object) -> None:
         header[tag] = DataElement(tag, self._vr(header, tag), value, already_converted=False)
+
+
+def _refuse_contradiction(header: Dataset, tag: BaseTag, path: Path) -> None:
+    if contradicts(header, tag):
+        raise CannotClean(f"{place(path, tag)}: its VR is not that of the standard")
 
 
 def _is_over(age: str) -> bool:

@@ -108,8 +108,9 @@ def _meta(header: Dataset, transfer_syntax: UID) -> bytes:
     """Preamble and file meta information, written anew (PS3.10 7.1)."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = header.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+    # As text first: a file may call them names or numbers.
+    meta.MediaStorageSOPClassUID = UID(str(header.SOPClassUID))
+    meta.MediaStorageSOPInstanceUID = UID(str(header.SOPInstanceUID))
     meta.TransferSyntaxUID = transfer_syntax
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
