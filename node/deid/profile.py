@@ -110,6 +110,7 @@ _BEYOND_THE_TABLE = frozenset(
         0x0040E010,  # Retrieve URI
         0x0074100A,  # Contact URI
         0x0074100C,  # Contact Display Name
+        0x04000500,  # Encrypted Attributes Sequence, in which another program keeps the originals (PS3.15 E.1.1)
     }
 )
 _BEYOND = Rule(Action.REMOVE, "identifies, although the table does not list it")
