@@ -70,6 +70,11 @@ _KEPT = [
     Node(0x00281055, "LO", b"Ombert"),
     Node(0x00282000, "OB", b"\0\x01\x02\0Quixelbrugh\0"),
     Node(0x00282114, "CS", b"QUIXELBRUGH "),
+    Node(0x00250010, "LO", b"GEMS_SERS_01"),  # two blocks of Table E.3.10-1
+    Node(0x00251007, "SL", b"\x07\0\0\0"),
+    Node(0x00430010, "LO", b"GEMS_PARM_01"),
+    Node(0x00431027, "SH", b"Zanthoria "),
+    Node(0x0043106F, "DS", b"1.5\\2 "),
 ]
 _CT = Node(0x00080016, "UI", b"1.2.840.10008.5.1.4.1.1.2\0")
 _PREAMBLE = b"Preambukt".ljust(128, b"\0") + b"DICM"

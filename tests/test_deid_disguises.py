@@ -125,3 +125,12 @@ def test_a_sop_class_that_is_called_a_name_is_read_all_the_same(vr: str) -> None
     value = data[at + 8 : end]
     head = struct.pack("<HL", 0, len(value)) if vr == "UT" else struct.pack("<H", len(value))
     clean_bytes(data[: at + 4] + vr.encode() + head + value + data[end:])
+
+
+def test_a_safe_private_value_that_is_no_whole_number_of_words_goes() -> None:
+    block = element(0x00250010, "LO", b"GEMS_SERS_01") + element(0x00251007, "SL", b"\x2c\0\0\0\0")
+    data = raw_of(ct())
+    at = data.index(b"\x25\0\x10\0LO") if b"\x25\0\x10\0LO" in data else data.index(b"\x27\0\x10\0LO")
+    end = data.index(b"\x27\0\x10\0LO")
+    result = clean(data[:at] + block + data[end:], EVERYTHING)
+    assert 0x00251007 not in result

@@ -15,6 +15,7 @@ in all that the reader does not even see. Every example is the same on every run
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -41,10 +42,11 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 from test_deid_leaks import outside_pixels, spellings
 
+from lethe.dicomweb.dicomjson import describe
 from lethe.node.deid.deidentify import Cleaned, PixelRule, deidentify, pass_pixels
 from lethe.node.deid.elements import BINARY_VRS, is_standard, raw_bytes
 from lethe.node.deid.errors import CannotClean
-from lethe.node.deid.part10 import read_part10
+from lethe.node.deid.part10 import pixel_vr, read_part10
 from lethe.node.deid.pixels import may_carry_text
 from lethe.node.deid.private import safe_vr
 from lethe.node.deid.profile import Action, Option, Profile
@@ -80,16 +82,19 @@ seen: Counter[str] = Counter()
 
 def outcome(
     raw: bytes, profile: Profile = BASIC, *, rule: PixelRule = pass_pixels, lane: Lane = deidentify
-) -> tuple[str, str, bytes]:
-    """How cleaning a file ends: ("clean", "", the result) or ("refused", the reason, b""). Two lanes of the engine are
-    alike if their outcomes are equal."""
+) -> tuple[str, str, bytes, str]:
+    """How cleaning a file ends, as far as the worker goes: ("clean", "", the result, all else that is told of it), or
+    ("refused", the reason, b"", ""). Two lanes of the engine are alike if their outcomes are equal."""
     with tempfile.TemporaryFile() as file:
         file.write(raw)
         file.seek(0)
         try:
-            return "clean", "", b"".join(lane(file, profile, KEY, rule).chunks())
+            cleaned = lane(file, profile, KEY, rule)
+            metadata = describe(cleaned.header, pixel_data_vr=pixel_vr(cleaned.source))
+            told = [metadata, cleaned.receipt, cleaned.uids, cleaned.patients, cleaned.accessions]
+            return "clean", "", b"".join(cleaned.chunks()), json.dumps(told)
         except CannotClean as refusal:
-            return "refused", str(refusal), b""
+            return "refused", str(refusal), b"", ""
 
 
 class HangsError(BaseException):
@@ -127,7 +132,7 @@ def fuzz(case: tuple[str, list[Mutation], str, PixelRule]) -> None:
     name, mutations, profile, rule = case
     raw = mutated(seed(name), mutations)
     with watchdog():
-        end, reason, result = outcome(raw, PROFILES[profile], rule=rule)
+        end, reason, result, _ = outcome(raw, PROFILES[profile], rule=rule)
     seen[end] += 1
     note(reason)
     assert [word for word in PLANTED if word.casefold() in reason.casefold()] == []

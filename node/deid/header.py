@@ -127,7 +127,7 @@ class HeaderCleaner:
         """Give a private element the VR that the table says; False where its value is none of that VR."""
         element = header.get_item(tag)
         if vr == element.VR:
-            return True
+            return not contradicts(header, tag)
         raw = element.value
         if element.VR not in (None, "UN") or not isinstance(element, RawDataElement) or not isinstance(raw, bytes):
             return False
