@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run demo test check lint types lock fuzz bench-kill clean
+.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ fuzz: setup
 
 bench-kill: setup
 	$(BIN)/python benchmarks/kill.py
+
+# De-identification side by side with other programs; they are installed below .bench/.
+bench-deid: setup
+	$(BIN)/python benchmarks/deidentify.py
 
 clean:
 	rm -rf $(VENV) .bench .types build
