@@ -134,3 +134,12 @@ def test_a_safe_private_value_that_is_no_whole_number_of_words_goes() -> None:
     end = data.index(b"\x27\0\x10\0LO")
     result = clean(data[:at] + block + data[end:], EVERYTHING)
     assert 0x00251007 not in result
+
+
+def test_an_element_that_poses_as_pixel_data_amid_private_ones_is_refused() -> None:
+    """What follows it would be taken for what trails, and its value would pass as pixels do."""
+    data = raw_of(ct())
+    at = data.index(b"\x27\0\x10\0LO")
+    posing = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", 12) + b"FEATHERSTONE"
+    with pytest.raises(CannotClean, match="out of order"):
+        cleaned(data[:at] + posing + data[at:])
