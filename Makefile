@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run demo test check lint types lock bench-kill clean
+.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid clean
 
 setup: $(STAMP)
 
@@ -40,8 +40,16 @@ lock:
 	    --custom-compile-command "make lock (opencv-python is left out on purpose)" \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package opencv-python; done
 
+# Spoilt files, the same on every run: `make test` takes the first few hundred.
+fuzz: setup
+	LETHE_FUZZ_CASES=$(or $(CASES),10000) $(BIN)/pytest -q -s tests/test_deid_fuzz.py
+
 bench-kill: setup
 	$(BIN)/python benchmarks/kill.py
 
+# De-identification side by side with other programs; they are installed below .bench/.
+bench-deid: setup
+	$(BIN)/python benchmarks/deidentify.py
+
 clean:
-	rm -rf $(VENV) .types build
+	rm -rf $(VENV) .bench .types build

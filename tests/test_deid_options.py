@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -168,6 +169,20 @@ def make_docs() -> ModuleType:
 
 def test_the_tables_of_the_documentation_are_current() -> None:
     tool = make_docs()
-    text = tool.DOCUMENT.read_text(encoding="utf-8")
-    assert tool.current(text) == text
-    assert all(f"`{option}`" in text for option in Option)
+    for document in tool.DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        assert tool.current(text) == text
+        assert all(f"`{option}`" in text for option in Option)
+        tables = set(re.findall(r"<!-- ([\w-]+): python", text))
+        assert tables and tables <= tool.TABLES.keys()
+
+
+def test_the_conformance_statement_has_every_table() -> None:
+    tool = make_docs()
+    text = (ROOT / "CONFORMANCE.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"<!-- ([\w-]+): python", text)) == tool.TABLES.keys() - {"options"}
+    assert (
+        len(re.findall(r"^\| \([0-9A-Fxg]{4},[0-9A-Fxe]{4}\)[^|]*\| [^|]+(\|[^|]*){14}\|$", text, re.MULTILINE)) == 657
+    )
+    for row in ("(0008,0020) | Study Date | Z |", "(0010,0020) | Patient ID | Z/D |", "(0012,0010) | Clinical Trial S"):
+        assert f"\n| {row}" in text

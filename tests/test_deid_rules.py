@@ -382,3 +382,10 @@ def test_a_patients_number_in_a_code_string_goes(value: str) -> None:
     ds = ct(PatientID="76543210", PatientBirthDate="19610417", ImageType=["ORIGINAL", "PRIMARY", "AXIAL", value])
     assert value not in clean(ds).ImageType
     assert clean(ds).ImageType[:3] == ["ORIGINAL", "PRIMARY", "AXIAL"]
+
+
+def test_originals_that_another_program_has_encrypted_go() -> None:
+    """PS3.15 E.1.1: whoever has the key would read the patient's name out of them."""
+    item = sequence(EncryptedContentTransferSyntaxUID="1.2.840.10008.1.2.1", EncryptedContent=b"secret" * 4)
+    result = clean_bytes(ct(EncryptedAttributesSequence=item))
+    assert b"secret" not in result

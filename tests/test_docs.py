@@ -15,7 +15,7 @@ from lethe.node.deid.profile import APPLIED, Option
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONFORMANCE.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 LABELS = {"peers": "[[peers]]", "projects": "[projects.NAME]", "steps": "[[steps]]", "routes": "[[routes]]"}
 
 

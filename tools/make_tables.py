@@ -41,7 +41,10 @@ def main() -> None:
 def actions(standard: Path) -> dict:
     """Table E.1-1 by tag."""
     table = json.loads((standard / "ps3.15_e1-1_2026d.json").read_text())
-    rules = {tag_of(row): {"basic": row["basic_profile"], "options": row["options"]} for row in table["rows"]}
+    rules = {
+        tag_of(row): {"name": row["name"], "basic": row["basic_profile"], "options": row["options"]}
+        for row in table["rows"]
+    }
     rules.pop("PRIVATE")
     return {
         "table": table["table"],

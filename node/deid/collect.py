@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
 from .content import concept
-from .elements import Path, decoded, items, refuse_unreadable, texts, vr_of
+from .elements import Path, decoded, items, refuse_unreadable, telling, texts, vr_of
 from .profile import Action, Option, Profile
 from .registry import says_nothing
 from .terms import Kind, TermBank
@@ -46,11 +46,11 @@ def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> Non
                 _walk(item, below, profile, terms)
         elif vr == "UI":
             if Option.RETAIN_UIDS not in profile.applied:
-                for uid in texts(decoded(header, tag, path)):
+                for uid in telling(header, tag, path):
                     if not says_nothing(int(tag), uid):
                         terms.add_uid(uid)
         elif vr in TELLING_VRS and (rule is None or rule.action != Action.KEEP):
-            terms.add(int(tag), vr, texts(decoded(header, tag, path)))
+            terms.add(int(tag), vr, telling(header, tag, path))
 
 
 def _add_subject(item: Dataset, terms: TermBank) -> None:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.sr._snomed_dict import mapping
 from pydicom.tag import Tag
 
@@ -45,7 +46,7 @@ def concept(item: Dataset) -> tuple[str, str]:
     if _CONCEPT_NAME not in item:
         return "", ""
     names = decoded(item, _CONCEPT_NAME, ()).value
-    if not names:
+    if not isinstance(names, Sequence) or not names:
         return "", ""
     code = next((word for word in (_word(names[0], tag) for tag in _CODES) if word), "")
     scheme = _word(names[0], _SCHEME).split(" ")[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, repeater_has_tag
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
@@ -25,22 +25,24 @@ BULK_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
 _FORMATS = {
     "AS": re.compile(r"\d{1,4}[DWMY]?"),
     "DA": re.compile(r"\d{8}|\d{4}\.\d\d\.\d\d"),
-    "DS": re.compile(r"[-+0-9.eE ]+"),
+    "DS": re.compile(r" *[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)? *"),
     "DT": re.compile(r"\d{4}(\d\d){0,5}(\.\d{1,6})?([+-]\d{4})?"),
-    "IS": re.compile(r"[-+0-9. ]+"),
+    "IS": re.compile(r" *[-+]?\d+(\.\d*)? *"),
     "TM": re.compile(r"\d\d(:?\d\d(:?\d\d(\.\d{1,6})?)?)?"),
     "UI": re.compile(r"[0-9.]{1,64}"),
 }
 _CHARACTERS = TEXT_VRS | _FORMATS.keys()
-_BINARY = BULK_VRS | {"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"}
+BINARY_VRS = BULK_VRS | {"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"}
+WIDTHS = {"US": 2, "SS": 2, "AT": 4, "FL": 4, "OF": 4, "OL": 4, "SL": 4, "UL": 4}
+WIDTHS |= dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8)
 _DEEPEST = 64
 _LONG = 0xFFFF
 """From this length on pydicom leaves a value of VR UN alone, even where the dictionary knows what it is."""
 
 
 def is_standard(tag: BaseTag) -> bool:
-    """Whether PS3.6 knows the tag, as pydicom's dictionary has it."""
-    return dictionary_has_tag(tag) or repeater_has_tag(tag)
+    """Whether PS3.6 knows the tag as that of an attribute, which items and delimiters (FFFE,eeee) are not."""
+    return tag.group != 0xFFFE and (dictionary_has_tag(tag) or repeater_has_tag(tag))
 
 
 def vr_of(header: Dataset, tag: BaseTag) -> str:
@@ -56,12 +58,13 @@ def vr_of(header: Dataset, tag: BaseTag) -> str:
 
 
 def contradicts(header: Dataset, tag: BaseTag) -> bool:
-    """Whether the file gives the element a VR of another kind (text, binary, sequence) than the standard, so that it
-    cannot be known what its value is."""
-    in_file, vr = header.get_item(tag).VR, vr_of(header, tag)
-    if in_file in (None, "UN", vr):
-        return False
-    return not any(in_file in kind and vr in kind for kind in (_CHARACTERS, _BINARY))
+    """Whether the file gives the element a VR of another kind (text, binary, sequence) than the standard, or a value
+    that is no whole number of the VR's words, so that it cannot be known what its value is."""
+    element, vr = header.get_item(tag), vr_of(header, tag)
+    in_file = element.VR if element.VR not in (None, "UN") else vr
+    if isinstance(element, RawDataElement) and len(element.value or b"") % WIDTHS.get(in_file, 1):
+        return True
+    return in_file != vr and not any(in_file in kind and vr in kind for kind in (_CHARACTERS, BINARY_VRS))
 
 
 def is_well_formed(vr: str, text: str) -> bool:
@@ -85,6 +88,25 @@ def decoded(header: Dataset, tag: BaseTag, path: Path) -> DataElement:
         raise CannotClean(f"{place(path, tag)}: nested too deeply to be read") from None
     except Exception as error:
         raise CannotClean(f"{place(path, tag)}: its value cannot be read ({type(error).__name__})") from None
+
+
+def raw_bytes(header: Dataset, tag: BaseTag, path: Path) -> bytes:
+    """The element's value as it stands in the file, whatever its VR makes of it; empty where that is not known."""
+    element = header.get_item(tag)
+    value = element.value if isinstance(element, RawDataElement) else decoded(header, tag, path).value
+    if element.VR == "US" and not isinstance(value, bytes):  # pydicom has read Pixel Representation by itself
+        order: Literal["little", "big"] = "big" if header.original_encoding[1] is False else "little"
+        numbers = [value] if isinstance(value, int) else value or ()
+        return b"".join(int(number).to_bytes(2, order) for number in numbers)
+    return value if isinstance(value, bytes) else b""
+
+
+def telling(header: Dataset, tag: BaseTag, path: Path) -> list[str]:
+    """The values of an attribute that may name somebody, as texts, whatever VR the file gives it."""
+    found = texts(decoded(header, tag, path))
+    if contradicts(header, tag):
+        found += [text for part in raw_bytes(header, tag, path).split(b"\\") if (text := _text(part))]
+    return found
 
 
 def refuse_unreadable(header: Dataset, path: Path) -> None:

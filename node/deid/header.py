@@ -15,11 +15,10 @@ from pydicom.tag import BaseTag, Tag
 from .content import AGES, CONTENT_SEQUENCE, action_for, concept
 from .decisions import Decision, lists_references
 from .elements import Path, contradicts, decoded, items, pad_odd_values, texts, vr_of
-from .errors import CannotClean
 from .private import creator_tag, safe_vr
 from .profile import Action, Option
 from .report import Done, place
-from .values import OLDEST, ValueCleaner, vr_to_write
+from .values import OLDEST, ValueCleaner, refuse_contradiction, vr_to_write
 
 RESPONSIBLE_PERSON, RESPONSIBLE_PERSON_ROLE = Tag(0x00102297), Tag(0x00102298)
 PRIVATE = "private attribute"
@@ -92,8 +91,7 @@ class HeaderCleaner:
         elif decision.action == Action.EMPTY:
             self.values.empty(header, tag, path, decision.why)
         elif decision.action == Action.KEEP:
-            if contradicts(header, tag):
-                raise CannotClean(f"{place(path, tag)}: its VR is not that of the standard")
+            refuse_contradiction(header, tag, path)
             vr = vr_of(header, tag)
             self._check_as(header, tag, path, vr, is_ruled=decision.is_ruled, within_dummy=within_dummy)
         elif vr_to_write(header, tag) == "SQ":
@@ -146,7 +144,7 @@ def _restored(header: Dataset, tag: BaseTag, vr: str) -> bool:
     """Give a private element the VR that the table says; False where its value is none of that VR."""
     element = header.get_item(tag)
     if vr == element.VR:
-        return True
+        return not contradicts(header, tag)
     raw = element.value
     if element.VR not in (None, "UN") or not isinstance(element, RawDataElement) or not isinstance(raw, bytes):
         return False
@@ -158,7 +156,9 @@ def _restored(header: Dataset, tag: BaseTag, vr: str) -> bool:
 
 def _cap_age(item: Dataset) -> None:
     """Tell an age above the oldest that may be told as "over" (45 CFR 164.514(b)(2)(i)(C))."""
-    for value in item[_MEASURED_VALUE].value if _MEASURED_VALUE in item else ():
+    if _MEASURED_VALUE not in item:
+        return
+    for _, value in items(decoded(item, _MEASURED_VALUE, ()), (), int(_MEASURED_VALUE)):
         numbers = texts(decoded(value, _NUMERIC_VALUE, ())) if _NUMERIC_VALUE in value else []
         if any(re.fullmatch(r"\d+(\.\d*)?", number) and float(number) > OLDEST for number in numbers):
             value[_NUMERIC_VALUE] = DataElement(_NUMERIC_VALUE, "DS", str(OLDEST + 1))

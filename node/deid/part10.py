@@ -182,11 +182,12 @@ def _transfer_syntax(file: BinaryIO) -> UID:
 
 
 def _refuse_out_of_order(data: BinaryIO, end: int, *, little: bool) -> None:
-    """Padding, signatures and private elements may follow the pixel data and are left out. An element that belongs
-    before them would be lost, and with it what it says about the patient."""
+    """Padding, signatures and private elements of higher groups may follow the pixel data and are left out. An element
+    that belongs before them, private or not, says that they are none, or would be lost with what it tells of the
+    patient."""
     data.seek(end)
     group, element = unpack("<HH" if little else ">HH", data.read(4).ljust(4, b"\0"))
-    if 0x0008 <= group <= 0x7FE0 and dictionary_has_tag(group << 16 | element):
+    if 0x0008 <= group <= 0x7FE0 and (group % 2 or dictionary_has_tag(group << 16 | element)):
         raise CannotClean(f"({group:04X},{element:04X}): the element comes after the pixel data, out of order")
 
 

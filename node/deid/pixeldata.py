@@ -14,6 +14,8 @@ from .errors import CannotClean
 
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+# PS3.5 8.1.2, 8.2; implicit VR names none, and archives that did not know the tag have written UN.
+_PIXEL_VRS = (b"", b"OB", b"OW", b"OF", b"OD", b"UN")
 _ITEM, _END = 0xFFFEE000, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _CHUNK = 1 << 20
@@ -79,10 +81,14 @@ def find_pixels(data: BinaryIO, start: int, end: int, *, implicit: bool, little:
     if tag not in PIXEL_TAGS:
         raise CannotClean(f"({tag >> 16:04X},{tag & 0xFFFF:04X}): the data set ends before it, and the file does not")
     vr = b"" if implicit else reader.take(start + 4, 2)
+    if vr not in _PIXEL_VRS:
+        raise CannotClean("its pixel data have a VR that pixel data cannot have")
     at = start + 4 if implicit else start + (8 if vr in _LONG_VRS else 6)
     size = 4 if implicit or vr in _LONG_VRS else 2
     length = Length(at, size, reader.number(at, size))
     if length.value == _UNDEFINED:
+        if vr == b"UN":
+            raise CannotClean("its pixel data are of unknown VR and length")
         return _fragments(reader, PixelSpan(tag, vr.decode("latin-1"), start, at + size, order), end)
     if length.end > end:
         raise CannotClean("the file ends within its pixel data")

@@ -109,9 +109,9 @@ _BEYOND_THE_TABLE = frozenset(
         0x00404073,  # Storage URL
         0x0040E001,  # HL7 Instance Identifier
         0x0040E010,  # Retrieve URI
-        0x04000500,  # Encrypted Attributes Sequence: what it holds cannot be known
         0x0074100A,  # Contact URI
         0x0074100C,  # Contact Display Name
+        0x04000500,  # Encrypted Attributes Sequence, in which another program keeps the originals (PS3.15 E.1.1)
     }
 )
 _BEYOND = Rule(Action.REMOVE, "identifies, although the table does not list it")

@@ -16,7 +16,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 
 from .decisions import Decision, Decisions
-from .elements import is_well_formed, pad_odd_values
+from .elements import WIDTHS, is_well_formed, pad_odd_values
 from .header import PRIVATE, HeaderCleaner
 from .iod import types_of
 from .private import creator_tag
@@ -33,8 +33,7 @@ from .verify import Verifier
 _LARGEST = 1 << 14
 _OVERHEAD = 256
 K = TypeVar("K")
-_NUMBERS = {"DS": re.compile(rb"[-+0-9.eE \\]*"), "IS": re.compile(rb"[-+0-9. \\]*")}
-_DIGITS = re.compile(rb"[0-9]{6}")
+_SHORTER_THAN_A_UID, _LONGEST_NUMBERS = 8, 256
 _UID = re.compile(rb"[0-9.]{1,64}\0?")
 _BINARY = frozenset({"AT", "FD", "FL", "SL", "SS", "UL", "US"})
 # What may be done to a date or time that is well-formed, so that it moves by the patient's days, or stays.
@@ -259,9 +258,9 @@ class Scene:
         if decision.action in (Action.EMPTY, Action.DUMMY) and vr not in ("UI", "SQ") and tag not in PSEUDONYMOUS:
             return self._always_the_same()
         if decision.action == Action.KEEP and vr in _BINARY:
-            return lambda _tag, element: None if len(element) % 2 else Entry(element, KEPT)
-        if decision.action == Action.KEEP and vr in _NUMBERS:
-            return self._number(_NUMBERS[vr])
+            return self._binary(WIDTHS[vr])
+        if decision.action == Action.KEEP and vr in ("DS", "IS"):
+            return self._number(vr)
         if vr == "UI" and decision.action in (Action.KEEP, Action.UID):
             return self._uid(tag, decision)
         if decision.action in _MOVED_OR_KEPT.get(vr, ()):
@@ -288,15 +287,23 @@ class Scene:
 
         return short
 
-    def _number(self, form: re.Pattern[bytes]) -> Short:
+    def _binary(self, width: int) -> Short:
         def short(_tag: int, element: bytes) -> Entry | None:
             value = element[8:]
-            if len(value) % 2 or not form.fullmatch(value):
+            if len(value) > _SHORTER_THAN_A_UID or len(value) % width or self._terms.in_bytes(value):
                 return None
-            if _DIGITS.search(value):
-                numbers = value.decode("ascii").split("\\")
-                if any(self._terms.is_number(number.strip(" ")) for number in numbers):
-                    return None
+            return Entry(element, KEPT)
+
+        return short
+
+    def _number(self, vr: str) -> Short:
+        def short(_tag: int, element: bytes) -> Entry | None:
+            value = element[8:]
+            if len(value) % 2 or len(value) > _LONGEST_NUMBERS or not value.isascii():
+                return None
+            numbers = [text for part in value.decode("ascii").split("\\") if (text := part.strip("\0 "))]
+            if any(not is_well_formed(vr, number) or self._terms.is_number(number) for number in numbers):
+                return None
             return Entry(element, KEPT)
 
         return short

@@ -16,7 +16,19 @@ from pydicom.tag import BaseTag
 
 from .decisions import Decisions
 from .dummies import dummy
-from .elements import BULK_VRS, TEXT_VRS, Path, contradicts, decoded, is_well_formed, joined, texts, vr_of
+from .elements import (
+    BINARY_VRS,
+    BULK_VRS,
+    TEXT_VRS,
+    Path,
+    contradicts,
+    decoded,
+    is_well_formed,
+    joined,
+    raw_bytes,
+    texts,
+    vr_of,
+)
 from .errors import CannotClean
 from .profile import Action, Option
 from .pseudonyms import Pseudonyms, shifted
@@ -92,7 +104,8 @@ class ValueCleaner:
             self.report.note(Done.REPLACED, place(path, tag), why)
 
     def replace_uids(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
-        """Put the pseudonym of each UID that may say something."""
+        """Put the pseudonym of each UID that may say something. Raises CannotClean for what is none by its VR."""
+        refuse_contradiction(header, tag, path)
         before = texts(decoded(header, tag, path))
         after = [uid if says_nothing(int(tag), uid) else self.pseudonyms.uid(uid) for uid in before]
         if before == after:
@@ -130,7 +143,7 @@ class ValueCleaner:
             self.replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else CHECKED)
         elif vr in ("DA", "DT") and not is_ruled:
             self._shift_or_drop(header, tag, path)
-        elif vr in BULK_VRS or vr == "UN":
+        elif vr in BINARY_VRS or vr == "UN":
             self._check_bytes(header, tag, path)
         elif vr in TEXT_VRS or vr in ("DA", "DT", "TM", "DS", "IS"):
             self._check_values(header, tag, path, vr)
@@ -155,6 +168,7 @@ class ValueCleaner:
 
     def _shift(self, header: Dataset, tag: BaseTag, path: Path, why: str) -> None:
         vr = vr_to_write(header, tag)
+        refuse_contradiction(header, tag, path)
         before = texts(decoded(header, tag, path))
         if int(tag) == TIMEZONE_OFFSET and all(re.fullmatch(r"[+-]\d{4}", value) for value in before):
             self.report.keep()  # a shift by whole days leaves it true
@@ -179,8 +193,7 @@ class ValueCleaner:
             self.remove(header, tag, path, _MALFORMED)
 
     def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        value = decoded(header, tag, path).value
-        if isinstance(value, bytes) and self.terms.in_bytes(value):
+        if self.terms.in_bytes(raw_bytes(header, tag, path)):
             self.replace_by_dummy(header, tag, path, CHECKED)
         else:
             self.report.keep()
@@ -246,6 +259,12 @@ class ValueCleaner:
 
     def _set(self, header: Dataset, tag: BaseTag, value: object) -> None:
         header[tag] = DataElement(tag, vr_to_write(header, tag), value, already_converted=False)
+
+
+def refuse_contradiction(header: Dataset, tag: BaseTag, path: Path) -> None:
+    """Raise CannotClean for a value that is not what the standard says of the attribute."""
+    if contradicts(header, tag):
+        raise CannotClean(f"{place(path, tag)}: its VR is not that of the standard")
 
 
 def vr_to_write(header: Dataset, tag: BaseTag) -> str:

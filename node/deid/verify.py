@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
-from .elements import BULK_VRS, TEXT_VRS, Path, decoded, items, texts, vr_of
+from .elements import BINARY_VRS, TEXT_VRS, Path, contradicts, decoded, items, raw_bytes, texts, vr_of
 from .errors import CannotClean
 from .private import safe_vr
 from .report import place
@@ -52,6 +52,8 @@ class Verifier:
     def _walk(self, header: Dataset, path: Path) -> None:
         for tag in sorted(header.keys()):
             vr = self._vr(header, path, tag)
+            if contradicts(header, tag):
+                raise CannotClean(f"{place(path, tag)}: its VR is not that of the standard")
             if vr == "SQ":
                 for below, item in items(decoded(header, tag, path), path, int(tag)):
                     self._walk(item, below)
@@ -71,9 +73,8 @@ class Verifier:
     def _gives_away(self, header: Dataset, path: Path, tag: BaseTag, vr: str) -> bool:
         if tag == _ENCAPSULATED_DOCUMENT and not path and self._document_words:
             return self._terms.finds(self._document_words(decoded(header, tag, path).value))
-        if vr in BULK_VRS or vr == "UN":
-            value = decoded(header, tag, path).value
-            return isinstance(value, bytes) and self._terms.in_bytes(value)
+        if vr in BINARY_VRS or vr == "UN":
+            return self._terms.in_bytes(raw_bytes(header, tag, path))
         if vr == "UI":
             return any(self._terms.has_uid(uid) for uid in texts(decoded(header, tag, path)))
         if vr in TEXT_VRS:
