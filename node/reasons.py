@@ -19,7 +19,7 @@ class Became(StrEnum):
     ADDED = "added"
 
 
-MARKS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280303})
+MARKS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280302, 0x00280303})
 """What says of an object that it was de-identified."""
 _MARKED = ("PS3.15 E.1.1", "says what was done")
 _NOT_IN_THE_TABLE = "outside Table E.1-1"
@@ -48,6 +48,7 @@ _SAID = {
     "not of the form of its VR": "not of the form of its VR, or nothing was left of it once it was cleaned",
     "within a replaced sequence": "what is in a replaced sequence gets dummy values",
     "content item, by its concept": "the concept of the item decides (Table E.3.4-1)",
+    "of a digital signature, which is removed": "a signature no longer holds once anything was changed",
     "the role of a person who is gone": "nothing is left that it could be the role of",
 }
 
