@@ -12,8 +12,13 @@ from .words import is_clinical, is_known
 _CONTACT = re.compile(
     r"(?i:(?:https?|ftp|dicom|file)://\S+|\bwww\.\S+|(?:mailto:)?[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"
     r"|\\\\[\w.$-]+(?:\\[\w.$-]+)*|\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.\d)"
-    r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example)\b)"
+    r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example|intra|corp|home|arpa)\b"
+    r"|\b(?:[a-z][\w-]{0,62}\.){1,8}(?:com|org|net|edu|gov|mil|info|health)\b(?:/\S*)?"
+    r"|\b(?:[a-z][\w-]{1,62}\.){2,8}[a-z]{2}\b(?:/\S*)?"
+    r"|\b(?:desktop|laptop|pacs|ris|wks|srv|server|workstation|host|pc|client)-[\w-]*\d[\w-]*)"
 )
+# Without one of these in a text, the patterns that need them are not tried.
+_MARKS, _DIGIT = re.compile(r"[@/\\.-]"), re.compile(r"\d")
 _PHONE = re.compile(
     r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?[ ./-]\d{2,5}(?:[ ./-]\d{2,5}){1,3}(?![\w.]\d|\w)"
     r"|(?<!\w)\+\d[\d ./()-]{6,}\d|(?<![\w.])\(\d{2,5}\) ?\d{3,}(?:[ -]\d{2,})*"
@@ -52,7 +57,7 @@ _ADDRESS = re.compile(
 )
 _INSTITUTE = (
     r"Hospitals?|Infirmary|Clinics?|Klinik(?:um)?|Krankenhaus|Spital|Sanatorium|Hospice|University|Universit(?:y|ät|é)|"
-    r"College|Polyclinic|Surgery|Ospedale|Ziekenhuis|H[oô]pital|Foundation|Trust|Charit[eé]|"
+    r"College|Polyclinic|Poliklinik|Policlinico|Clinique|Orthop(?:a)?edics?|Radiologists|Surgery|Ospedale|Ziekenhuis|H[oô]pital|Foundation|Trust|Charit[eé]|"
     r"Medical (?:Center|Centre|Group)|"
     r"(?:Imaging|Health|Heart|Cancer|Radiology|Diagnostic|Diagnostics|Care|Surgical|Community|Regional) "
     r"(?:Center|Centre|Institute|Partners|Associates|Group|Services|Network|Campus)|Center|Centre|Institute|Sanitarium"
@@ -61,15 +66,22 @@ _PLACE = re.compile(
     rf"(?<![\w'’-])(?P<name>(?:(?:{_CAP}\.?|of|the|and|&|for) ){{0,5}}{_CAP}\.?) "
     rf"(?:{_INSTITUTE}|(?i:{_INSTITUTE})(?=\W|$))(?!\w)"
     rf"(?: (?:of|for|at|in) (?:the )?{_CAP}(?: {_CAP})*)?"
-    rf"|(?i:ospedale|h[oô]pital|hospital|clinica|cl[ií]nica|universit(?:y|à|é|ät)|klinik(?:um)?) "
-    rf"(?:(?:of|de|di|la|du|del|della|for) ){{0,3}}{_CAP}(?: {_CAP}){{0,4}}"
+    rf"|(?i:ospedale|policlinico|h[oô]pital|hospital|cl[ií]nica|clinique|universit(?:y|à|é|ät)|"
+    rf"(?:universitäts)?klinik(?:um)?|krankenhaus|spital|poliklinik|praxis|mvz|ziekenhuis|umc|chru?|chu|"
+    rf"centre hospitalier|centro m[eé]dico|santa casa|casa di cura|azienda ospedaliera|"
+    rf"istituto|instituto|institut|sanatorio) "
+    rf"(?P<after>(?:(?i:of|de|di|la|le|du|do|da|dos|das|des|del|della|für|for|dr|st)\.? ){{0,3}}"
+    rf"{_CAP}(?: (?:(?:de|di|da|do) )?{_CAP}){{0,4}})"
 )
 _GENERIC_PLACE = frozenset("data center centre visible human rotation image the of and for stroke study core".split())
 
 
 def contacts_in(text: str, *, strict: bool) -> Iterator[Span]:
     """Mail and web addresses, paths, and telephone numbers; without `strict`, only the certain ones."""
-    yield from (match.span() for match in _CONTACT.finditer(text))
+    if _MARKS.search(text):
+        yield from (match.span() for match in _CONTACT.finditer(text))
+    if not _DIGIT.search(text):
+        return
     for match in _PHONE.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
         if digits >= 7 and (strict or match[0][0] in "+(") and not _YEARS.fullmatch(match[0]):
@@ -82,9 +94,13 @@ def places_in(text: str) -> list[Span]:
     for match in _PLACE.finditer(text):
         words = [word for word in re.findall(r"[^\W\d_]+", match["name"] or "") if word.lower() not in _GENERIC_PLACE]
         before = text[: match.start()].rstrip().rpartition(" ")[2].lower()
+        if match["name"] is None:
+            if not all(is_clinical(word) for word in re.findall(r"[^\W\d_]+", match["after"])):
+                spans.append(match.span())
+            continue
+        words = [word for word in words if len(word) > 3 or not word.isupper()]
         if (
-            match["name"] is None
-            or any(not is_known(word) for word in words)
+            any(not is_known(word) for word in words)
             or before in ("at", "from", "@")
             or (words and not all(is_clinical(word) for word in words))
         ):
@@ -102,6 +118,8 @@ def _is_count(found: str) -> bool:
 
 def numbers_in(text: str) -> Iterator[Span]:
     """What has so many digits that it counts somebody rather than something."""
+    if not _DIGIT.search(text):
+        return
     for match in _DIGITS.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
         if digits >= 5 and not _YEARS.fullmatch(match[0]) and not _SIZES.fullmatch(match[0]):

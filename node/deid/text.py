@@ -26,8 +26,11 @@ class Dates(Enum):
     REMOVE = "remove"
 
 
+_YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahre|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
 _AGE = re.compile(
-    r"(?<![\d.])(?P<age>9\d|1[0-4]\d)(?=(?:[ -]?(?:years?|yrs?|y/?o|jahre|ans|años|anni)(?![^\W\d_])|[yY](?![^\W\d_])))"
+    rf"(?i)(?<![\d.])0?(?P<age>9\d|1[0-4]\d)(?=[ -]?(?:{_YEARS})(?![^\W\d_])|(?-i:[FM])(?![^\W_]))"
+    r"|(?<![^\W_])(?:aged?|alter|âge|edad|età|leeftijd|idade)[ :=]{1,2}"
+    r"(?P<stated>9\d|1[0-4]\d)(?![\d.,]?\d| ?(?:%|mm|cm))"
 )
 _BORN = re.compile(
     r"(?i:(?<!\w)(?:dob|d\.o\.b\.?|born|birth ?date|date of birth|geb\.?|geboren|née le|né le|nacid[oa])[ :]*(?:on )?)$"
@@ -69,7 +72,7 @@ class TextCleaner:
         names = [one for one in (*self._noted(text), *names_in(text, strict=strict)) if not _touches(one, untouched)]
         cuts += [*names, *short_names_in(text, [one for one in names if not _touches(one, cuts)])]
         if strict:
-            ages = {match.span("age"): "90" for match in _AGE.finditer(text)}
+            ages = {match.span(match.lastgroup or 0): "90" for match in _AGE.finditer(text)}
             edits.update({one: new for one, new in ages.items() if not _touches(one, cuts)})
         moved = {one: new for one, new in edits.items() if new is not None and not _touches(one, cuts)}
         result = _applied(text, _merged(cuts), {one: new for one, new in moved.items() if new != text[slice(*one)]})
