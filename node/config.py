@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from .deid.presidio import Voter
 from .deid.profile import Option
 from .deid.pseudonyms import LONGEST_ROOT, UUID_ROOT
 
@@ -206,6 +207,9 @@ class Project:
         (Option.CLEAN_PIXEL_DATA, Option.CLEAN_DESCRIPTORS, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES),
     )
     pixel_policy: PixelPolicy = _key("what is done about burned-in text", _choice(PixelPolicy), PixelPolicy.PHI)
+    text_voter: Voter = _key(
+        'who besides our own rules says what is cut from free text: "none" or "presidio"', _choice(Voter), Voter.NONE
+    )
     unknown_patients: UnknownPatients = _key(
         'who is not on the imported list gets a "pseudonym", or is put on "hold"',
         _choice(UnknownPatients),

@@ -90,7 +90,8 @@ class HeaderCleaner:
             dates = Dates.KEEP
         elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in self.profile.applied:
             dates = Dates.SHIFT
-        self._text = TextCleaner(self.terms, dates, self.pseudonyms.days(self.patient))
+        days = self.pseudonyms.days(self.patient)
+        self._text = TextCleaner(self.terms, dates, days, self.profile.voter)
 
     def clean(self, header: Dataset, path: Path = ()) -> None:
         """Clean a data set in place, sequences included."""

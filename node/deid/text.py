@@ -15,6 +15,7 @@ from enum import Enum
 from .dates import Found, dates_in
 from .names import Span, names_in, says_something, short_names_in
 from .patterns import contacts_in, numbers_in, places_in
+from .presidio import Voter, votes_of
 from .terms import TermBank, plain
 
 
@@ -43,11 +44,12 @@ _PIECE = 4000
 
 @dataclass(frozen=True)
 class TextCleaner:
-    """Cleans the texts of one object. `days` is by how many days its dates move."""
+    """Cleans the texts of one object. `days` is by how many days its dates move, `voter` who else says what is cut."""
 
     terms: TermBank
     dates: Dates
     days: int
+    voter: Voter = Voter.NONE
 
     def clean(self, text: str) -> str:
         """The text of somebody's writing without what gives anybody away."""
@@ -66,6 +68,7 @@ class TextCleaner:
         cuts += [one for one in contacts_in(text, strict=strict) if not _touches(one, untouched)]
         if strict:
             cuts += places_in(text)
+            cuts += [one for one in votes_of(self.voter, text) if not _touches(one, untouched)]
             inside = _merged(cuts)
             untouched = [one for one in untouched if not _touches(one, inside)]
             cuts += [one for one in numbers_in(text) if not _touches(one, untouched)]
