@@ -94,7 +94,8 @@ def dates_in(text: str, is_noted: Callable[[str], bool]) -> Iterator[Found]:
     if not _DIGIT.search(text):
         return
     taken: list[tuple[int, int]] = []
-    for pattern, read in _READERS:
+    readers = _READERS if _MONTH_BEGINS.search(text) else _WITHOUT_NAMES
+    for pattern, read in readers:
         for match in pattern.finditer(text):
             if any(match.start() < end and start < match.end() for start, end in taken):
                 continue
@@ -196,3 +197,7 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
     (_SELDOM, _partial),
     (_PARTIAL, _partial),
 )
+_NAMED = (_DAY_FIRST, _MONTH_FIRST, _YEAR_NAME_DAY, _PARTIAL)
+_WITHOUT_NAMES = tuple((pattern, read) for pattern, read in _READERS if pattern not in _NAMED)
+# What every name of a month begins with: a text without it needs no search for them.
+_MONTH_BEGINS = re.compile("|".join(sorted({name[:3] for name in (*_LONG, *_SHORT)})), re.IGNORECASE)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 
@@ -39,6 +39,7 @@ _WEAK_ROLES = frozenset(
     "for of from with to per called signed contact name reader fellow anesthesia tech copy cc present patientin "
     "paciente paziente patiente provider reporter interpreter".split()
 )
+_LINKS = frozenset("for of from with to per".split())
 _PARTICLES = frozenset("van von de der den del della di da dos la le el al bin ibn ter ten zu mac mc st".split())
 _NO_NAMES = frozenset(
     "the a an and or to at in on for from with of by is was are were be been has have had will not no if as this that "
@@ -51,6 +52,8 @@ _INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:
 _SHORT_NAME = re.compile(
     r"(?P<before>[ _^-]|, ?|(?<![^\W_]))(?:[A-Z][a-z]{1,2}|[A-Z]\.?)(?P<after>[ _^-]|, ?|(?![^\W_]))(?<!CT)"
 )
+# "née" in a character set that has no accents.
+_BORN_AS = re.compile(rf"(?<!\w)[nN][?\ufffd]e?e? ({_CAP})")
 _FIRST_IDEOGRAPH = "\u2e80"
 _GAPS = (" ", "_", "^", "-", ",", ", ")
 
@@ -69,6 +72,7 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
         elif low in _ROLES:
             yield from _named(text, words, at, shouted=shouted or kind is _Writing.TITLE, strict=strict)
     yield from _pairs(words, text)
+    yield from (match.span(1) for match in _BORN_AS.finditer(text))
     for match in _QUALIFIED.finditer(text):
         if not all(is_clinical(word) for word in match[1].split()):
             yield match.span(1)
@@ -91,7 +95,7 @@ class _Writing(Enum):
 def _writing(words: list[re.Match[str]]) -> _Writing:
     long = [one[0] for one in words if len(one[0]) > 2]
     small = sum(one.islower() for one in long)
-    if small >= 3 and 2 * small >= len(long) and (small < len(long) or any(not one[0].islower() for one in words)):
+    if small >= 3 and 2 * small >= len(long) and words[0][0][0].isupper():
         return _Writing.SENTENCE
     titled = sum(one.istitle() for one in long)
     return _Writing.TITLE if len(long) > 2 and 4 * titled >= 3 * len(long) else _Writing.OTHER
@@ -100,11 +104,11 @@ def _writing(words: list[re.Match[str]]) -> _Writing:
 def _is_name_by_itself(text: str, words: list[re.Match[str]], at: int, kind: _Writing) -> bool:
     """Whether a word is to be taken for a name although nothing around it says so."""
     if _is_strange(text, words[at]):
-        return not _may_stay(words, at, kind)
+        return not _may_stay(text, words, at, kind)
     return _is_weak_name(words, at, shouted=text.isupper())
 
 
-def _may_stay(words: list[re.Match[str]], at: int, kind: _Writing) -> bool:
+def _may_stay(text: str, words: list[re.Match[str]], at: int, kind: _Writing) -> bool:
     """Whether a word that nothing knows is no name because of its letters and what is around it."""
     word = words[at][0]
     around = [words[place] for place in (at - 1, at + 1) if 0 <= place < len(words)]
@@ -115,13 +119,17 @@ def _may_stay(words: list[re.Match[str]], at: int, kind: _Writing) -> bool:
         return False
     if word.isupper() and len(word) == 4:
         return True
-    # Inside a sentence: before and behind it a word that is known and no role.
-    return (
-        word.islower()
-        and len(beside) == 2
-        and not is_common_name(word)
-        and all(is_known(one[0]) and one[0].lower() not in _TITLES | _ROLES for one in beside)
-    )
+    # Inside a sentence, blanks around it: before and behind it a word that is known and names nobody.
+    if not word.islower() or text[words[at].start() - 1 : words[at].end() + 1] != f" {word} " or len(beside) < 2:
+        return False
+    return _names_nobody(word) and all(is_known(one[0]) and _names_nobody(one[0]) for one in beside)
+
+
+def _names_nobody(word: str) -> bool:
+    """Whether a word beside another says nothing of names."""
+    low = word.lower()
+    named = is_common_name(word) and (is_weakly_known(word) or not is_known(word))
+    return not (named or is_eponym(word) or low in _TITLES or low in _ROLES)
 
 
 def _is_weak_name(words: list[re.Match[str]], at: int, *, shouted: bool) -> bool:
@@ -163,7 +171,8 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
 
 def _named(text: str, words: list[re.Match[str]], at: int, *, shouted: bool, strict: bool) -> Iterator[Span]:
     """What stands behind a word that people's names follow."""
-    weak = words[at][0].lower() in _WEAK_ROLES
+    low_role = words[at][0].lower()
+    weak = low_role in _WEAK_ROLES
     for place in range(at + 1, min(at + 5, len(words))):
         word = words[place]
         gap = text[words[place - 1].end() : word.start()]
@@ -172,7 +181,8 @@ def _named(text: str, words: list[re.Match[str]], at: int, *, shouted: bool, str
             return
         first = place == at + 1
         link = not first and ((len(word[0]) == 1 and word[0].isupper()) or low in _PARTICLES)
-        if link or _is_unheard_of(word[0], strict=strict):
+        titled = word[0].istitle() and is_common_name(word[0])
+        if link or _is_unheard_of(word[0], strict=strict) or (first and titled and weak and low_role not in _LINKS):
             yield word.span()
         elif not word[0].istitle() or shouted or weak or "," in gap:
             return
@@ -258,6 +268,7 @@ def _pairs(words: list[re.Match[str]], text: str) -> Iterator[Span]:
             yield one.start(), two.end()
 
 
+@lru_cache(maxsize=1 << 14)
 def is_common_name(word: str) -> bool:
     """Whether the word is a common given or family name, although it may be a word as well."""
     given, family = _common_names()

@@ -39,10 +39,13 @@ _STREET = (
     r"turnpike|pike|highway|hwy|parkway|pkwy|way|row|walk|close|crescent|cres|grove|gardens?|mews|hill|rise|alley|"
     r"circle|cir|trail|trl|path|loop|quay|wharf|bypass|crossing|view|ridge|heights|park|plaza|esplanade|parade|green|"
     r"common|gate|vale|dale|bend|landing|point|run|glen|causeway|embankment|promenade|route|stra(?:ss|ß)e|str|weg|"
+    r"approach|yards?|chase|spinney|reach|wynd|steps|broadway|strand|meadows?|orchards?|villas|cottages|estate|hollow|"
+    r"knoll|manor|mount|oval|springs|vista|village|cove|creek|bluff|canyon|corner|dell|garth|harbou?r|trace|viaduct|"
     r"platz|allee|gasse|laan|straat|plein|gatan|vej|via|calle"
 )
 _WEAK_STREET = frozenset(
-    "dr st ct pl sq way row walk close rise path loop view ridge point common bend run route green hill circle".split()
+    "dr st ct pl sq way row walk close rise path loop view ridge point common bend run route green hill circle "
+    "approach yard yards chase reach steps strand mount oval springs vista corner trace creek hollow".split()
 )
 _ADDRESS = re.compile(
     rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:{_CAP}\.? ){{1,4}}(?i:{_STREET})\b\.?"
@@ -109,11 +112,11 @@ def places_in(text: str) -> list[Span]:
 
 
 def _is_count(found: str) -> bool:
-    """Whether what looks like an address is a number of something: "2 LATERAL VIEWS Dr"."""
+    """Whether what looks like an address is a number of something: "2 LATERAL VIEWS Dr", "120 SECOND TRACE"."""
     number, *words = re.findall(r"[^\W_]+", found)
-    if not number.isdigit() or len(number) > 2 or not words or words[-1].lower() not in _WEAK_STREET:
+    if not number.isdigit() or not words or words[-1].lower() not in _WEAK_STREET:
         return False
-    return all(map(is_clinical, words[:-1]))
+    return (len(number) <= 2 or found.isupper()) and all(map(is_clinical, words[:-1]))
 
 
 def numbers_in(text: str) -> Iterator[Span]:

@@ -28,6 +28,7 @@ class Dates(Enum):
 
 
 _YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahre|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
+_OLD = re.compile(r"9\d|1[0-4]\d")
 _AGE = re.compile(
     rf"(?i)(?<![\d.])0?(?P<age>9\d|1[0-4]\d)(?=[ -]?(?:{_YEARS})(?![^\W\d_])|(?-i:[FM])(?![^\W_]))"
     r"|(?<![^\W_])(?:aged?|alter|âge|edad|età|leeftijd|idade)[ :=]{1,2}"
@@ -74,7 +75,7 @@ class TextCleaner:
             cuts += [one for one in numbers_in(text) if not _touches(one, untouched)]
         names = [one for one in (*self._noted(text), *names_in(text, strict=strict)) if not _touches(one, untouched)]
         cuts += [*names, *short_names_in(text, [one for one in names if not _touches(one, cuts)])]
-        if strict:
+        if strict and _OLD.search(text):
             ages = {match.span(match.lastgroup or 0): "90" for match in _AGE.finditer(text)}
             edits.update({one: new for one, new in ages.items() if not _touches(one, cuts)})
         moved = {one: new for one, new in edits.items() if new is not None and not _touches(one, cuts)}

@@ -44,6 +44,8 @@ _BEGINNINGS = """
     peri photo pleuro pneumo poly post pre pseudo pyelo radio re recto retro sacro self semi spleno sterno sub super
     supra tele thoraco tibio tracheo trans tri ultra un uretero uro utero vaso veno ventriculo vertebro vesico
 """.split()
+# What ends such words as "runoff" and "washout", and no surnames.
+_BEHIND = ("up", "out", "off", "down", "through", "around", "shaped", "sized", "based", "guided", "related", "free")
 # Before a longer word only: Underwood and Overton are names.
 _BEFORE_LONGER = "half off out over self under well".split()
 # What joins the two words of a German compound, and how it can begin or end.
@@ -87,6 +89,7 @@ def is_clinical(word: str) -> bool:
     return low in imaging or low.removesuffix("s") in imaging or is_medical(low) or bool(_ENDINGS.fullmatch(low))
 
 
+@lru_cache(maxsize=1 << 14)
 def is_weakly_known(word: str) -> bool:
     """Whether the word is known only as a less common one of English or as one of another language."""
     low, vocabulary = plain(word), _vocabulary()
@@ -124,6 +127,10 @@ def _is_word(low: str) -> bool:
         # "stranding" of "strand" is above; here "clipping" of "clip".
         if low[-size:] in ("ed", "ing") and stem[-1] == stem[-2] and _is_listed(stem[:-1], vocabulary):
             return True
+    if any(
+        low.endswith(one) and len(low) - len(one) >= 3 and _is_listed(low[: -len(one)], vocabulary) for one in _BEHIND
+    ):
+        return True
     return any(
         low.startswith(one) and len(low) - len(one) >= shortest and _is_listed(low[len(one) :], vocabulary)
         for beginnings, shortest in ((_BEGINNINGS, 4), (_BEFORE_LONGER, 5))
