@@ -117,8 +117,9 @@ def _may_stay(text: str, words: list[re.Match[str]], at: int, kind: _Writing) ->
         return True
     if kind is not _Writing.SENTENCE:
         return False
-    if word.isupper() and len(word) == 4:
-        return True
+    marks = text[max(0, words[at].start() - 1) : words[at].start()] + text[words[at].end() : words[at].end() + 1]
+    if word.isupper() and len(word) == 4 and not set(marks) & set("^_"):
+        return all(is_known(one[0]) or _is_short(one[0]) for one in beside)
     # Inside a sentence, blanks around it: before and behind it a word that is known and names nobody.
     if not word.islower() or text[words[at].start() - 1 : words[at].end() + 1] != f" {word} " or len(beside) < 2:
         return False
@@ -135,7 +136,7 @@ def _names_nobody(word: str) -> bool:
 def _is_weak_name(words: list[re.Match[str]], at: int, *, shouted: bool) -> bool:
     """Whether a word is a common name and only by chance a plain word as well, and written with a capital."""
     word = words[at][0]
-    if word.islower() or shouted or not is_weakly_known(word) or not is_common_name(word):
+    if word.islower() or shouted or _is_short(word) or not is_weakly_known(word) or not is_common_name(word):
         return False
     around = (*words[max(0, at - 1) : at], *words[at + 1 : at + 2])
     return not any(makes_eponym(word, one[0]) or (is_common_eponym(word) and is_eponym(one[0])) for one in around)

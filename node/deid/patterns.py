@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from .names import CAPITALISED as _CAP
-from .names import Span
+from .names import Span, is_common_name
 from .words import is_clinical, is_known
 
 _CONTACT = re.compile(
@@ -28,6 +28,9 @@ _DIGITS = re.compile(
 )
 _YEARS = re.compile(r"(?:19|20)\d\d[-/](?:19|20)?\d\d")
 _SIZES = re.compile(r"\d{1,4}(?:[xX]\d{1,4}){1,2}")
+_PAIR = re.compile(r"\d{1,4}[-/]\d{1,4}")
+_UNIT = re.compile(r" ?(?:microns?|[µu]m|mm|cm|ms|msec|sec|mg|ml|mL|HU|Hz|kHz|MHz|kVp?|mAs?|mGy|MBq|mCi|cc)(?![\w/])")
+_SETTING = re.compile(r"(?i:(?<![^\W_])(?:tr|te|ti|fov|matrix|mtx|ww|wl|window|kvp?|mas?|res)[ :=]{1,2})$")
 _LABELLED = re.compile(
     r"(?i:(?<![^\W_])(?:mrn|pid|ssn|sin|nhs|chi|acc(?:ession)?|id|pat(?:ient)?[ -]?id|case|account|acct|record|order|"
     r"chart|policy|insurance|serial|s/n|sn|ref(?:erence)?|req(?:uest)?|room|ward|bed|tel|phone|ph|fax|mobile|cell|ext|pager|"
@@ -98,7 +101,8 @@ def places_in(text: str) -> list[Span]:
         words = [word for word in re.findall(r"[^\W\d_]+", match["name"] or "") if word.lower() not in _GENERIC_PLACE]
         before = text[: match.start()].rstrip().rpartition(" ")[2].lower()
         if match["name"] is None:
-            if not all(is_clinical(word) for word in re.findall(r"[^\W\d_]+", match["after"])):
+            after = re.findall(r"[^\W\d_]+", match["after"])
+            if after[0].islower() or not all(is_clinical(word) and not is_common_name(word) for word in after):
                 spans.append(match.span())
             continue
         words = [word for word in words if len(word) > 3 or not word.isupper()]
@@ -114,9 +118,10 @@ def places_in(text: str) -> list[Span]:
 def _is_count(found: str) -> bool:
     """Whether what looks like an address is a number of something: "2 LATERAL VIEWS Dr", "120 SECOND TRACE"."""
     number, *words = re.findall(r"[^\W_]+", found)
-    if not number.isdigit() or not words or words[-1].lower() not in _WEAK_STREET:
+    digits = number.rstrip("abcdefABCDEF")
+    if not digits.isdigit() or not words or words[-1].lower() not in _WEAK_STREET:
         return False
-    return (len(number) <= 2 or found.isupper()) and all(map(is_clinical, words[:-1]))
+    return (len(digits) <= 2 or found.isupper()) and all(map(is_clinical, words[:-1]))
 
 
 def numbers_in(text: str) -> Iterator[Span]:
@@ -125,7 +130,11 @@ def numbers_in(text: str) -> Iterator[Span]:
         return
     for match in _DIGITS.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
-        if digits >= 5 and not _YEARS.fullmatch(match[0]) and not _SIZES.fullmatch(match[0]):
+        if (
+            digits >= 5
+            and not any(one.fullmatch(match[0]) for one in (_YEARS, _SIZES))
+            and not _is_measure(text, match)
+        ):
             yield match.span()
     for match in _LABELLED.finditer(text):
         if sum(one.isdigit() for one in match["id"]) >= 3 or len(match["id"]) >= 5:
@@ -133,3 +142,10 @@ def numbers_in(text: str) -> Iterator[Span]:
     for match in re.finditer(r"(?<!\d)(?:\d+\.){3,}\d+", text):
         if len(match[0]) >= 15:
             yield match.span()
+
+
+def _is_measure(text: str, number: re.Match[str]) -> bool:
+    """Whether two short numbers are a pair of settings or a range: "TR/TE 2500/85", "500-700 microns"."""
+    if not _PAIR.fullmatch(number[0]):
+        return False
+    return bool(_UNIT.match(text, number.end()) or _SETTING.search(text[max(0, number.start() - 12) : number.start()]))

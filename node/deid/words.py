@@ -55,6 +55,8 @@ _JOINTS = ("", "s", "n", "en", "er", "es")
 class _Vocabulary(NamedTuple):
     imaging: frozenset[str]
     """Words of the standard, of imaging and of medicine."""
+    usual: frozenset[str]
+    """Words that are at home here, even if somebody is called so."""
     english: frozenset[str]
     less_common: frozenset[str]
     foreign: frozenset[str]
@@ -91,11 +93,12 @@ def is_clinical(word: str) -> bool:
 
 @lru_cache(maxsize=1 << 14)
 def is_weakly_known(word: str) -> bool:
-    """Whether the word is known only as a less common one of English or as one of another language."""
+    """Whether the word is known only as a less common one of English, as one of another language, or because the
+    standard's code meanings hold it, which name peoples, breeds and authors as well."""
     low, vocabulary = plain(word), _vocabulary()
-    if low in vocabulary.imaging or low in vocabulary.eponyms or is_medical(low):
+    if low in vocabulary.usual or low in vocabulary.eponyms or is_medical(low):
         return False
-    return low in vocabulary.less_common or low in vocabulary.foreign
+    return low in vocabulary.less_common or low in vocabulary.foreign or low in vocabulary.imaging
 
 
 def is_eponym(word: str) -> bool:
@@ -163,17 +166,18 @@ def _vocabulary() -> _Vocabulary:
     folder = files(__package__) / "table"
     table: dict[str, Any] = json.loads((folder / "words.json").read_text(encoding="utf-8"))
     imaging = frozenset(plain(word) for line in table["imaging"] for word in line.split())
-    imaging |= _listed(folder / "imaging_words.txt") | _listed(folder / "medical_words.txt")
+    by_hand = _listed(folder / "imaging_words.txt") | _listed(folder / "medical_words.txt")
     german = (
         (folder / "other_languages.txt").read_text(encoding="utf-8").partition("# german\n")[2].partition("# others")[0]
     )
     _, rare, common, beside = re.split(
         r"# (?:rare|common|beside)\n", (folder / "eponyms.txt").read_text(encoding="utf-8")
     )
-    less_common = _listed(folder / "more_words.txt")
+    english, less_common = _listed(folder / "plain_words.txt"), _listed(folder / "more_words.txt")
     return _Vocabulary(
-        imaging=imaging,
-        english=_listed(folder / "plain_words.txt") | less_common,
+        imaging=imaging | by_hand,
+        usual=by_hand | english,
+        english=english | less_common,
         less_common=less_common,
         foreign=_listed(folder / "other_languages.txt"),
         joinable=frozenset(german.split()),
