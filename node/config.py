@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .deface import INPUT, OUTPUT
+from .deid.presidio import Voter
 from .deid.profile import Option
 from .deid.pseudonyms import LONGEST_ROOT, UUID_ROOT
 
@@ -234,6 +235,9 @@ class Project:
         DocumentPolicy.TEXT,
     )
     deface: str = _key('name of the step that removes faces; "": what may show one is held back', _name_or_none, "")
+    text_voter: Voter = _key(
+        'who besides our own rules says what is cut from free text: "none" or "presidio"', _choice(Voter), Voter.NONE
+    )
     unknown_patients: UnknownPatients = _key(
         'who is not on the imported list gets a "pseudonym", or is put on "hold"',
         _choice(UnknownPatients),

@@ -122,7 +122,7 @@ class Projects(Mapping[str, Project]):
     def _project(self, project: ProjectConfig, patients: PatientList | None) -> Project:
         return Project(
             name=project.name,
-            profile=Profile(project.options) if project.profile == ProfileName.BASIC else None,
+            profile=Profile(project.options, project.text_voter) if project.profile == ProfileName.BASIC else None,
             pseudonyms=Pseudonyms(
                 bytes.fromhex(self._files.secret(key_name(project.name), new_key).decode().strip()),
                 uid_root=project.uid_root,

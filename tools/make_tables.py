@@ -9,7 +9,7 @@ an IOD has, which attributes a module has and of what type).
 `e1_1.json` holds every row of PS3.15 Table E.1-1 by tag. `types.json` holds, for each storage SOP class, the modules of
 its IOD, and for each module the attributes that Table E.1-1 may remove or empty although their type asks for more.
 `safe_private.json` holds Table E.3.10-1 by private creator, `content.json` Table E.3.4-1 by concept. `words.json` holds
-the words of the standard's names and code meanings as pydicom has them; `imaging_words.txt`, `plain_words.txt` and
+the words of the standard's names and code meanings as pydicom has them; the other word lists and
 `common_names.txt` beside it are kept by hand.
 """
 

@@ -14,6 +14,7 @@ _MONTHS = {
     "french": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
     "spanish": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
     "italian": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "portuguese": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
     "dutch": "januari februari maart april mei juni juli augustus september oktober november december",
 }
 _LONG = {  # the first language that has a name wins
@@ -26,6 +27,7 @@ _SHORT = {name[:3]: number for number, name in enumerate(_MONTHS["english"].spli
     "déc": 12, "ene": 1, "abr": 4, "ago": 8, "dic": 12, "gen": 1, "mag": 5, "giu": 6, "lug": 7, "set": 9, "ott": 10,
     "mrt": 3, "mei": 5,
 }  # fmt: skip
+_DIGIT = re.compile(r"\d")
 _NAME = "|".join(sorted(_LONG.keys() | _SHORT.keys(), key=len, reverse=True))
 _YEAR = r"(?P<y>(?:18|19|20)\d\d)"
 _Y2 = r"(?P<y>\d\d)"
@@ -51,6 +53,11 @@ _MONTH_FIRST = re.compile(
     re.IGNORECASE,
 )
 _YEAR_NAME_DAY = re.compile(rf"(?<!\d){_YEAR}(?P<s1>[-/. ])(?P<n>{_NAME})(?P<s2>[-/. ]){_D}(?!\d)", re.IGNORECASE)
+# With a Roman month, or in years of a Japanese era.
+_SELDOM = re.compile(
+    r"(?<![\w.])(?:0?[1-9]|[12]\d|3[01])(?P<s>\. ?|[ /-])(?:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})(?P=s)(?:18|19|20)\d\d(?!\d)"
+    r"|(?:明治|大正|昭和|平成|令和)(?:\d{1,2}|元)年(?:\d{1,2}月(?:\d{1,2}日)?)?"
+)
 # Without a year or without a day: too little to move, enough to tell something.
 _LONG_NAME = "|".join(sorted((name for name in _LONG if name not in ("may", "mars", "mai", "set", "march")), key=len))
 _PARTIAL = re.compile(
@@ -84,8 +91,11 @@ class Found:
 def dates_in(text: str, is_noted: Callable[[str], bool]) -> Iterator[Found]:
     """Every date in the text. Where month and day could change places, `is_noted` (of YYYYMMDD) decides, else month
     comes first behind `/`, day first elsewhere."""
+    if not _DIGIT.search(text):
+        return
     taken: list[tuple[int, int]] = []
-    for pattern, read in _READERS:
+    readers = _READERS if _MONTH_BEGINS.search(text) else _WITHOUT_NAMES
+    for pattern, read in readers:
         for match in pattern.finditer(text):
             if any(match.start() < end and start < match.end() for start, end in taken):
                 continue
@@ -184,5 +194,10 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
     (_YEAR_LAST, _year_last),
     (_COMPACT, _ordered),
     (_SHORT_YEAR, _year_last),
+    (_SELDOM, _partial),
     (_PARTIAL, _partial),
 )
+_NAMED = (_DAY_FIRST, _MONTH_FIRST, _YEAR_NAME_DAY, _PARTIAL)
+_WITHOUT_NAMES = tuple((pattern, read) for pattern, read in _READERS if pattern not in _NAMED)
+# What every name of a month begins with: a text without it needs no search for them.
+_MONTH_BEGINS = re.compile("|".join(sorted({name[:3] for name in (*_LONG, *_SHORT)})), re.IGNORECASE)

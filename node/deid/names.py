@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from enum import Enum
+from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 
 from .terms import plain
-from .words import is_clinical, is_known
+from .words import is_clinical, is_common_eponym, is_eponym, is_known, is_weakly_known, makes_eponym
 
 Span = tuple[int, int]
 
@@ -19,18 +20,26 @@ _CAP = CAPITALISED
 _LETTERS = r"(?:[^\W\d_][\u0300-\u036f]*)"
 _WORD = re.compile(rf"{_LETTERS}+(?:['’]{_LETTERS}+)*")
 _TITLES = frozenset(
-    "dr dr. drs doctor prof professor mr mrs ms miss mx herr frau mme mlle monsieur madame dra sra srta sr dott dottor "
-    "nurse rev".split()
+    "dr dr. drs doctor prof professor mr mrs ms miss mx herr hr frau fr mme mlle monsieur madame dra sra srta sr "
+    "senor senora señor señora dott dottor dottoressa sig signora signor dhr mevr mevrouw meneer doutor doutora "
+    "docteur nurse sister rev".split()
 )
-_ONLY_TITLE_CASE = frozenset("ms sr miss rev mx drs".split())
+_ONLY_TITLE_CASE = frozenset("ms sr miss rev mx drs hr fr sig sister senor senora".split())
 _ROLES = frozenset(
     "by patient pt physician radiologist technologist technician operator surgeon referring referrer attending "
     "resident mother father wife husband son daughter née nee né name named surname contact dictated approved "
     "reviewed signed phoned called notified attn spouse guardian insured brother sister aunt uncle cardiologist "
-    "oncologist pathologist reader observer author consultant fellow intern physicist dosimetrist for of from with "
-    "per".split()
+    "oncologist pathologist reader observer author consultant fellow intern physicist dosimetrist sonographer "
+    "radiographer mammographer anesthesiologist anesthetist anaesthetist anesthesia neurologist urologist orthopedist "
+    "pulmonologist hospitalist midwife clinician provider requester reporter transcriptionist interpreter tech copy cc "
+    "present patientin zuweiser überweiser medecin médecin arzt untersucher paciente paziente patiente for of from "
+    "with to per".split()
 )
-_WEAK_ROLES = frozenset("for of from with per called signed contact name reader fellow".split())
+_WEAK_ROLES = frozenset(
+    "for of from with to per called signed contact name reader fellow anesthesia tech copy cc present patientin "
+    "paciente paziente patiente provider reporter interpreter".split()
+)
+_LINKS = frozenset("for of from with to per".split())
 _PARTICLES = frozenset("van von de der den del della di da dos la le el al bin ibn ter ten zu mac mc st".split())
 _NO_NAMES = frozenset(
     "the a an and or to at in on for from with of by is was are were be been has have had will not no if as this that "
@@ -45,6 +54,8 @@ _INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:
 _SHORT_NAME = re.compile(
     r"(?P<before>[ _^-]|, ?|(?<![^\W_]))(?:[A-Z][a-z]{1,2}|[A-Z]\.?)(?P<after>[ _^-]|, ?|(?![^\W_]))(?<!CT)"
 )
+# "née" in a character set that has no accents.
+_BORN_AS = re.compile(rf"(?<!\w)[nN][?\ufffd]e?e? ({_CAP})")
 _FIRST_IDEOGRAPH = "\u2e80"
 _GAPS = (" ", "_", "^", "-", ",", ", ")
 
@@ -53,15 +64,17 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
     """Every name; `strict` where people wrote the text, so that an unknown word is one."""
     words = list(_WORD.finditer(text))
     shouted = text.isupper()
+    kind = _writing(words) if strict else _Writing.OTHER
     for at, word in enumerate(words):
         low = word[0].lower()
-        if strict and low not in _ROLES and _is_strange(text, word):
+        if strict and low not in _ROLES and _is_name_by_itself(text, words, at, kind):
             yield word.span()
         if low in _TITLES and (word[0].istitle() or low not in _ONLY_TITLE_CASE):
             yield from _titled(text, words, at, strict=strict)
         elif low in _ROLES:
-            yield from _named(text, words, at, shouted=shouted, strict=strict)
+            yield from _named(text, words, at, shouted=shouted or kind is _Writing.TITLE, strict=strict)
     yield from _pairs(words, text)
+    yield from (match.span(1) for match in _BORN_AS.finditer(text))
     for match in _QUALIFIED.finditer(text):
         if not all(is_clinical(word) for word in match[1].split()):
             yield match.span(1)
@@ -69,6 +82,66 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
         for match in _INITIALS.finditer(text):
             if match["after"] is None or not is_known(match["after"]):
                 yield match.span()
+
+
+class _Writing(Enum):
+    """How the words of a text are written, which tells what a capital means in it."""
+
+    SENTENCE = "sentence"
+    """Mostly small letters, with capitals here and there: a name among them would have one."""
+    TITLE = "title"
+    """Every Word Has a Capital, so that it says nothing."""
+    OTHER = "other"
+
+
+def _writing(words: list[re.Match[str]]) -> _Writing:
+    long = [one[0] for one in words if len(one[0]) > 2]
+    small = sum(one.islower() for one in long)
+    if small >= 3 and 2 * small >= len(long) and words[0][0][0].isupper():
+        return _Writing.SENTENCE
+    titled = sum(one.istitle() for one in long)
+    return _Writing.TITLE if len(long) > 2 and 4 * titled >= 3 * len(long) else _Writing.OTHER
+
+
+def _is_name_by_itself(text: str, words: list[re.Match[str]], at: int, kind: _Writing) -> bool:
+    """Whether a word is to be taken for a name although nothing around it says so."""
+    if _is_strange(text, words[at]):
+        return not _may_stay(text, words, at, kind)
+    return _is_weak_name(words, at, shouted=text.isupper())
+
+
+def _may_stay(text: str, words: list[re.Match[str]], at: int, kind: _Writing) -> bool:
+    """Whether a word that nothing knows is no name because of its letters and what is around it."""
+    word = words[at][0]
+    around = [words[place] for place in (at - 1, at + 1) if 0 <= place < len(words)]
+    beside = [one for one in around if 0 <= max(words[at].start() - one.end(), one.start() - words[at].end()) <= 1]
+    if is_common_eponym(word) and any(makes_eponym(word, one[0]) or is_eponym(one[0]) for one in beside):
+        return True
+    if kind is not _Writing.SENTENCE:
+        return False
+    marks = text[max(0, words[at].start() - 1) : words[at].start()] + text[words[at].end() : words[at].end() + 1]
+    if word.isupper() and len(word) == 4 and not set(marks) & set("^_"):
+        return all(is_known(one[0]) or _is_short(one[0]) for one in beside)
+    # Inside a sentence, blanks around it: before and behind it a word that is known and names nobody.
+    if not word.islower() or text[words[at].start() - 1 : words[at].end() + 1] != f" {word} " or len(beside) < 2:
+        return False
+    return _names_nobody(word) and all(is_known(one[0]) and _names_nobody(one[0]) for one in beside)
+
+
+def _names_nobody(word: str) -> bool:
+    """Whether a word beside another says nothing of names."""
+    low = word.lower()
+    named = is_common_name(word) and (is_weakly_known(word) or not is_known(word))
+    return not (named or is_eponym(word) or low in _TITLES or low in _ROLES)
+
+
+def _is_weak_name(words: list[re.Match[str]], at: int, *, shouted: bool) -> bool:
+    """Whether a word is a common name and only by chance a plain word as well, and written with a capital."""
+    word = words[at][0]
+    if word.islower() or shouted or _is_short(word) or not is_weakly_known(word) or not is_common_name(word):
+        return False
+    around = (*words[max(0, at - 1) : at], *words[at + 1 : at + 2])
+    return not any(makes_eponym(word, one[0]) or (is_common_eponym(word) and is_eponym(one[0])) for one in around)
 
 
 def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> Iterator[Span]:
@@ -82,7 +155,7 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
         low = word[0].lower()
         if low in _NO_NAMES:
             return
-        first = place == at + 1 or all(one[0].lower() in _PARTICLES for one in words[at + 1 : place])
+        first = all(one[0].lower() in _PARTICLES or len(one[0]) == 1 for one in words[at + 1 : place])
         particle = (
             low in _PARTICLES or (len(word[0]) == 1 and word[0].isupper()) or (low in _TITLES and word[0].istitle())
         )
@@ -101,7 +174,8 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
 
 def _named(text: str, words: list[re.Match[str]], at: int, *, shouted: bool, strict: bool) -> Iterator[Span]:
     """What stands behind a word that people's names follow."""
-    weak = words[at][0].lower() in _WEAK_ROLES
+    low_role = words[at][0].lower()
+    weak = low_role in _WEAK_ROLES
     for place in range(at + 1, min(at + 5, len(words))):
         word = words[place]
         gap = text[words[place - 1].end() : word.start()]
@@ -110,7 +184,8 @@ def _named(text: str, words: list[re.Match[str]], at: int, *, shouted: bool, str
             return
         first = place == at + 1
         link = not first and ((len(word[0]) == 1 and word[0].isupper()) or low in _PARTICLES)
-        if link or _is_unheard_of(word[0], strict=strict):
+        titled = word[0].istitle() and is_common_name(word[0])
+        if link or _is_unheard_of(word[0], strict=strict) or (first and titled and weak and low_role not in _LINKS):
             yield word.span()
         elif not word[0].istitle() or shouted or weak or "," in gap:
             return
@@ -126,6 +201,8 @@ def _is_unheard_of(word: str, *, strict: bool) -> bool:
 
 def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
     """Names of two or three letters and initials, which are names because they stand beside one."""
+    if not names:
+        return
     ends, starts = {end for _, end in names}, {start for start, _ in names}
     for match in _SHORT_NAME.finditer(text):
         before, after = len(match["before"]), len(match["after"])
@@ -196,6 +273,7 @@ def _pairs(words: list[re.Match[str]], text: str) -> Iterator[Span]:
             yield one.start(), two.end()
 
 
+@lru_cache(maxsize=1 << 14)
 def is_common_name(word: str) -> bool:
     """Whether the word is a common given or family name, although it may be a word as well."""
     given, family = _common_names()

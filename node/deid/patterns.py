@@ -6,14 +6,19 @@ import re
 from collections.abc import Iterator
 
 from .names import CAPITALISED as _CAP
-from .names import Span
+from .names import Span, is_common_name
 from .words import is_clinical, is_known
 
 _CONTACT = re.compile(
     r"(?i:(?:https?|ftp|dicom|file)://\S+|\bwww\.\S+|(?:mailto:)?[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"
     r"|\\\\[\w.$-]+(?:\\[\w.$-]+)*|\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.\d)"
-    r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example)\b)"
+    r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example|intra|corp|home|arpa)\b"
+    r"|\b(?:[a-z][\w-]{0,62}\.){1,8}(?:com|org|net|edu|gov|mil|info|health)\b(?:/\S*)?"
+    r"|\b(?:[a-z][\w-]{1,62}\.){2,8}[a-z]{2}\b(?:/\S*)?"
+    r"|\b(?:desktop|laptop|pacs|ris|wks|srv|server|workstation|host|pc|client)-[\w-]*\d[\w-]*)"
 )
+# Without one of these in a text, the patterns that need them are not tried.
+_MARKS, _DIGIT = re.compile(r"[@/\\.-]"), re.compile(r"\d")
 _PHONE = re.compile(
     r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?[ ./-]\d{2,5}(?:[ ./-]\d{2,5}){1,3}(?![\w.]\d|\w)"
     r"|(?<!\w)\+\d[\d ./()-]{6,}\d|(?<![\w.])\(\d{2,5}\) ?\d{3,}(?:[ -]\d{2,})*"
@@ -23,6 +28,9 @@ _DIGITS = re.compile(
 )
 _YEARS = re.compile(r"(?:19|20)\d\d[-/](?:19|20)?\d\d")
 _SIZES = re.compile(r"\d{1,4}(?:[xX]\d{1,4}){1,2}")
+_PAIR = re.compile(r"\d{1,4}[-/]\d{1,4}")
+_UNIT = re.compile(r" ?(?:microns?|[µu]m|mm|cm|ms|msec|sec|mg|ml|mL|HU|Hz|kHz|MHz|kVp?|mAs?|mGy|MBq|mCi|cc)(?![\w/])")
+_SETTING = re.compile(r"(?i:(?<![^\W_])(?:tr|te|ti|fov|matrix|mtx|ww|wl|window|kvp?|mas?|res)[ :=]{1,2})$")
 _LABELLED = re.compile(
     r"(?i:(?<![^\W_])(?:mrn|pid|ssn|sin|nhs|chi|acc(?:ession)?|id|pat(?:ient)?[ -]?id|case|account|acct|record|order|"
     r"chart|policy|insurance|serial|s/n|sn|ref(?:erence)?|req(?:uest)?|room|ward|bed|tel|phone|ph|fax|mobile|cell|ext|pager|"
@@ -34,10 +42,13 @@ _STREET = (
     r"turnpike|pike|highway|hwy|parkway|pkwy|way|row|walk|close|crescent|cres|grove|gardens?|mews|hill|rise|alley|"
     r"circle|cir|trail|trl|path|loop|quay|wharf|bypass|crossing|view|ridge|heights|park|plaza|esplanade|parade|green|"
     r"common|gate|vale|dale|bend|landing|point|run|glen|causeway|embankment|promenade|route|stra(?:ss|ß)e|str|weg|"
+    r"approach|yards?|chase|spinney|reach|wynd|steps|broadway|strand|meadows?|orchards?|villas|cottages|estate|hollow|"
+    r"knoll|manor|mount|oval|springs|vista|village|cove|creek|bluff|canyon|corner|dell|garth|harbou?r|trace|viaduct|"
     r"platz|allee|gasse|laan|straat|plein|gatan|vej|via|calle"
 )
 _WEAK_STREET = frozenset(
-    "dr st ct pl sq way row walk close rise path loop view ridge point common bend run route green hill circle".split()
+    "dr st ct pl sq way row walk close rise path loop view ridge point common bend run route green hill circle "
+    "approach yard yards chase reach steps strand mount oval springs vista corner trace creek hollow".split()
 )
 _ADDRESS = re.compile(
     rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:{_CAP}\.? ){{1,4}}(?i:{_STREET})\b\.?"
@@ -52,7 +63,7 @@ _ADDRESS = re.compile(
 )
 _INSTITUTE = (
     r"Hospitals?|Infirmary|Clinics?|Klinik(?:um)?|Krankenhaus|Spital|Sanatorium|Hospice|University|Universit(?:y|ät|é)|"
-    r"College|Polyclinic|Surgery|Ospedale|Ziekenhuis|H[oô]pital|Foundation|Trust|Charit[eé]|"
+    r"College|Polyclinic|Poliklinik|Policlinico|Clinique|Orthop(?:a)?edics?|Radiologists|Surgery|Ospedale|Ziekenhuis|H[oô]pital|Foundation|Trust|Charit[eé]|"
     r"Medical (?:Center|Centre|Group)|"
     r"(?:Imaging|Health|Heart|Cancer|Radiology|Diagnostic|Diagnostics|Care|Surgical|Community|Regional) "
     r"(?:Center|Centre|Institute|Partners|Associates|Group|Services|Network|Campus)|Center|Centre|Institute|Sanitarium"
@@ -61,15 +72,22 @@ _PLACE = re.compile(
     rf"(?<![\w'’-])(?P<name>(?:(?:{_CAP}\.?|of|the|and|&|for) ){{0,5}}{_CAP}\.?) "
     rf"(?:{_INSTITUTE}|(?i:{_INSTITUTE})(?=\W|$))(?!\w)"
     rf"(?: (?:of|for|at|in) (?:the )?{_CAP}(?: {_CAP})*)?"
-    rf"|(?i:ospedale|h[oô]pital|hospital|clinica|cl[ií]nica|universit(?:y|à|é|ät)|klinik(?:um)?) "
-    rf"(?:(?:of|de|di|la|du|del|della|for) ){{0,3}}{_CAP}(?: {_CAP}){{0,4}}"
+    rf"|(?i:ospedale|policlinico|h[oô]pital|hospital|cl[ií]nica|clinique|universit(?:y|à|é|ät)|"
+    rf"(?:universitäts)?klinik(?:um)?|krankenhaus|spital|poliklinik|praxis|mvz|ziekenhuis|umc|chru?|chu|"
+    rf"centre hospitalier|centro m[eé]dico|santa casa|casa di cura|azienda ospedaliera|"
+    rf"istituto|instituto|institut|sanatorio) "
+    rf"(?P<after>(?:(?i:of|de|di|la|le|du|do|da|dos|das|des|del|della|für|for|dr|st)\.? ){{0,3}}"
+    rf"{_CAP}(?: (?:(?:de|di|da|do) )?{_CAP}){{0,4}})"
 )
 _GENERIC_PLACE = frozenset("data center centre visible human rotation image the of and for stroke study core".split())
 
 
 def contacts_in(text: str, *, strict: bool) -> Iterator[Span]:
     """Mail and web addresses, paths, and telephone numbers; without `strict`, only the certain ones."""
-    yield from (match.span() for match in _CONTACT.finditer(text))
+    if _MARKS.search(text):
+        yield from (match.span() for match in _CONTACT.finditer(text))
+    if not _DIGIT.search(text):
+        return
     for match in _PHONE.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
         if digits >= 7 and (strict or match[0][0] in "+(") and not _YEARS.fullmatch(match[0]):
@@ -82,9 +100,14 @@ def places_in(text: str) -> list[Span]:
     for match in _PLACE.finditer(text):
         words = [word for word in re.findall(r"[^\W\d_]+", match["name"] or "") if word.lower() not in _GENERIC_PLACE]
         before = text[: match.start()].rstrip().rpartition(" ")[2].lower()
+        if match["name"] is None:
+            after = re.findall(r"[^\W\d_]+", match["after"])
+            if after[0].islower() or not all(is_clinical(word) and not is_common_name(word) for word in after):
+                spans.append(match.span())
+            continue
+        words = [word for word in words if len(word) > 3 or not word.isupper()]
         if (
-            match["name"] is None
-            or any(not is_known(word) for word in words)
+            any(not is_known(word) for word in words)
             or before in ("at", "from", "@")
             or (words and not all(is_clinical(word) for word in words))
         ):
@@ -93,18 +116,25 @@ def places_in(text: str) -> list[Span]:
 
 
 def _is_count(found: str) -> bool:
-    """Whether what looks like an address is a number of something: "2 LATERAL VIEWS Dr"."""
+    """Whether what looks like an address is a number of something: "2 LATERAL VIEWS Dr", "120 SECOND TRACE"."""
     number, *words = re.findall(r"[^\W_]+", found)
-    if not number.isdigit() or len(number) > 2 or not words or words[-1].lower() not in _WEAK_STREET:
+    digits = number.rstrip("abcdefABCDEF")
+    if not digits.isdigit() or not words or words[-1].lower() not in _WEAK_STREET:
         return False
-    return all(map(is_clinical, words[:-1]))
+    return (len(digits) <= 2 or found.isupper()) and all(map(is_clinical, words[:-1]))
 
 
 def numbers_in(text: str) -> Iterator[Span]:
     """What has so many digits that it counts somebody rather than something."""
+    if not _DIGIT.search(text):
+        return
     for match in _DIGITS.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
-        if digits >= 5 and not _YEARS.fullmatch(match[0]) and not _SIZES.fullmatch(match[0]):
+        if (
+            digits >= 5
+            and not any(one.fullmatch(match[0]) for one in (_YEARS, _SIZES))
+            and not _is_measure(text, match)
+        ):
             yield match.span()
     for match in _LABELLED.finditer(text):
         if sum(one.isdigit() for one in match["id"]) >= 3 or len(match["id"]) >= 5:
@@ -112,3 +142,10 @@ def numbers_in(text: str) -> Iterator[Span]:
     for match in re.finditer(r"(?<!\d)(?:\d+\.){3,}\d+", text):
         if len(match[0]) >= 15:
             yield match.span()
+
+
+def _is_measure(text: str, number: re.Match[str]) -> bool:
+    """Whether two short numbers are a pair of settings or a range: "TR/TE 2500/85", "500-700 microns"."""
+    if not _PAIR.fullmatch(number[0]):
+        return False
+    return bool(_UNIT.match(text, number.end()) or _SETTING.search(text[max(0, number.start() - 12) : number.start()]))

@@ -14,6 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from .presidio import Voter, version_of
+
 
 class Option(StrEnum):
     """The options of PS3.15 E.3, as config.toml spells them."""
@@ -123,12 +125,13 @@ _UNSIGNED = Rule(Action.REMOVE, "of a digital signature, which is removed")
 class Profile:
     """The Basic Profile with a choice of options. Two profiles with equal `digest` treat every object alike."""
 
-    def __init__(self, options: Iterable[Option] = ()) -> None:
+    def __init__(self, options: Iterable[Option] = (), voter: Voter = Voter.NONE) -> None:
+        self.voter = voter
         self.options = tuple(option for option in Option if option in set(options))
         self.applied = tuple(option for option in self.options if option in APPLIED)
         self.edition: str = _table()["edition"]
         self._rules, self._groups = self._resolve()
-        text = json.dumps([self.edition, *self.applied])
+        text = json.dumps([self.edition, *self.applied, *filter(None, [version_of(voter)])])
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def rule(self, tag: int) -> Rule | None:

@@ -15,6 +15,7 @@ from enum import Enum
 from .dates import Found, dates_in
 from .names import Span, names_in, says_something, short_names_in
 from .patterns import contacts_in, numbers_in, places_in
+from .presidio import Voter, votes_of
 from .profile import Option, Profile
 from .terms import TermBank, plain
 from .words import is_known
@@ -35,11 +36,15 @@ def text_cleaner(profile: Profile, terms: TermBank, days: int) -> TextCleaner:
         dates = Dates.KEEP
     elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in profile.applied:
         dates = Dates.SHIFT
-    return TextCleaner(terms, dates, days)
+    return TextCleaner(terms, dates, days, profile.voter)
 
 
+_YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahre|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
+_OLD = re.compile(r"9\d|1[0-4]\d")
 _AGE = re.compile(
-    r"(?<![\d.])(?P<age>9\d|1[0-4]\d)(?=(?:[ -]?(?:years?|yrs?|y/?o|jahre|ans|años|anni)(?![^\W\d_])|[yY](?![^\W\d_])))"
+    rf"(?i)(?<![\d.])0?(?P<age>9\d|1[0-4]\d)(?=[ -]?(?:{_YEARS})(?![^\W\d_])|(?-i:[FM])(?![^\W_]))"
+    r"|(?<![^\W_])(?:aged?|alter|âge|edad|età|leeftijd|idade)[ :=]{1,2}"
+    r"(?P<stated>9\d|1[0-4]\d)(?![\d.,]?\d| ?(?:%|mm|cm))"
 )
 _BORN = re.compile(
     r"(?i:(?<!\w)(?:dob|d\.o\.b\.?|born|birth ?date|date of birth|geb\.?|geboren|née le|né le|nacid[oa])[ :]*(?:on )?)$"
@@ -54,11 +59,12 @@ _PIECE = 4000
 
 @dataclass(frozen=True)
 class TextCleaner:
-    """Cleans the texts of one object. `days` is by how many days its dates move."""
+    """Cleans the texts of one object. `days` is by how many days its dates move, `voter` who else says what is cut."""
 
     terms: TermBank
     dates: Dates
     days: int
+    voter: Voter = Voter.NONE
 
     def clean(self, text: str) -> str:
         """The text of somebody's writing without what gives anybody away."""
@@ -120,13 +126,14 @@ class TextCleaner:
         cuts += [one for one in contacts_in(text, strict=strict) if not _touches(one, untouched)]
         if strict:
             cuts += places_in(text)
+            cuts += [one for one in votes_of(self.voter, text) if not _touches(one, untouched)]
             inside = _merged(cuts)
             untouched = [one for one in untouched if not _touches(one, inside)]
             cuts += [one for one in numbers_in(text) if not _touches(one, untouched)]
         names = [one for one in (*self._noted(text), *names_in(text, strict=strict)) if not _touches(one, untouched)]
         cuts += [*names, *short_names_in(text, [one for one in names if not _touches(one, cuts)])]
-        if strict:
-            ages = {match.span("age"): "90" for match in _AGE.finditer(text)}
+        if strict and _OLD.search(text):
+            ages = {match.span(match.lastgroup or 0): "90" for match in _AGE.finditer(text)}
             edits.update({one: new for one, new in ages.items() if not _touches(one, cuts)})
         moved = {one: new for one, new in edits.items() if new is not None and not _touches(one, cuts)}
         return _merged(cuts), {one: new for one, new in moved.items() if new != text[slice(*one)]}
