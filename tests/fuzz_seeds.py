@@ -3,6 +3,7 @@ where the profile removes whatever there is, and in texts that may stay."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
@@ -91,6 +92,14 @@ def seed(name: str) -> Tree:
     tree.nodes = [*(nodes[tag] for tag in sorted(nodes)), _TRAILING]
     tree.meta = [*(_instance(node) for node in tree.meta), _META]
     tree.preamble = _PREAMBLE
+    return tree
+
+
+@cache
+def usual_seed(name: str) -> Tree:
+    """The same without what no sender would put into a data set. Not to be changed: take a copy."""
+    tree = deepcopy(seed(name))
+    tree.nodes = [node for node in tree.nodes if node.tag >= 0x00080000]
     return tree
 
 
