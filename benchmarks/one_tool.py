@@ -105,14 +105,17 @@ TOOLS: dict[str, tuple[str, Callable[[], Tool]]] = {
 
 def main() -> None:
     name, source, target = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    first, step = int(sys.argv[4]), int(sys.argv[5])
     warnings.simplefilter("ignore")
     logging.disable()
     package, make = TOOLS[name]
-    run, paths = make(), sorted(source.rglob("*.dcm"))
+    run, paths = make(), sorted(source.rglob("*.dcm"))[first::step]
     target.mkdir(parents=True, exist_ok=True)
     run(paths[:_WARM_UP], target)
     shutil.rmtree(target)
     target.mkdir()
+    print("ready", flush=True)
+    sys.stdin.readline()
     start = time.perf_counter()
     run(paths, target)
     seconds = time.perf_counter() - start
