@@ -189,3 +189,11 @@ def test_a_refusal_has_the_careful_lanes_reason() -> None:
 def test_it_forgets_when_it_has_remembered_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast, "_MOST_REMEMBERED", 10_000)
     assert went_fast([raw_of(ds) for ds in series(4)], EVERYTHING) == 8
+
+
+def test_the_length_of_a_private_group_is_no_private_attribute() -> None:
+    data = raw_of(ct())
+    at = data.index(b"\x09\x00\x10\x00LO")
+    length = b"\x09\x00\x00\x00UL\x04\x00" + bytes(4)
+    assert went_fast([data[:at] + length + data[at:]], BASIC) == 2
+    assert went_fast([data[:at] + length + data[at:]], EVERYTHING) == 2

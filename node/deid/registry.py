@@ -25,7 +25,7 @@ _VOCABULARY_TAGS = frozenset({0x0008010C, 0x00080117, 0x00080118})
 
 def known_uids() -> list[str]:
     """The UIDs PS3.6 Annex A lists."""
-    return [*UID_dictionary, *sorted(_NEWER)]
+    return [*UID_dictionary, *sorted(_NEWER - UID_dictionary.keys())]
 
 
 def is_of_the_standard(uid: str) -> bool:

@@ -245,11 +245,13 @@ class Scene:
     def _short_way(self, tag: int, vr_in_file: bytes) -> Short | None:
         """The short way for elements of a tag and VR, if there is one: where the value does not matter, or is easily
         judged."""
+        if tag & 0xFFFF == 0:  # a group length
+            return None
         if tag & 0x10000:
             removed = Entry(b"", self.changed(Done.REMOVED, tag, PRIVATE))
             return None if self._keeps_private else lambda _tag, _element: removed
         vr = self._standard_vr(tag, vr_in_file)
-        if not vr or tag & 0xFFFF == 0:
+        if not vr:
             return None
         decision = self._decisions.of(Tag(tag), ())
         if decision.action == Action.REMOVE:
