@@ -16,12 +16,14 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from .became import Delta, Entry
 from .cleaned import Cleaned, InstanceUids
 from .decisions import lists_references
 from .deidentify import PixelRule, days_moved, pass_pixels, replaced
 from .documents import ENCAPSULATED_DOCUMENT
 from .header import RESPONSIBLE_PERSON_ROLE
 from .identity import IDENTITY_TAGS, Identity, identity_of
+from .memory import Memory
 from .part10 import PIXELS_ELSEWHERE, Layout, header_as_it_came, layout_from, write_part10
 from .pixels import READS, may_carry_text
 from .profile import Option, Profile
@@ -30,7 +32,7 @@ from .raw import CutShort, Elements, NotUsual, top_level, transfer_syntax_of, va
 from .receipt import mark, receipt
 from .registry import is_storage_class, is_transfer_syntax
 from .report import Done, Report
-from .scene import Delta, Entry, Scene, Setting
+from .scene import Scene, Setting
 from .single import Surroundings
 from .tales import ACCESSION_NUMBER, NOTHING, PATIENT_ID, PATIENT_NAME, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, Tales
 from .terms import Kind
@@ -38,7 +40,7 @@ from .terms import Kind
 _CHARACTER_SET = 0x00080005
 _WINDOWS = (1 << 15, 1 << 19, 1 << 23)
 _MOST_REMEMBERED = 64 << 20
-_RECEIPT = 1 << 14
+_RECEIPT = _SCENE = 1 << 14
 _NOT_HERE = frozenset({DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, *PIXELS_ELSEWHERE})
 # What becomes of these depends on other elements or on other rules: the role of a person; a document; concept, text,
 # number and date of a content item.
@@ -60,6 +62,7 @@ class FastLane:
         self._pseudonyms = pseudonyms
         self._pixel_rule = pixel_rule
         self._rooms: dict[tuple[bool, bytes], _Room] = {}
+        self._memory = Memory()
         self._last: Elements = []
 
     def clean(self, file: BinaryIO) -> Cleaned | None:
@@ -123,11 +126,12 @@ class FastLane:
         raise NotUsual
 
     def _room(self, transfer_syntax: str, by_tag: dict[int, bytes]) -> _Room:
-        if sum(room.size for room in self._rooms.values()) > _MOST_REMEMBERED:
+        if self._memory.size > _MOST_REMEMBERED:
             self._rooms.clear()
+            self._memory = Memory()
         key = transfer_syntax == ImplicitVRLittleEndian, by_tag.get(_CHARACTER_SET, b"")
         if key not in self._rooms:
-            self._rooms[key] = _Room(*key, self._profile, self._pseudonyms)
+            self._rooms[key] = _Room(*key, self._profile, self._pseudonyms, self._memory)
         return self._rooms[key]
 
     def _refuses(self, room: _Room, layout: Layout, elements: Elements, by_tag: dict[int, bytes]) -> bool:
@@ -176,30 +180,28 @@ def _told(room: _Room, elements: Elements) -> _Told:
 class _Room:
     """What is remembered of objects in one encoding and character set."""
 
-    def __init__(self, implicit: bool, character_set: bytes, profile: Profile, pseudonyms: Pseudonyms) -> None:
+    def __init__(
+        self, implicit: bool, character_set: bytes, profile: Profile, pseudonyms: Pseudonyms, memory: Memory
+    ) -> None:
         self.implicit = implicit
         self.surroundings = Surroundings(implicit=implicit, character_set=character_set)
-        self.tales = Tales(self.surroundings, profile)
+        self.tales = Tales(self.surroundings, profile, memory)
         self.verdicts: dict[tuple[str, bytes], bool] = {}
         self._profile = profile
         self._pseudonyms = pseudonyms
+        self._memory = memory
         self._scenes: dict[tuple[Setting, frozenset[frozenset[tuple[Kind, str]]]], Scene] = {}
         self._receipts: dict[tuple[int, ...], tuple[dict[str, Any], list[Delta]]] = {}
         self._attributes: dict[bytes, dict[str, dict[str, Any]]] = {}
         self._marks = self._encoded_marks()
 
-    @property
-    def size(self) -> int:
-        """How many bytes are remembered, about."""
-        scenes = sum(scene.size for scene in self._scenes.values())
-        return self.tales.size + scenes + _RECEIPT * len(self._receipts)
-
     def scene(self, setting: Setting, notes: frozenset[frozenset[tuple[Kind, str]]]) -> Scene:
         """The scene of objects that have setting and terms in common."""
         key = setting, notes
         if key not in self._scenes:
+            self._memory.note(_SCENE)
             terms = chain.from_iterable(notes)
-            self._scenes[key] = Scene(self.surroundings, self._profile, self._pseudonyms, setting, terms)
+            self._scenes[key] = Scene(self.surroundings, self._profile, self._pseudonyms, setting, terms, self._memory)
         return self._scenes[key]
 
     def body(self, elements: Elements, entries: list[Entry]) -> bytes:
@@ -232,6 +234,7 @@ class _Room:
             for change in chain.from_iterable(delta.late for delta in deltas):
                 report.note(*change)
             # With the deltas, so that none of their ids is given to another.
+            self._memory.note(_RECEIPT)
             self._receipts[key] = receipt(report, self._profile, self._pseudonyms.key_id), deltas
         return dict(self._receipts[key][0])
 

@@ -11,6 +11,7 @@ from pydicom.tag import Tag
 
 from .collect import TELLING_VRS, collect_into
 from .elements import decoded, joined, texts
+from .memory import Memory
 from .profile import Option, Profile
 from .raw import Elements, parts_of, value_of
 from .registry import says_nothing
@@ -21,7 +22,6 @@ PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER = 0x00100020, 0x00100010, 0x00080050
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 _VALUED = frozenset({PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER, SOP_CLASS, SOP_INSTANCE, STUDY, SERIES})
 _UID = re.compile(rb"[0-9.]{1,64}\0?")
-_LARGEST = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Listener(TermBank):
 class Tales:
     """What elements tell in one kind of surroundings, under one profile."""
 
-    def __init__(self, surroundings: Surroundings, profile: Profile) -> None:
+    def __init__(self, surroundings: Surroundings, profile: Profile, memory: Memory) -> None:
         self._surroundings = surroundings
         self._profile = profile
         self._told: dict[bytes, Tale] = {}
@@ -58,7 +58,7 @@ class Tales:
         self._retains_uids = Option.RETAIN_UIDS in profile.applied
         self._last: Elements = []
         self._last_told: list[Tale] = []
-        self.size = 0
+        self._memory = memory
 
     def of_all(self, elements: Elements) -> list[Tale]:
         """What the elements of an object tell, each. Raises CannotClean."""
@@ -82,9 +82,8 @@ class Tales:
         if quiet:
             return NOTHING
         told = self._of_group(element) if tag & 0x10000 else self._heard(tag, element)
-        if len(element) <= _LARGEST:
+        if self._memory.takes(element):
             self._told[element] = told
-            self.size += len(element)
         return told
 
     def _is_quiet(self, tag: int, vr_in_file: bytes) -> bool:
