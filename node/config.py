@@ -243,6 +243,7 @@ class Project:
         _choice(UnknownPatients),
         UnknownPatients.PSEUDONYM,
     )
+    whole_weeks: bool = _key("move dates by whole weeks, so that weekdays stay", _yes_or_no, False)
     uid_root: str = _key('root of new UIDs; "2.25" makes them from UUIDs', _uid_root, UUID_ROOT)
     keep_originals: bool = _key(
         "keep each header as it came, encrypted, so that a receipt can show what stood there", _yes_or_no, True

@@ -30,6 +30,7 @@ from .deid.pseudonyms import Pseudonyms, nobody
 from .pdfreader import read_in_bounds
 
 _KEY_BYTES = 32
+_WEEK = 7
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Project:
     document_rule: DocumentRule = refuse_documents
     defacer: Defacer | None = None
     uid_root: str = ""
+    whole_weeks: bool = False
     list_version: int = 0
     holds_unknown: bool = False
     keeps_originals: bool = True
@@ -80,6 +82,7 @@ class Project:
         """Stands for everything that decides what the result looks like."""
         profile = self.profile.digest if self.profile else "unchanged"
         step = f":{self.defacer.digest}" if self.defacer else ""
+        step += ":weeks" if self.whole_weeks else ""
         return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}{step}"
 
 
@@ -127,12 +130,14 @@ class Projects(Mapping[str, Project]):
                 bytes.fromhex(self._files.secret(key_name(project.name), new_key).decode().strip()),
                 uid_root=project.uid_root,
                 listed=patients.trial_id if patients else nobody,
+                day_step=_WEEK if project.whole_weeks else 1,
             ),
             pixel_rule=_PIXEL_RULES[project.pixel_policy],
             send_to=project.send_to,
             document_rule=_DOCUMENT_RULES[project.documents],
             defacer=self._defacer(project),
             uid_root=project.uid_root,
+            whole_weeks=project.whole_weeks,
             list_version=patients.version if patients else 0,
             holds_unknown=project.unknown_patients == UnknownPatients.HOLD,
             keeps_originals=project.keep_originals,

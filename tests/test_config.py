@@ -18,6 +18,8 @@ from lethe.node.config import (
     ProfileName,
     load_config,
 )
+from lethe.node.projects import projects_of
+from lethe.storage.archive import Archive
 
 ROOT = Path(__file__).resolve().parents[1]
 PACS = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.1"\nport = 104\n'
@@ -208,3 +210,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such file"):
         load_config(tmp_path / "none.toml")
     assert load_config(tmp_path / "none.toml", must_exist=False).node.ae_title == "LETHE"
+
+
+def test_whole_weeks_make_another_result(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data")
+    config = load_config(write(tmp_path, "[projects.default]\n[projects.weekly]\nwhole_weeks = true"))
+    projects = projects_of(config, archive.files)
+    assert projects["weekly"].pseudonyms.days("MRN1") % 7 == 0
+    assert projects["weekly"].digest.endswith(":weeks") and not projects["default"].digest.endswith(":weeks")
+    archive.close()

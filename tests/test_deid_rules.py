@@ -7,12 +7,25 @@ from typing import cast
 
 import pydicom
 import pytest
-from deid_objects import BASIC, KEY, MODIFIED_DATES, OTHER_KEY, clean, clean_bytes, cleaned, ct, sample, sequence
+from deid_objects import (
+    BASIC,
+    EVERYTHING,
+    KEY,
+    MODIFIED_DATES,
+    OTHER_KEY,
+    clean,
+    clean_bytes,
+    cleaned,
+    ct,
+    sample,
+    sequence,
+)
 
 from lethe.node.deid.decisions import Decisions
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.iod import Types, types_of
 from lethe.node.deid.profile import APPLIED, Action, Option, Profile, Rule
+from lethe.node.deid.pseudonyms import Pseudonyms
 
 FULL_DATES = Profile([Option.RETAIN_LONGITUDINAL_FULL_DATES])
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -142,6 +155,21 @@ def test_composite_codes_by_type(code: str, by_type: str) -> None:
         types = SimpleNamespace(known=kind != "?", of=lambda _path, kind=kind: kind)
         decisions = Decisions(BASIC, cast(Types, types))
         assert decisions.resolved(Rule(Action(code), ""), (0x00080012,)) == Action(expected), kind
+
+
+@pytest.mark.parametrize("patient", [f"MRN{number}" for number in range(40)])
+def test_dates_may_move_by_whole_weeks(patient: str) -> None:
+    weekly = Pseudonyms(bytes(range(32)), day_step=7)
+    assert weekly.days(patient) % 7 == 0
+    assert KEY.days(patient) - 7 < weekly.days(patient) <= KEY.days(patient) <= -365
+
+
+def test_a_weekday_stays_in_dates_and_in_text() -> None:
+    ds = ct(StudyDate="20190822", StudyDescription="control of 22.08.2019")
+    result = clean(ds, EVERYTHING, key=Pseudonyms(bytes(range(32)), day_step=7))
+    moved = pydicom.valuerep.DA(result.StudyDate)
+    assert moved.weekday() == pydicom.valuerep.DA("20190822").weekday()
+    assert moved.strftime("%d.%m.%Y") in result.StudyDescription
 
 
 def test_types_are_those_of_the_iod() -> None:

@@ -32,14 +32,23 @@ class Pseudonyms:
     """The pseudonyms of one project. `key_id` names the key without telling anything about it.
 
     `listed` gives the trial ID of a Patient ID where the project has a list of its own with this patient on it.
+    `day_step` is what all moves of dates are multiples of: 7 keeps the days of the week.
     """
 
-    def __init__(self, key: bytes, *, uid_root: str = UUID_ROOT, listed: Callable[[str], str | None] = nobody) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        uid_root: str = UUID_ROOT,
+        listed: Callable[[str], str | None] = nobody,
+        day_step: int = 1,
+    ) -> None:
         if len(key) < 32:
             raise ValueError("a project key has at least 32 bytes")
         self._key = key
         self._uid_root = uid_root
         self._listed = listed
+        self._day_step = day_step
         self.key_id = self._digest("key-id", "").hex()[:12]
 
     def uid(self, original: str) -> str:
@@ -64,7 +73,8 @@ class Pseudonyms:
 
     def days(self, patient: str) -> int:
         """By how many days the patient's dates move: into the past, by one to eleven years."""
-        return -(_LEAST_DAYS + int.from_bytes(self._digest("days", patient)[:8], "big") % _SPREAD_DAYS)
+        days = _LEAST_DAYS + int.from_bytes(self._digest("days", patient)[:8], "big") % _SPREAD_DAYS
+        return -days // self._day_step * self._day_step
 
     def _letters(self, kind: str, value: str, length: int) -> str:
         return base64.b32encode(self._digest(kind, value)).decode()[:length]
