@@ -197,3 +197,10 @@ def test_the_length_of_a_private_group_is_no_private_attribute() -> None:
     length = b"\x09\x00\x00\x00UL\x04\x00" + bytes(4)
     assert went_fast([data[:at] + length + data[at:]], BASIC) == 2
     assert went_fast([data[:at] + length + data[at:]], EVERYTHING) == 2
+
+
+def test_pixel_representation_of_unknown_vr() -> None:
+    data = raw_of(ct())
+    known, unknown = b"\x28\x00\x03\x01US\x02\x00", b"\x28\x00\x03\x01UN\x00\x00\x02\x00\x00\x00"
+    assert known in data
+    assert went_fast([data.replace(known, unknown), data], BASIC) == 2

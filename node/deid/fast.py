@@ -51,7 +51,7 @@ _READS: dict[PixelRule, tuple[int, ...]] = {may_carry_text: READS, pass_pixels: 
 """What the rules about pixels read of a header; of others it is not known."""
 
 _DEMANDED = (SOP_CLASS, SOP_INSTANCE, STUDY, SERIES)
-_OVERLAYS = 0x60000000
+_OVERLAYS, _REPRESENTATION, _US = 0x60000000, 0x00280103, b"\x28\0\x03\x01US"
 
 
 class FastLane:
@@ -78,6 +78,9 @@ class FastLane:
         layout, elements = self._taken_apart(file)
         by_tag = dict(elements)
         if not _TOGETHER.isdisjoint(by_tag):
+            raise NotUsual
+        # pydicom decodes this one where others need it, and writes it as what it is.
+        if layout.transfer_syntax != ImplicitVRLittleEndian and by_tag.get(_REPRESENTATION, _US)[4:6] != _US[4:6]:
             raise NotUsual
         room = self._room(layout.transfer_syntax, by_tag)
         told = _told(room, elements)
