@@ -19,10 +19,12 @@ from lethe.storage.database import transaction
 from lethe.storage.errors import StorageError, Unavailable
 from lethe.storage.jobs import State
 
-from .config import Config, ConfigError, Peer, load_config
+from .config import Config, Peer
+from .config_file import load_config
 from .crosswalk import asked, export_to, read_patients, release_held, write_entries
 from .demo import demo
 from .dimse.scu import Destination, context_of, is_stored
+from .errors import ConfigError, UserError
 from .exports import private_file
 from .folder import clean_files, files_below, write_maps
 from .parts import PARTS, open_archive
@@ -34,10 +36,6 @@ from .serve import serve
 OK, FAILED, USAGE, SOME_REFUSED = 0, 1, 2, 3
 _DEFAULT_CONFIG = "config.toml"
 _ACTOR = Actor("command line")
-
-
-class UserError(Exception):
-    """Something the user can put right; the message says what and how."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

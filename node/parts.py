@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from lethe.storage.archive import Archive
 
-from .config import AuthMode, Config
+from .choices import AuthMode
+from .config import Config
 from .courier import Courier
 from .dimse.scp import Receiver
 from .dimse.scu import Destination

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lethe.node.config import (
-    Ability,
-    AuthMode,
-    Config,
-    ConfigError,
-    DocumentPolicy,
-    Option,
-    PixelPolicy,
-    ProfileName,
-    load_config,
-)
+from lethe.node.choices import Ability, AuthMode, DocumentPolicy, PixelPolicy, ProfileName
+from lethe.node.config import Config
+from lethe.node.config_file import load_config
+from lethe.node.deid.profile import Option
+from lethe.node.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
 PACS = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.1"\nport = 104\n'

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lethe.node.cli import _parser
-from lethe.node.config import SECTIONS, keys, load_config
+from lethe.node.config import SECTIONS, keys
+from lethe.node.config_file import load_config
 from lethe.node.deid.profile import APPLIED, Option
 
 ROOT = Path(__file__).resolve().parents[1]

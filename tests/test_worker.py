@@ -9,7 +9,8 @@ import pydicom
 import pytest
 from builders import PHI, ct, saved, secondary_capture
 
-from lethe.node.config import Config, PixelPolicy, ProfileName
+from lethe.node.choices import PixelPolicy, ProfileName
+from lethe.node.config import Config
 from lethe.node.config import Project as ProjectConfig
 from lethe.node.projects import projects_of
 from lethe.node.worker import Worker

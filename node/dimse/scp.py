@@ -22,7 +22,9 @@ from lethe.storage.database import transaction
 from lethe.storage.errors import Refused, Unavailable
 from lethe.storage.jobs import Stage
 
-from ..config import Ability, Peer, is_loopback
+from ..choices import Ability
+from ..config import Peer
+from ..loopback import is_loopback
 from .contexts import support_storage
 
 log = logging.getLogger("lethe.receive")
