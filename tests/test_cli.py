@@ -11,7 +11,8 @@ import pytest
 from builders import PHI, bundled, ct, saved, secondary_capture
 
 from lethe.node.cli import main
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
 COMMANDS = (

@@ -18,7 +18,8 @@ from lethe.node.deid.pseudonyms import Pseudonyms
 from lethe.node.errors import ConfigError
 from lethe.node.projects import projects_of
 from lethe.node.worker import Worker
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage, State
 from lethe.storage.query import Level, Query
 

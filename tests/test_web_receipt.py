@@ -23,7 +23,8 @@ from lethe.node.config import Config, Project
 from lethe.node.projects import projects_of
 from lethe.node.web.app import create_app
 from lethe.node.worker import Worker
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
 from lethe.storage.query import Level, Query
 from lethe.storage.users import GRANTS, Permission, Role
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event, EventType
 
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
 from ..choices import Ability
