@@ -19,8 +19,9 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
 from lethe.storage.errors import StorageError
+from lethe.storage.intake import Origin
 
 from .config import Peer
 from .dimse.scp import Receiver

@@ -14,13 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lethe.storage.archive import Archive
 
 from .config import Config
 from .deid.cleaned import InstanceUids
 from .deid.errors import CannotClean
-from .projects import Project, projects_of
+
+if TYPE_CHECKING:
+    from .projects import Project
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class _Folder:
 
 
 def _prepare(config: Config, project: str, target: Path) -> None:
+    from .projects import projects_of  # the engine: the pool loads it, and the command itself has no use for it
+
     warnings.simplefilter("ignore")
     archive = Archive(config.data, config.node.database)
     _Folder.project = projects_of(config, archive.files, archive.crosswalk)[project]

@@ -1,4 +1,7 @@
-"""Runs one part of Lethe in this process until it is told to stop: receiver, worker, courier or web."""
+"""Runs one part of Lethe in this process until it is told to stop: receiver, worker, courier or web.
+
+Each part loads its own libraries and none of the others': they take longer to load than anything else at its start.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,10 @@ from collections.abc import Callable
 
 from lethe.storage.archive import Archive
 
-from .config import AuthMode, Config
-from .courier import Courier
-from .dimse.scp import Receiver
-from .dimse.scu import Destination
+from .choices import AuthMode
+from .config import Config
 from .logs import start_logging
-from .projects import projects_of
 from .routing import Router
-from .worker import Worker
 
 log = logging.getLogger("lethe.parts")
 
@@ -38,6 +37,8 @@ def open_archive(config: Config) -> Archive:
 
 def receive(config: Config) -> int:
     """Listen for associations."""
+    from .dimse.scp import Receiver
+
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
     archive.sweep()
     archive.route_held(router.projects_for, router.stage_for)
@@ -59,6 +60,9 @@ def receive(config: Config) -> int:
 
 def work(config: Config) -> int:
     """Clean what comes in."""
+    from .projects import projects_of
+    from .worker import Worker
+
     stopping, archive = _begin("worker", config), open_archive(config)
     projects, router = projects_of(config, archive.files, archive.crosswalk), Router(config.routes)
     Worker(archive, projects, _owner("worker"), router.destinations_for).run(stopping)
@@ -67,6 +71,9 @@ def work(config: Config) -> int:
 
 def deliver(config: Config) -> int:
     """Send what is published, to each destination on its own thread."""
+    from .courier import Courier
+    from .dimse.scu import Destination
+
     stopping, archive = _begin("deliver", config), open_archive(config)
     named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
     wanted = {name for names in named for name in names} | set(archive.jobs.destinations())
@@ -86,7 +93,8 @@ def deliver(config: Config) -> int:
 
 def web(config: Config) -> int:
     """Serve portal, DICOMweb and FHIR."""
-    from .site import listen  # its libraries take a third of a second to load, which no other part should wait for
+    from .projects import projects_of
+    from .site import listen
 
     _begin("web", config)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # waitress drains and ends at SystemExit

@@ -14,7 +14,8 @@ from lethe.storage.files import FileStore
 from lethe.storage.identities import Identity
 from lethe.storage.sealed import OriginalHeader
 
-from .config import Config, DocumentPolicy, PixelPolicy, ProfileName, UnknownPatients
+from .choices import DocumentPolicy, PixelPolicy, ProfileName, UnknownPatients
+from .config import Config
 from .config import Project as ProjectConfig
 from .deface import Defacer
 from .deid.cleaned import Cleaned

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from lethe.storage.archive import Archive, Origin, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Job
+from lethe.storage.names import clean_name
 
 from .deid.reidentify import reidentify
 from .originals import ProjectOriginals

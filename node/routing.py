@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lethe.storage.archive import Origin
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
 from .config import Route

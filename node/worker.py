@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from lethe.dicomweb.dicomjson import describe
-from lethe.storage.archive import Archive, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.jobs import Job, Stage, retry_delay
+from lethe.storage.names import clean_name
 
 from .deid.errors import CannotClean
 from .deid.part10 import pixel_vr

@@ -33,6 +33,10 @@ class Actor:
         return f"{self.name}@{self.address}" if self.address else self.name
 
 
+SYSTEM = Actor("lethe")
+"""Lethe itself, where nobody asked."""
+
+
 @dataclass(frozen=True)
 class AuditEvent:
     """One entry of the trail."""

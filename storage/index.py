@@ -6,33 +6,18 @@ once, in `matching.py`.
 
 from __future__ import annotations
 
-import gzip
 import json
-import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from peewee import JOIN, SQL, Table, fn
+from peewee import fn
 
-from .entries import (
-    SEARCHABLE,
-    SERIES_ATTRIBUTES,
-    SERIES_TAGS,
-    STUDY_ATTRIBUTES,
-    STUDY_TAGS,
-    CleanInstance,
-    DicomJson,
-    Entry,
-    columns_of,
-    first_text,
-    integer,
-    is_small,
-    is_uid,
-    receipt_text,
-)
-from .errors import NotFound, Refused
-from .matching import Attribute, any_of, condition, equality, fold, keyword_of
-from .query import AnyOf, Changed, Equals, Level, Match, Not, Order, Query, Term
+from .enrolment import Enrolment
+from .entries import STUDY_ATTRIBUTES, CleanInstance, DicomJson, Entry, is_uid
+from .errors import NotFound
+from .indextables import index_tables
+from .query import Equals, Level, Query
+from .selection import Selection
 
 _PORTION = 500
 _STUDIES_OF_SERIES = (
@@ -54,41 +39,26 @@ class Index:
 
     def __init__(self, database: Any, clock: Callable[[], float]) -> None:
         self._database = database
-        self._clock = clock
-        self._study = _table("study", database)
-        self._series = _table("series", database)
-        self._instance = _table("instance", database)
+        self._tables = index_tables(database)
+        self._enrolment = Enrolment(self._tables, clock)
+        self._selection = Selection(self._tables)
 
     def add(self, instance: CleanInstance) -> bool:
         """Enter a published instance, inside the caller's transaction; False where it is known with the same file.
 
         Raises Refused where its SOP Instance UID is known with another file, or lacks one of its three UIDs.
         """
-        metadata = instance.metadata
-        study_uid, series_uid, sop_uid = (first_text(metadata, tag) for tag in ("0020000D", "0020000E", "00080018"))
-        if not (study_uid and series_uid and sop_uid):
-            raise Refused("Study, Series or SOP Instance UID is missing or empty")
-        table = self._instance
-        known = next(iter(table.select(table.file).where(table.uid == sop_uid).tuples()), None)
-        if known is not None:
-            if known[0] != instance.file:
-                raise Refused("another object with the same SOP Instance UID was published before")
-            return False
-        study = self._enter_study(study_uid, metadata)
-        series, new_series = self._enter_series(series_uid, study, metadata)
-        self._enter_instance(sop_uid, series, instance)
-        self._count(study, series, first_text(metadata, "00080060"), new_series=new_series)
-        return True
+        return self._enrolment.add(instance)
 
     def find(self, query: Query) -> list[Entry]:
         """The entries that match, in the query's order."""
-        select = self._select(query, self._columns(query.level))
-        select = select.order_by(*self._order(query)).limit(query.limit).offset(query.offset)
+        select = self._selection.select(query, self._columns(query.level))
+        select = select.order_by(*self._selection.order(query)).limit(query.limit).offset(query.offset)
         return [self._entry(query.level, row) for row in select.dicts()]
 
     def count(self, query: Query) -> int:
         """How many entries match, regardless of limit and offset."""
-        return int(next(iter(self._select(query, [fn.COUNT(self._of(query.level).id)]).tuples()))[0])
+        return int(next(iter(self._selection.select(query, [fn.COUNT(self._tables.of(query.level).id)]).tuples()))[0])
 
     def one(self, level: Level, *uids: str) -> Entry:
         """The study, series or instance with exactly these UIDs, from the study downwards. Raises NotFound."""
@@ -108,8 +78,13 @@ class Index:
 
     def metadata(self, query: Query) -> Iterator[bytes]:
         """For each matching instance, in order, its attributes without bulk data as gzip-compressed DICOM JSON."""
-        table = self._instance
-        select = self._select(query, [table.id]).order_by(*self._order(query)).limit(query.limit).offset(query.offset)
+        table = self._tables.instance
+        select = (
+            self._selection.select(query, [table.id])
+            .order_by(*self._selection.order(query))
+            .limit(query.limit)
+            .offset(query.offset)
+        )
         numbers = [number for (number,) in select.tuples()]
         # In portions: a reader that takes its time would otherwise hold up the write-ahead log.
         for start in range(0, len(numbers), _PORTION):
@@ -129,7 +104,7 @@ class Index:
 
     def receipt(self, sop_uid: str) -> dict[str, Any]:
         """What was done to that instance. Raises NotFound."""
-        table = self._instance
+        table = self._tables.instance
         for (text,) in table.select(table.receipt).where(table.uid == sop_uid).tuples():
             receipt: dict[str, Any] = json.loads(text)
             return receipt
@@ -137,27 +112,28 @@ class Index:
 
     def values(self, tag: str) -> list[str]:
         """The distinct values of a searchable attribute of the study level, sorted, the empty one left out."""
-        column = getattr(self._study, STUDY_ATTRIBUTES[tag].column.name)
+        column = getattr(self._tables.study, STUDY_ATTRIBUTES[tag].column.name)
         return [
-            value for (value,) in self._study.select(column).where(column != "").distinct().order_by(column).tuples()
+            value
+            for (value,) in self._tables.study.select(column).where(column != "").distinct().order_by(column).tuples()
         ]
 
     def totals(self) -> tuple[int, int, int]:
         """How many studies, series and instances there are."""
         studies, series, instances = (
             next(iter(table.select(fn.COUNT(table.id)).tuples()))[0]
-            for table in (self._study, self._series, self._instance)
+            for table in (self._tables.study, self._tables.series, self._tables.instance)
         )
         return studies, series, instances
 
     def files(self) -> dict[str, str]:
         """The clean file of every instance: SOP Instance UID to file name."""
-        table = self._instance
+        table = self._tables.instance
         return dict(table.select(table.uid, table.file).tuples().iterator())
 
     def mentions(self, file: str) -> bool:
         """Whether that clean file belongs to an instance."""
-        table = self._instance
+        table = self._tables.instance
         return bool(list(table.select(table.id).where(table.file == file).limit(1).tuples()))
 
     def miscounts(self) -> Iterator[str]:
@@ -166,125 +142,15 @@ class Index:
             for uid, says, has in self._database.execute_sql(sql):
                 yield f"the {level.name.lower()} {uid} says it has {says} instances, but has {has}"
 
-    def _enter_study(self, uid: str, metadata: DicomJson) -> int:
-        table = self._study
-        for (number,) in table.select(table.id).where(table.uid == uid).tuples():
-            return int(number)
-        columns = columns_of(STUDY_ATTRIBUTES, metadata)
-        columns |= {"patient_key": fold(columns["patient_name"]), "modalities": "", "series": 0, "instances": 0}
-        return self._insert(table, columns | self._remembered(metadata, STUDY_TAGS))
-
-    def _enter_series(self, uid: str, study: int, metadata: DicomJson) -> tuple[int, bool]:
-        table = self._series
-        for number, owner in table.select(table.id, table.study).where(table.uid == uid).tuples():
-            if owner != study:
-                raise Refused("the Series Instance UID is already known in another study")
-            return int(number), False
-        columns = columns_of(SERIES_ATTRIBUTES, metadata) | {"study": study, "instances": 0}
-        return self._insert(table, columns | self._remembered(metadata, SERIES_TAGS)), True
-
-    def _enter_instance(self, uid: str, series: int, instance: CleanInstance) -> None:
-        own = {
-            tag: element
-            for tag, element in instance.metadata.items()
-            if tag not in STUDY_TAGS and tag not in SERIES_TAGS and element["vr"] != "SQ" and is_small(element)
-        }
-        body = json.dumps(instance.metadata, separators=(",", ":"), ensure_ascii=False).encode()
-        self._insert(
-            self._instance,
-            {
-                "uid": uid,
-                "series": series,
-                "sop_class": first_text(instance.metadata, "00080016"),
-                "number": integer(first_text(instance.metadata, "00200013")),
-                "transfer_syntax": instance.transfer_syntax,
-                "project": instance.project,
-                "file": instance.file,
-                "size": instance.size,
-                "attributes": json.dumps(own, separators=(",", ":")),
-                "metadata": gzip.compress(body, compresslevel=6, mtime=0),
-                "receipt": receipt_text(instance.receipt),
-                "updated": self._clock(),
-            },
-        )
-
-    def _count(self, study: int, series: int, modality: str, *, new_series: bool) -> None:
-        now, table = self._clock(), self._study
-        modalities = set(next(iter(table.select(table.modalities).where(table.id == study).tuples()))[0].split("\\"))
-        table.update(
-            {
-                table.instances: table.instances + 1,
-                table.series: table.series + int(new_series),
-                table.modalities: "\\".join(sorted((modalities | {modality}) - {""})),
-                table.updated: now,
-            }
-        ).where(table.id == study).execute()
-        below = self._series
-        below.update({below.instances: below.instances + 1, below.updated: now}).where(below.id == series).execute()
-
-    def _remembered(self, metadata: DicomJson, tags: frozenset[str]) -> dict[str, Any]:
-        attributes = {tag: element for tag, element in metadata.items() if tag in tags}
-        return {"attributes": json.dumps(attributes, separators=(",", ":")), "updated": self._clock()}
-
-    def _insert(self, table: Any, values: dict[str, Any]) -> int:
-        return int(table.insert({getattr(table, name): value for name, value in values.items()}).execute())
-
-    def _of(self, level: Level) -> Any:
-        return (self._study, self._series, self._instance)[level - 1]
-
-    def _select(self, query: Query, columns: list[Any]) -> Any:
-        table = self._of(query.level)
-        select = table.select(*columns)
-        if query.level >= Level.SERIES:
-            if query.level == Level.INSTANCE:
-                select = select.join(self._series, JOIN.INNER, on=(self._series.id == self._instance.series))
-            select = select.join(self._study, JOIN.INNER, on=(self._study.id == self._series.study))
-        for match in query.matches:
-            select = select.where(self._condition(query.level, match))
-        if query.changed_since:
-            select = select.where(table.updated >= query.changed_since)
-        return select
-
-    def _condition(self, level: Level, match: Term) -> Any:
-        if isinstance(match, AnyOf):
-            return any_of([self._condition(level, term) for term in match.terms])
-        if isinstance(match, Not):
-            return ~fn.COALESCE(self._condition(level, match.term), SQL("FALSE"))  # a number may be absent
-        if isinstance(match, Changed):
-            changed = self._of(level).updated
-            since = changed >= match.since
-            return since & (changed < match.before) if math.isfinite(match.before) else since
-        if match.tag not in SEARCHABLE:
-            raise Refused(f"{keyword_of(match.tag)} cannot be searched for here")
-        owner, attribute = SEARCHABLE[match.tag]
-        if attribute.keyword == "ModalitiesInStudy":
-            return self._exists(Level.STUDY, Level.SERIES, SERIES_ATTRIBUTES["00080060"], match)
-        if owner <= level:
-            return _compare(self._of(owner), attribute, match)
-        return self._exists(level, owner, attribute, match)
-
-    def _exists(self, level: Level, below: Level, attribute: Attribute, match: Match | Equals) -> Any:
-        """That a series or instance below the row exists that matches."""
-        series = _table("series", self._database).alias("s")
-        if below == Level.SERIES:
-            inner = series.select(series.study).where(_compare(series, attribute, match))
-        else:
-            instance = _table("instance", self._database).alias("i")
-            found = _compare(instance, attribute, match)
-            if level == Level.SERIES:
-                return self._series.id << instance.select(instance.series).where(found)
-            inner = series.select(series.study).join(instance, on=(instance.series == series.id)).where(found)
-        return self._study.id << inner
-
     def _columns(self, level: Level) -> list[Any]:
-        study, series, instance = self._study, self._series, self._instance
+        study, series, instance = self._tables.study, self._tables.series, self._tables.instance
         columns = [
             study.uid.alias("study_uid"),
             study.attributes.alias("study_attributes"),
             study.modalities,
             study.series.alias("study_series"),
             study.instances.alias("study_instances"),
-            self._of(level).updated.alias("changed"),
+            self._tables.of(level).updated.alias("changed"),
         ]
         if level >= Level.SERIES:
             columns += [
@@ -303,21 +169,6 @@ class Index:
                 instance.size,
             ]
         return columns
-
-    def _order(self, query: Query) -> list[Any]:
-        study, table = self._study, self._of(query.level)
-        if query.order == Order.NEWEST:
-            return [table.updated.desc(), table.id.desc()]
-        if query.order == Order.OLDEST:
-            return [table.updated, table.id]
-        if query.order == Order.STARTED:
-            return [study.study_date, study.study_time, table.id]
-        if query.order == Order.STARTED_DESCENDING:
-            return [study.study_date.desc(), study.study_time.desc(), table.id]
-        if query.level == Level.STUDY:
-            return [study.id]
-        order = [self._series.study, self._series.number, self._series.id]
-        return order + ([self._instance.number, self._instance.id] if query.level == Level.INSTANCE else [])
 
     def _entry(self, level: Level, row: dict[str, Any]) -> Entry:
         modalities = [value for value in row["modalities"].split("\\") if value]
@@ -343,20 +194,3 @@ class Index:
                 if name in row
             },
         )
-
-
-def _compare(table: Any, attribute: Attribute, match: Match | Equals) -> Any:
-    compare = equality if isinstance(match, Equals) else condition
-    return compare(table, attribute, match.values)
-
-
-def _table(name: str, database: Any) -> Any:
-    columns = {
-        "study": "id uid patient_id patient_name patient_key birth_date sex study_date study_time accession_number "
-        "study_id referring_physician description modalities series instances attributes updated",
-        "series": "id uid study modality number description body_part series_date series_time pps_date pps_time "
-        "instances attributes updated",
-        "instance": "id uid series sop_class number transfer_syntax project file size attributes metadata receipt "
-        "updated",
-    }[name]
-    return Table(name, tuple(columns.split()), _database=database)

@@ -19,9 +19,11 @@ from werkzeug.serving import make_server
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.dicomweb.routes import blueprint
-from lethe.storage.archive import Archive, Origin, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance, Entry
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
+from lethe.storage.names import clean_name
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 

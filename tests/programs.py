@@ -118,7 +118,10 @@ class Node:
         status: dict[str, int] = {}
 
         def settled() -> bool:
-            status.update(requests.get(f"{self.url}/api/v1/status", headers=self.headers, timeout=30).json())
+            try:
+                status.update(requests.get(f"{self.url}/api/v1/status", headers=self.headers, timeout=30).json())
+            except requests.ConnectionError:  # the web part was killed, and is being started again
+                return False
             return status["waiting"] + status["running"] + (status["sending"] if delivered else 0) == 0
 
         wait_for(settled, seconds=seconds, what=f"everything has its verdict: {status}")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
 from builders import PHI, bundled, ct, saved, secondary_capture
 
-from lethe.node.cli import main
-from lethe.storage.archive import Archive, Origin
+from lethe.node.arguments import parser
+from lethe.node.cli import command, main
+from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
 COMMANDS = (
@@ -57,6 +63,38 @@ def test_every_command_explains_itself_with_an_example(
     text = capsys.readouterr().out
     assert f"example: lethe {' '.join(words)}" in text
     assert "--config FILE" in text
+
+
+def named(words: argparse.ArgumentParser) -> Iterator[str]:
+    """What the parser says runs each command."""
+    if words.get_default("run"):
+        yield words.get_default("run")
+    for action in words._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from named(below)
+
+
+@pytest.mark.parametrize("name", sorted(set(named(parser()))))
+def test_what_the_parser_names_is_there(name: str) -> None:
+    assert callable(command(name))
+
+
+@pytest.mark.parametrize(
+    ("module", "needless"),
+    [
+        ("cli", "pydicom numpy peewee rich pynetdicom flask lethe.node.config"),
+        ("arguments", "pydicom numpy peewee rich pynetdicom flask lethe.node.config"),
+        ("commands.deidentify", "pynetdicom flask cv2 presidio_analyzer lethe.node.projects"),
+        ("commands.part", "pynetdicom flask cv2 lethe.node.projects lethe.node.dimse.scp"),
+        ("commands.upkeep", "pynetdicom flask cv2 lethe.node.projects"),
+        ("commands.peers", "flask cv2 lethe.node.projects"),
+    ],
+)
+def test_nobody_waits_for_the_libraries_of_another_command(module: str, needless: str) -> None:
+    code = f"import sys, lethe.node.{module}; print(*(set({needless.split()!r}) & sys.modules.keys()))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "\n"
 
 
 def test_an_unknown_command_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lethe.node.config import (
-    Ability,
-    AuthMode,
-    Config,
-    ConfigError,
-    DocumentPolicy,
-    Option,
-    PixelPolicy,
-    ProfileName,
-    load_config,
-)
+from lethe.node.choices import Ability, AuthMode, DocumentPolicy, PixelPolicy, ProfileName
+from lethe.node.config import Config
+from lethe.node.config_file import load_config
+from lethe.node.deid.profile import Option
+from lethe.node.errors import ConfigError
 from lethe.node.projects import projects_of
 from lethe.storage.archive import Archive
 

@@ -19,9 +19,11 @@ from lethe.node.config import Peer
 from lethe.node.courier import Courier
 from lethe.node.dimse.contexts import support_storage
 from lethe.node.dimse.scu import Destination
-from lethe.storage.archive import Archive, Origin, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Job, Stage, State
+from lethe.storage.names import clean_name
 
 Publish = Callable[..., str]
 

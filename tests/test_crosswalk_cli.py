@@ -13,11 +13,13 @@ import pytest
 from builders import PHI, ct, saved
 
 from lethe.node.cli import main
-from lethe.node.config import ConfigError, load_config
+from lethe.node.config_file import load_config
 from lethe.node.deid.pseudonyms import Pseudonyms
+from lethe.node.errors import ConfigError
 from lethe.node.projects import projects_of
 from lethe.node.worker import Worker
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage, State
 from lethe.storage.query import Level, Query
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lethe.node.config import load_config
+from lethe.node.config_file import load_config
 from lethe.node.deid.presidio import Voter, version_of, votes_of
 from lethe.node.deid.profile import Option, Profile
 from lethe.node.deid.terms import TermBank

@@ -16,7 +16,8 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from lethe.node.config import Ability, Peer
+from lethe.node.choices import Ability
+from lethe.node.config import Peer
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lethe.node.cli import _parser
-from lethe.node.config import SECTIONS, keys, load_config
+from lethe.node.arguments import parser as command_line
+from lethe.node.config import SECTIONS, keys
+from lethe.node.config_file import load_config
 from lethe.node.deid.profile import APPLIED, Option
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +23,7 @@ LABELS = {"peers": "[[peers]]", "projects": "[projects.NAME]", "steps": "[[steps
 def commands() -> dict[str, str]:
     """Every command with the help text the program gives it."""
     found = {}
-    (top,) = (action for action in _parser()._actions if action.dest == "command")
+    (top,) = (action for action in command_line()._actions if action.dest == "command")
     for name, parser in top.choices.items():  # type: ignore[union-attr]
         below = [action for action in parser._actions if action.nargs == "A..."]
         if not below:

@@ -25,9 +25,10 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.test import TestResponse
 
 from lethe.fhir.routes import blueprint
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import Unavailable
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 from lethe.storage.query import Level, Query
 from lethe.storage.users import Permission

@@ -10,11 +10,12 @@ import pytest
 from builders import PHI, ct, saved
 
 from lethe.node.cli import main
-from lethe.node.config import load_config
+from lethe.node.config_file import load_config
 from lethe.node.deid.part10 import MOST_KEPT
 from lethe.node.projects import projects_of
 from lethe.node.worker import Worker
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
 from lethe.storage.query import Level, Query
 
 Say = Callable[..., tuple[int, str, str]]

@@ -24,8 +24,9 @@ from lethe.node.dimse.scu import Destination
 from lethe.node.projects import key_name, new_key, projects_of
 from lethe.node.routing import Router
 from lethe.node.worker import Worker
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Job, Stage, State
 from lethe.storage.query import Level, Query
 

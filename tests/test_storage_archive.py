@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lethe.storage.archive import Acceptance, Archive, Origin, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.intake import Acceptance, Origin
 from lethe.storage.jobs import Stage, State
+from lethe.storage.names import clean_name
 
 ORIGIN = Origin("MODALITY", "10.0.0.1")
 UID = "1.2.3.4"

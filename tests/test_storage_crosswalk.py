@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from lethe.storage.archive import Archive, Origin, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.crosswalk import CrosswalkEntry, Kind
 from lethe.storage.database import transaction
 from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Job, Stage
+from lethe.storage.names import clean_name
 
 ACTOR = Actor("command line")
 PATIENT = CrosswalkEntry(Kind.PATIENT, "MRN-7741-ÄÖ", "PQRSTUVWXYZ23456")

@@ -43,8 +43,13 @@ def database(tmp_path):
 
 
 @pytest.fixture
-def index(database):
-    return Index(database, Clock())
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def index(database, clock):
+    return Index(database, clock)
 
 
 def instance(study, series=1, number=1, *, file="", size=1, receipt=None, extra=None, **values):
@@ -448,9 +453,9 @@ def test_what_has_no_number_does_not_have_that_number(index):
     assert uids(index, Level.INSTANCE, equals("InstanceNumber", "", "1")) == ["1.1.1.9", "1.1.1.1"]
 
 
-def test_what_changed_since(index):
+def test_what_changed_since(index, clock):
     enter(index, 1)
-    moment = index._clock()
+    moment = clock()
     enter(index, 2)
     assert studies(index, Changed(since=moment)) == [2]
     assert studies(index, Changed(before=moment)) == [1]

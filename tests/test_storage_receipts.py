@@ -8,12 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from lethe.storage.archive import SYSTEM, Archive, Origin, clean_name
-from lethe.storage.audit import Actor
+from lethe.storage.archive import Archive
+from lethe.storage.audit import SYSTEM, Actor
 from lethe.storage.database import transaction
 from lethe.storage.entries import CleanInstance, receipt_digest
 from lethe.storage.errors import NotFound
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
+from lethe.storage.names import clean_name
 
 RECEIPT = {"profile": "basic", "elements": {"removed": [("(0010,0010)", "basic")]}, "name": "é"}
 Publish = Callable[..., str]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lethe.storage.archive import Archive, Origin, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
+from lethe.storage.names import clean_name
 from lethe.storage.sealed import OriginalHeader
 
 HEADER = OriginalHeader("1.2.840.10008.1.2.1", b"\x10\x00\x10\x00PN\x10\x00FEATHERSTONE^ANT" * 40)

@@ -17,10 +17,12 @@ from lethe.node.comparison import element_name
 from lethe.node.web.app import create_app
 from lethe.node.web.overview import Tone, first_command, headline
 from lethe.node.web.studypage import file_size, receipt_group
-from lethe.storage.archive import Archive, Origin, clean_name
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.entries import CleanInstance
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage, State
+from lethe.storage.names import clean_name
 
 ORIGINAL_UID = "1.2.840.99999.666"
 PHI = ("DOE^JOHN", ORIGINAL_UID)

@@ -18,11 +18,13 @@ from flask.testing import FlaskClient
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from lethe.node.config import Config, ProfileName, Project
+from lethe.node.choices import ProfileName
+from lethe.node.config import Config, Project
 from lethe.node.projects import projects_of
 from lethe.node.web.app import create_app
 from lethe.node.worker import Worker
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
 from lethe.storage.query import Level, Query
 from lethe.storage.users import GRANTS, Permission, Role
 

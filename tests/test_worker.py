@@ -9,13 +9,15 @@ import pydicom
 import pytest
 from builders import PHI, ct, saved, secondary_capture
 
-from lethe.node.config import Config, PixelPolicy, ProfileName
+from lethe.node.choices import PixelPolicy, ProfileName
+from lethe.node.config import Config
 from lethe.node.config import Project as ProjectConfig
 from lethe.node.projects import projects_of
 from lethe.node.worker import Worker
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.errors import Unavailable
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage, State
 from lethe.storage.query import Level, Query
 

@@ -16,13 +16,16 @@ from pathlib import Path
 from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event, EventType
 
-from lethe.storage.archive import Archive, Origin
+from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
-from ..config import Ability, Peer, is_loopback
+from ..choices import Ability
+from ..config import Peer
+from ..loopback import is_loopback
 from .contexts import support_storage
 
 log = logging.getLogger("lethe.receive")

@@ -1,0 +1,154 @@
+"""Says which commands there are, what each is told, and how `--help` explains it.
+
+It names what runs a command instead of importing it (`run`, "MODULE.FUNCTION" below `commands`): nobody should wait for
+the libraries of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+DEFAULT_CONFIG = "config.toml"
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. What it parses holds `command`, None where there was none, and `run`."""
+    whole = argparse.ArgumentParser(prog="lethe", description="A DICOM node that forgets who the patient was.")
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND")
+    _node(commands)
+    _engine(commands)
+    _peers(commands)
+    _upkeep(commands)
+    _add(
+        commands, "demo", "demo.run", "show the whole flow with sample studies in a throw-away folder", "lethe demo"
+    ).add_argument("--once", action="store_true", help="stop after the tables instead of staying up")
+    _user(_group(commands, "user", "accounts"))
+    _audit(_group(commands, "audit", "prove or export the audit trail"))
+    config = _group(commands, "config", "explain the configuration")
+    _add(config, "check", "configuration.check", "name every mistake", "lethe config check")
+    _crosswalk(_group(commands, "crosswalk", "what became what; it re-identifies"))
+    _receipts(_group(commands, "receipts", "what was done to each instance"))
+    _key(_group(commands, "key", "project keys"))
+    return whole
+
+
+def _node(commands: _Commands) -> None:
+    text = "run everything; Ctrl-C or SIGTERM drains and stops"
+    _add(commands, "serve", "serve.run", text, "lethe serve --config config.toml")
+    for name, text in (
+        ("receive", "run the DICOM receiver alone"),
+        ("worker", "run one de-identification worker alone"),
+        ("deliver", "run the sender alone"),
+        ("web", "run portal, DICOMweb and FHIR alone"),
+    ):
+        _add(commands, name, "part.run", text, f"lethe {name} --config config.toml")
+
+
+def _engine(commands: _Commands) -> None:
+    one = _add(
+        commands,
+        "deidentify",
+        "deidentify.run",
+        "clean files and folders",
+        "lethe deidentify study/ clean/ --maps maps/",
+    )
+    one.add_argument("source", nargs="+", type=Path, metavar="SRC", help="files and folders")
+    one.add_argument("target", type=Path, metavar="DST", help="folder for the results, named by their new UIDs")
+    one.add_argument("--project", default="default", metavar="NAME", help="whose profile and key to use")
+    one.add_argument("--maps", type=Path, metavar="DIR", help="write uids.csv and patients.csv here; they re-identify")
+    one.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: workers of the configuration)")
+    text = "put the originals back into files made elsewhere on clean studies; the results hold PHI"
+    example = "lethe reidentify results/ identified/ --project trial"
+    one = _add(commands, "reidentify", "reidentify.run", text, example)
+    one.add_argument("source", nargs="+", type=Path, metavar="SRC", help="files and folders")
+    one.add_argument("target", type=Path, metavar="DST", help="folder for the results, readable by you alone")
+    one.add_argument("--project", default="default", metavar="NAME", help="the project whose studies they are about")
+
+
+def _peers(commands: _Commands) -> None:
+    one = _add(commands, "send", "peers.send", "send files to a peer", "lethe send clean/ --to archive")
+    one.add_argument("path", nargs="+", type=Path, metavar="PATH", help="files and folders")
+    one.add_argument("--to", required=True, metavar="PEER", help="name of a peer, or AETITLE@host:port")
+    one = _add(commands, "echo", "peers.echo", "ask whether a peer answers", "lethe echo archive")
+    one.add_argument("peer", metavar="PEER", help="name of a peer, or AETITLE@host:port")
+
+
+def _upkeep(commands: _Commands) -> None:
+    one = _add(commands, "status", "upkeep.status", "show counts by state", "lethe status --json")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    one = _add(commands, "retry", "upkeep.retry", "try quarantined and failed jobs again", "lethe retry 17")
+    one.add_argument("job", nargs="*", type=int, metavar="JOB", help="job numbers (default: all)")
+    text = "check that files, jobs, index and audit trail agree"
+    _add(commands, "verify", "upkeep.verify", text, "lethe verify")
+
+
+def _user(commands: _Commands) -> None:
+    one = _add(commands, "reset", "accounts.reset", "give an account a new one-time password", "lethe user reset")
+    one.add_argument("name", nargs="?", default="admin", metavar="NAME", help="the account (default: admin)")
+
+
+def _audit(commands: _Commands) -> None:
+    text = "prove that the chain is unbroken and every receipt the one that was published"
+    one = _add(commands, "verify", "audit.verify", text, "lethe audit verify")
+    one.add_argument("--anchor", default="", metavar="DIGEST", help="a last digest noted earlier; must still be there")
+    text = "write all entries as JSON lines"
+    one = _add(commands, "export", "audit.export", text, "lethe audit export > audit.jsonl")
+    one.add_argument("--after", type=int, default=0, metavar="N", help="only entries after number N")
+
+
+def _crosswalk(commands: _Commands) -> None:
+    text, example = "write what became what as CSV", "lethe crosswalk export --output crosswalk.csv"
+    one = _add(commands, "export", "crosswalk.export", text, example)
+    one.add_argument("--project", default="", metavar="NAME", help="of this project alone (default: all)")
+    one.add_argument("--output", type=Path, metavar="FILE", help="a file that only you can read (default: print it)")
+    text = "take over a site's own list of patients: all of it or nothing"
+    example = "lethe crosswalk import patients.csv --project trial --dry-run"
+    one = _add(commands, "import", "crosswalk.import_list", text, example)
+    one.add_argument(
+        "file", type=Path, metavar="FILE", help="CSV with the columns id_old (Patient ID), id_new (trial ID)"
+    )
+    one.add_argument("--project", default="default", metavar="NAME", help="whose list it is")
+    one.add_argument("--dry-run", action="store_true", help="only say what would be added, is unchanged, conflicts")
+    text, example = "find an original or a pseudonym", "lethe crosswalk lookup TRIAL-017"
+    one = _add(commands, "lookup", "crosswalk.look_up", text, example)
+    one.add_argument("value", nargs="+", metavar="VALUE", help='originals or pseudonyms; "-" reads them from the input')
+    one.add_argument("--project", default="", metavar="NAME", help="in this project alone (default: all)")
+
+
+def _receipts(commands: _Commands) -> None:
+    text, example = "write what was done to each instance as JSON", "lethe receipts export --all receipts.json"
+    one = _add(commands, "export", "receipts.export", text, example)
+    one.usage = "lethe receipts export [-h] [--config FILE] [--originals] (STUDY_UID ... | --all) OUT.json"
+    one.add_argument(
+        "what", nargs="+", metavar="STUDY_UID ... OUT.json", help="studies, then a file that only you can read"
+    )
+    one.add_argument("--all", action="store_true", help="of all studies")
+    one.add_argument("--originals", action="store_true", help="with each element before and after; it re-identifies")
+
+
+def _key(commands: _Commands) -> None:
+    _add(commands, "new", "keys.new", "print a new random project key", "lethe key new")
+    text = "give a project a new key, and keep the old one"
+    one = _add(commands, "rotate", "keys.rotate", text, "lethe key rotate default")
+    one.add_argument("project", metavar="PROJECT", help="name of a project")
+
+
+def _group(commands: _Commands, name: str, text: str) -> _Commands:
+    """The first word of commands of two."""
+    return commands.add_parser(name, help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
+
+
+def _add(commands: _Commands, name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
+    one = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+    one.add_argument("--config", metavar="FILE", help=f"configuration (default: {DEFAULT_CONFIG})")
+    one.set_defaults(run=run)
+    return one
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)

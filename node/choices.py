@@ -1,0 +1,52 @@
+"""Lists what a setting can be, where it is one of a few words."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class AuthMode(StrEnum):
+    """How a caller of the HTTP side proves who he is."""
+
+    LOCAL = "local"
+    NONE = "none"
+
+
+class Ability(StrEnum):
+    """What a peer may ask of us."""
+
+    STORE = "store"
+    FIND = "find"
+    MOVE = "move"
+    GET = "get"
+    COMMIT = "commit"
+
+
+class PixelPolicy(StrEnum):
+    """What is done about text burned into pixels."""
+
+    PHI = "phi"
+    ALL = "all"
+    REGIONS = "regions"
+    NONE = "none"
+
+
+class DocumentPolicy(StrEnum):
+    """What is done about encapsulated documents."""
+
+    REFUSE = "refuse"
+    TEXT = "text"
+
+
+class UnknownPatients(StrEnum):
+    """What happens to a patient who is not on the project's own list."""
+
+    PSEUDONYM = "pseudonym"
+    HOLD = "hold"
+
+
+class ProfileName(StrEnum):
+    """Which profile cleans the header."""
+
+    BASIC = "basic"
+    NONE = "none"

@@ -1,0 +1,1 @@
+"""What each command of `lethe` does: a function takes its arguments and returns the exit code."""

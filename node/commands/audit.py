@@ -1,0 +1,33 @@
+"""Proves the audit trail, or exports it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ..parts import open_archive
+from .context import config_of
+from .exits import FAILED, OK
+
+
+def verify(args: argparse.Namespace) -> int:
+    archive = open_archive(config_of(args))
+    verdict = archive.audit.verify(args.anchor)
+    if verdict.broken_at is not None:
+        print(f"broken: {verdict.why}")
+        return FAILED
+    problems = 0
+    for problem in archive.receipts.problems():
+        problems += 1
+        print(problem)
+    if problems:
+        print(f"{verdict.entries} entries, unbroken; {problems} receipts are not those that were published")
+        return FAILED
+    print(f"{verdict.entries} entries, unbroken; last digest {verdict.head}")
+    return OK
+
+
+def export(args: argparse.Namespace) -> int:
+    for entry in open_archive(config_of(args)).audit.entries(after=args.after):
+        print(json.dumps(entry.as_dict()))
+    return OK

@@ -1,0 +1,64 @@
+"""Talks to a peer."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lethe.storage.errors import StorageError, Unavailable
+
+from ..config import Config, Peer
+from ..dimse.scu import Context, Destination, context_of, is_stored
+from ..errors import UserError
+from .context import config_of
+from .exits import FAILED, OK
+from .told import files_told
+
+
+def send(args: argparse.Namespace) -> int:
+    config = config_of(args)
+    paths, failed = files_told(args.path), 0
+    with Destination(_peer(config, args.to), config.node.ae_title) as destination:
+        contexts = {path: context for path in paths if (context := context_of(path)) is not None}
+        if contexts:
+            destination.open(contexts.values())
+        for path in paths:
+            problem = _problem(destination, path, contexts.get(path))
+            if problem:
+                failed += 1
+                print(f"not sent: {path}: {problem}")
+    print(f"{len(paths) - failed} sent, {failed} not sent")
+    return FAILED if failed else OK
+
+
+def _problem(destination: Destination, path: Path, context: Context | None) -> str:
+    """Why the peer does not have this file now; "" where it does. Raises Unavailable where it can get no other."""
+    if context is None:
+        return "names no SOP Class and transfer syntax"
+    try:
+        status = destination.send(path, context)
+    except Unavailable:
+        raise
+    except StorageError as error:
+        return str(error)
+    return "" if is_stored(status) else f"0x{status:04X}"
+
+
+def echo(args: argparse.Namespace) -> int:
+    config = config_of(args)
+    status = Destination(_peer(config, args.peer), config.node.ae_title).echo()
+    print(f"{args.peer} answers 0x{status:04X}")
+    return OK if status == 0 else FAILED
+
+
+def _peer(config: Config, name: str) -> Peer:
+    """A configured peer by name, or one spelt out as AETITLE@host:port."""
+    peer = config.peer(name)
+    title, at, address = name.partition("@")
+    host, colon, port = address.rpartition(":")
+    if peer is None and at and colon and title and host and port.isdigit():
+        return Peer(name=title, ae_title=title, host=host, port=int(port))
+    if peer is None:
+        known = ", ".join(peer.name for peer in config.peers) or "none"
+        raise UserError(f"there is no peer {name!r}; configured: {known}; or spell it out: AETITLE@host:port")
+    return peer

@@ -1,0 +1,94 @@
+"""Says what settings contradict one another, each of which is accepted by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .choices import AuthMode, ProfileName, UnknownPatients
+from .config import Config, Project, Route
+from .deid.profile import Option
+from .loopback import is_loopback
+
+_FACES = Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES
+
+
+def contradictions(config: Config) -> Iterator[str]:
+    """All of them, one sentence each, in the order of the sections."""
+    yield from _names_that_stand_twice("peer", [peer.name for peer in config.peers])
+    yield from _names_that_stand_twice("step", [step.name for step in config.steps])
+    for project in config.projects:
+        for mistake in _project_mistakes(project, config):
+            yield f"[projects.{project.name}]: {mistake}"
+    for number, route in enumerate(config.routes, 1):
+        for mistake in _route_mistakes(route, config):
+            yield f"[[routes]] number {number}: {mistake}"
+    yield from _node_mistakes(config)
+
+
+def _names_that_stand_twice(what: str, names: list[str]) -> Iterator[str]:
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"[[{what}s]]: name = {name!r} stands twice; accepted: a name of its own for each {what}"
+
+
+def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
+    yield from _deface_mistakes(project, [step.name for step in config.steps])
+    peers = [peer.name for peer in config.peers]
+    for destination in project.send_to:
+        if destination not in peers:
+            yield (
+                f"send_to names {destination!r}; accepted: {', '.join(peers) or 'nothing, as there are no [[peers]]'}"
+            )
+    if project.profile == ProfileName.NONE and project.unknown_patients == UnknownPatients.HOLD:
+        yield 'unknown_patients = "hold"; accepted with profile = "none": "pseudonym"'
+    if {Option.RETAIN_LONGITUDINAL_FULL_DATES, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES} <= set(project.options):
+        yield (
+            "options holds both ways to treat dates; accepted: one of "
+            "retain-longitudinal-full-dates, retain-longitudinal-modified-dates"
+        )
+
+
+def _deface_mistakes(project: Project, steps: list[str]) -> Iterator[str]:
+    said = f"deface = {project.deface!r}"
+    if project.deface and project.deface not in steps:
+        yield f"{said}; accepted: {', '.join(steps) or 'nothing, as there are no [[steps]]'}"
+    elif project.deface and (_FACES not in project.options or project.profile == ProfileName.NONE):
+        yield f'{said} would not be run; accepted: profile = "basic" with the option {_FACES}'
+
+
+def _route_mistakes(route: Route, config: Config) -> Iterator[str]:
+    if config.project(route.project) is None:
+        yield f"project = {route.project!r}; accepted: {', '.join(project.name for project in config.projects)}"
+    yield from _return_mistakes(route, config)
+
+
+def _node_mistakes(config: Config) -> Iterator[str]:
+    if config.node.database and not config.node.database.startswith("sqlite:///"):
+        yield f"[node]: database = {config.node.database!r}; accepted: sqlite:///FILE (others are not supported yet)"
+    if config.node.port == config.http.port and config.node.host == config.http.host:
+        yield f"[http]: port = {config.http.port} is [node] port as well; accepted: another one"
+    if config.auth.mode == AuthMode.NONE and not is_loopback(config.http.host):
+        yield (
+            f'[auth]: mode = "none" with [http] host = {config.http.host!r}; accepted: "local", '
+            "or a loopback address such as 127.0.0.1"
+        )
+
+
+def _return_mistakes(route: Route, config: Config) -> Iterator[str]:
+    """What is wrong with where re-identified objects come from and go to."""
+    if not route.reidentify:
+        if route.send_to:
+            yield "send_to without reidentify = true; accepted: send_to in the project, which gets what is clean"
+        return
+    identified = ", ".join(peer.name for peer in config.peers if peer.identified)
+    accepted = f"names of [[peers]] with identified = true ({identified or 'there are none'})"
+    if route.source == "*":
+        yield 'from = "*" with reidentify = true; accepted: the one source of the results, such as an AE title'
+    if not route.send_to:
+        yield f"reidentify = true needs send_to; accepted: {accepted}"
+    for name in route.send_to:
+        peer = config.peer(name)
+        if peer is None or not peer.identified:
+            yield f"send_to names {name!r}, which is not declared to get PHI; accepted: {accepted}"
+    project = config.project(route.project)
+    if project is not None and project.profile == ProfileName.NONE:
+        yield 'reidentify = true for a project with profile = "none", which replaces nothing; accepted: "basic"'

@@ -1,0 +1,103 @@
+"""Reads one value of config.toml each: returns it typed, or raises ValueError with the words for what is accepted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from .deface import INPUT, OUTPUT
+from .deid.pseudonyms import LONGEST_ROOT
+
+
+def as_text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("a non-empty text")
+    return value
+
+
+def as_ae_title(value: Any) -> str:
+    """PS3.5 6.2: at most 16 characters of the default repertoire, no backslash, not only spaces."""
+    if not isinstance(value, str) or not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", value) or not value.strip():
+        raise ValueError("an AE title: 1 to 16 characters without backslash")
+    return value.strip()
+
+
+def as_whole(least: int, most: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(value)
+
+    return read
+
+
+def as_truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def as_choice(choices: type[StrEnum]) -> Callable[[Any], StrEnum]:
+    def read(value: Any) -> StrEnum:
+        try:
+            return choices(value)
+        except ValueError:
+            raise ValueError("one of " + ", ".join(f'"{choice}"' for choice in choices)) from None
+
+    return read
+
+
+def as_list_of(read_one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    def read(value: Any) -> tuple[Any, ...]:
+        try:
+            if not isinstance(value, list):
+                raise ValueError
+            return tuple(read_one(one) for one in value)
+        except ValueError as error:
+            raise ValueError(f"a list, each {error or 'entry a text'}".replace("each one of", "each of")) from None
+
+    return read
+
+
+def as_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", value):
+        raise ValueError("a name of letters, digits, - and _ (at most 40)")
+    return value
+
+
+def as_name_or_none(value: Any) -> str:
+    return "" if value == "" else as_name(value)
+
+
+def as_command(value: Any) -> tuple[str, ...]:
+    accepted = f'a command as a list of texts, "{INPUT}" and "{OUTPUT}" among them'
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) and one for one in value):
+        raise ValueError(accepted)
+    if value[0] in (INPUT, OUTPUT) or not {INPUT, OUTPUT} <= set(value):
+        raise ValueError(accepted)
+    return tuple(value)
+
+
+def as_uid_root(value: Any) -> str:
+    """PS3.5 9.1: numbers without leading zeros, and ISO/IEC 8824: of the first two, 0 to 2 and, below 2, at most 39."""
+    accepted = f'a UID root such as "1.2.826.0.1.3680043.10", at most {LONGEST_ROOT} characters'
+    if not isinstance(value, str) or not re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*))+", value) or len(value) > LONGEST_ROOT:
+        raise ValueError(accepted)
+    first, second, *_ = value.split(".")
+    if (first != "2" and int(second) > 39) or f"{value}.".startswith("1.2.840.10008."):
+        raise ValueError(f"{accepted}, that is your own")
+    return value
+
+
+def as_log_level(value: Any) -> str:
+    if value not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError('one of "DEBUG", "INFO", "WARNING", "ERROR"')
+    return str(value)
+
+
+def as_url(value: Any) -> str:
+    if not isinstance(value, str) or (value and not re.fullmatch(r"https?://[^\s?#]+", value)):
+        raise ValueError('a URL such as "https://lethe.example.org", or ""')
+    return value.rstrip("/")

@@ -1,0 +1,51 @@
+"""Opens what one data folder holds: files, jobs, index, audit trail, crosswalk, users."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from peewee import Table
+
+from .audit import AuditTrail
+from .crosswalk import Crosswalk
+from .database import open_database
+from .files import FileStore
+from .identities import Identities
+from .index import Index
+from .jobs import JobQueue
+from .originals import Originals
+from .receipts import Receipts
+from .sealed import SealedHeaders
+from .users import Users
+
+_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at")
+
+
+class DataFolder:
+    """One data folder and its database. `folder` is made where it is absent; `url` defaults to SQLite within it."""
+
+    def __init__(self, folder: Path, url: str = "", *, clock: Callable[[], float] = time.time) -> None:
+        folder = folder.resolve()
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self.folder = folder
+        self.database = open_database(url or f"sqlite:///{folder / 'lethe.db'}")
+        self.files = FileStore(folder)
+        self.jobs = JobQueue(self.database, clock)
+        self.index = Index(self.database, clock)
+        self.audit = AuditTrail(self.database)
+        self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)
+        self.identities = Identities(self.database, self.crosswalk, clock)
+        self.receipts = Receipts(self.database)
+        self.headers = SealedHeaders(self.database, self.crosswalk.key_for)
+        self.users = Users(self.database)
+        self._clock = clock
+        self._originals = Originals(self.database, self.files, self.jobs)
+        self._received = Table("received", _RECEIVED, _database=self.database)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if not self.database.is_closed():
+            self.database.close()

@@ -1,0 +1,66 @@
+"""Looks at a data folder as a whole: how much there is, and whether its parts agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from peewee import fn
+
+from .datafolder import DataFolder
+from .jobs import INTAKE, OUTGOING, Stage, State
+
+
+class Inspection(DataFolder):
+    """Reads everything and changes nothing."""
+
+    def counts(self) -> dict[str, int]:
+        """Counts by state, as `lethe status` and the portal show them."""
+        jobs = self.jobs.counts()
+        work = {state: sum(jobs.get((stage, state), 0) for stage in INTAKE) for state in State}
+        send = {state: sum(jobs.get((stage, state), 0) for stage in OUTGOING) for state in State}
+        studies, series, instances = self.index.totals()
+        return {
+            "received": int(next(iter(self._received.select(fn.COUNT(self._received.name)).tuples()))[0]),
+            "waiting": work[State.READY],
+            "running": work[State.RUNNING],
+            "held": work[State.HELD],
+            "quarantined": work[State.QUARANTINED],
+            "published": jobs.get((Stage.CLEAN, State.DONE), 0),
+            "reidentified": jobs.get((Stage.REIDENTIFY, State.DONE), 0),
+            "sending": send[State.READY] + send[State.RUNNING],
+            "delivered": send[State.DONE],
+            "undeliverable": send[State.QUARANTINED],
+            "failed": work[State.FAILED] + send[State.FAILED],
+            "studies": studies,
+            "series": series,
+            "instances": instances,
+        }
+
+    def verify(self) -> Iterator[str]:
+        """Every way in which files, jobs, index and audit trail contradict one another, one sentence each."""
+        # Rows before files: work goes on meanwhile, and a file is there before its row.
+        for name in self._originals.needed() - set(self.files.names("inbox")):
+            if self._originals.is_needed(name):
+                yield f"the original {name[:12]} has a job but no file"
+        for name in self.jobs.unfinished(Stage.RETURN) - set(self.files.names("returns")):
+            if self.jobs.is_unfinished(Stage.RETURN, name):
+                yield f"the re-identified object {name[:12]} has a job but no file"
+        known = self.index.files()
+        clean = set(self.files.names("clean"))
+        for uid, name in known.items():
+            if name not in clean:
+                yield f"the instance {uid} has no file"
+        for number in self._homeless_sends():
+            yield f"job {number} sends an instance that is not in the index"
+        yield from self.index.miscounts()
+        yield from self.crosswalk.problems()
+        yield from self.identities.problems()
+        yield from self.headers.problems()
+        yield from self.receipts.problems()
+        verdict = self.audit.verify()
+        if verdict.broken_at is not None:
+            yield f"the audit trail is broken: {verdict.why}"
+
+    def _homeless_sends(self) -> list[int]:
+        sql = "SELECT id FROM job WHERE stage = ? AND subject NOT IN (SELECT uid FROM instance)"
+        return [number for (number,) in self.database.execute_sql(sql, (Stage.SEND,))]

@@ -1,0 +1,106 @@
+"""Brings results out: the clean object, or the one that has its originals back, until its destinations have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .audit import SYSTEM
+from .crosswalk import CrosswalkEntry
+from .database import transaction
+from .datafolder import DataFolder
+from .entries import CleanInstance, receipt_digest, receipt_text
+from .identities import Identity
+from .jobs import Job, Stage
+from .receipts import RECEIPT_DIGEST
+from .sealed import OriginalHeader
+
+
+class Publication(DataFolder):
+    """What is done with a result; each step can be repeated."""
+
+    def publish(
+        self,
+        job: Job,
+        chunks: Iterable[bytes],
+        clean: CleanInstance,
+        destinations: Sequence[str],
+        crosswalk: Sequence[CrosswalkEntry] = (),
+        identity: Identity | None = None,
+        before: OriginalHeader | None = None,
+    ) -> bool:
+        """Write the clean file, then in one transaction: index entry, crosswalk and who the patient was, SEND jobs,
+        audit entry, job done.
+
+        `before` is the header it had, to be kept sealed; None keeps none.
+        Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
+        Refused where the SOP Instance UID is published already with other content.
+        """
+        rows = self.crosswalk.sealed(job.project, crosswalk)
+        told = identity if identity is not None and not self.identities.covers(job.project, identity) else None
+        sealed = self.headers.sealed(clean.project, clean.sop_uid, before) if before else b""
+        clean = replace(clean, size=self.files.write("clean", clean.file, chunks))
+        with transaction(self.database):
+            if not self.jobs.finish(job):
+                return False
+            self.crosswalk.add(rows)
+            if told is not None:
+                self.identities.add(job.project, told)
+            if self.index.add(clean):
+                for destination in destinations:
+                    self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
+                if sealed:
+                    self.headers.keep(clean.sop_uid, sealed)
+                self.audit.record(SYSTEM, "published", clean.sop_uid, _published(job, clean))
+        self._originals.drop(job.subject)
+        return True
+
+    def put_back(
+        self, job: Job, chunks: Iterable[bytes], name: str, destinations: Sequence[str], counts: Mapping[str, int]
+    ) -> bool:
+        """Write a re-identified file, then in one transaction: RETURN jobs, audit entry, job done. No index knows it.
+
+        Repeatable: the same job gives the same file. False where the lease was lost in the meantime.
+        """
+        self.files.write("returns", name, chunks)
+        with transaction(self.database):
+            done = self.jobs.finish(job)
+            if done:
+                for destination in destinations:
+                    self.jobs.add(Stage.RETURN, name, project=job.project, destination=destination)
+                detail = {"job": job.id, "original": job.subject, "destinations": list(destinations), **counts}
+                self.audit.record(SYSTEM, "reidentified", name, {**detail, "project": job.project})
+        self._originals.drop(job.subject)
+        self._drop_returned(name)
+        return done
+
+    def delivered(self, job: Job, status: int) -> bool:
+        """The destination of a SEND or RETURN job answered with this status word, a success or a warning. A
+        re-identified file goes once all its destinations have it."""
+        action = "returned" if job.stage == Stage.RETURN else "delivered"
+        with transaction(self.database):
+            if not self.jobs.finish(job, reason=f"0x{status:04X}"):
+                return False
+            detail = {"job": job.id, "destination": job.destination, "status": f"0x{status:04X}"}
+            self.audit.record(SYSTEM, action, job.subject, detail)
+        if job.stage == Stage.RETURN:
+            self._drop_returned(job.subject)
+        return True
+
+    def _drop_returned(self, name: str) -> None:
+        """Remove a re-identified file that every destination has, or that nobody is to get."""
+        with transaction(self.database):
+            if not self.jobs.is_unfinished(Stage.RETURN, name):
+                self.files.remove("returns", name)
+
+
+def _published(job: Job, clean: CleanInstance) -> dict[str, Any]:
+    """What the trail says of a publication. The digest vouches for the receipt, which is stored beside the instance."""
+    return {
+        "job": job.id,
+        "original": job.subject,
+        "file": clean.file,
+        "profile": clean.receipt.get("profile", ""),
+        RECEIPT_DIGEST: receipt_digest(receipt_text(clean.receipt)),
+    }

@@ -1,0 +1,35 @@
+"""Removes files that no row mentions, which a crash left behind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from .database import transaction
+from .datafolder import DataFolder
+from .jobs import Stage
+
+_STALE = 3600.0
+
+
+class Sweeping(DataFolder):
+    """What keeps a data folder from filling with what nobody needs."""
+
+    def sweep(self) -> int:
+        """Remove what no row mentions: unfinished receptions, and files a crash left behind. Returns how many files
+        went. Young files are left alone: their row may be on its way."""
+        swept = self.files.sweep_incoming() + self.files.sweep_unfinished(self._clock() - _STALE)
+        for name in set(self.files.names("inbox")) - self._originals.needed():
+            swept += self._sweep_one("inbox", name, self._originals.is_needed)
+        for name in set(self.files.names("returns")) - self.jobs.unfinished(Stage.RETURN):
+            swept += self._sweep_one("returns", name, lambda name: self.jobs.is_unfinished(Stage.RETURN, name))
+        for name in set(self.files.names("clean")) - set(self.index.files().values()):
+            swept += self._sweep_one("clean", name, self.index.mentions)
+        return swept
+
+    def _sweep_one(self, room: str, name: str, is_mentioned: Callable[[str], bool]) -> bool:
+        with transaction(self.database), contextlib.suppress(FileNotFoundError):
+            if self._clock() - self.files.modified(room, name) > _STALE and not is_mentioned(name):
+                self.files.remove(room, name)
+                return True
+        return False
