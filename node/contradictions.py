@@ -16,7 +16,10 @@ def contradictions(config: Config) -> Iterator[str]:
     """All of them, one sentence each, in the order of the sections."""
     yield from _names_that_stand_twice("peer", [peer.name for peer in config.peers])
     yield from _names_that_stand_twice("step", [step.name for step in config.steps])
+    folded = [project.name.lower() for project in config.projects]
     for project in config.projects:
+        if folded.count(project.name.lower()) > 1:  # their keys would be one file
+            yield f"[projects.{project.name}]: another project is called so but for capitals; accepted: another name"
         for mistake in _project_mistakes(project, config):
             yield f"[projects.{project.name}]: {mistake}"
     for number, route in enumerate(config.routes, 1):

@@ -206,6 +206,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert load_config(tmp_path / "none.toml", must_exist=False).node.ae_title == "LETHE"
 
 
+def test_projects_do_not_differ_by_capitals_alone(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\[projects.Default\]: another project is called so but for capitals"):
+        load_config(write(tmp_path, "[projects.default]\n[projects.Default]"))
+
+
 def test_whole_weeks_make_another_result(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "data")
     config = load_config(write(tmp_path, "[projects.default]\n[projects.weekly]\nwhole_weeks = true"))

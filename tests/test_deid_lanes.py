@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
+from struct import pack
 
 import pytest
 from conftest import SHARED
@@ -19,6 +20,7 @@ from lethe.node.deid.deidentify import PixelRule, deidentify, pass_pixels
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.fast import FastLane
 from lethe.node.deid.lanes import Deidentifier
+from lethe.node.deid.part10 import file_meta
 from lethe.node.deid.pixels import may_carry_text
 from lethe.node.deid.profile import Option, Profile
 
@@ -204,3 +206,43 @@ def test_pixel_representation_of_unknown_vr() -> None:
     known, unknown = b"\x28\x00\x03\x01US\x02\x00", b"\x28\x00\x03\x01UN\x00\x00\x02\x00\x00\x00"
     assert known in data
     assert went_fast([data.replace(known, unknown), data], BASIC) == 2
+
+
+def implicit(*elements: tuple[int, bytes]) -> bytes:
+    """A CT image in implicit VR, with no character set and little else."""
+    uids = {0x00080016: b"1.2.840.10008.5.1.4.1.1.2\0", 0x00080018: b"1.2.3.4.5.6.7.8.1\0"}
+    uids |= {0x0020000D: b"1.2.3.4.5.6.7.8.2\0", 0x0020000E: b"1.2.3.4.5.6.7.8.3\0", 0x00100020: b"A100200 "}
+    values = sorted({**uids, **dict(elements), 0x7FE00010: bytes(8)}.items())
+    body = b"".join(pack("<HHL", tag >> 16, tag & 0xFFFF, len(value)) + value for tag, value in values)
+    return file_meta("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.5.6.7.8.1", ImplicitVRLittleEndian) + body
+
+
+@pytest.mark.parametrize("vr", [b"LO", b"LT", b"DS", b"UN", b"SQ"])
+@pytest.mark.parametrize("tag", [0x00180010, 0x00204000, 0x00281201, 0x00081140, 0x00080051])
+def test_a_length_that_looks_like_a_vr(tag: int, vr: bytes) -> None:
+    """Read alone, pydicom would take the element for one in explicit VR, and its text for elements of its own."""
+    length = int.from_bytes(vr, "little") & ~1
+    hidden = pack("<HH2sHL", 0x0040, 0x4001, b"UT", 0, length - 12) + b"seen by Allan Quartermain " * 1000
+    went_fast([implicit((tag, hidden[:length]))], EVERYTHING)
+    went_fast([implicit((tag, (b"Quartermain " * 2000)[:length]))], BASIC)
+
+
+def test_bytes_of_another_encoding_mean_another_thing() -> None:
+    explicit = ct(SliceThickness="1.5")
+    thickness = b"\x18\x00\x50\x00DS\x04\x001.5 "
+    assert thickness in raw_of(explicit)
+    length = int.from_bytes(thickness[4:8], "little")
+    text = b"seen by Allan Quartermain, " * (length // 27)
+    value = b"1.5 " + pack("<HHL", 0x0018, 0x9345, length - 12) + text
+    went_fast([raw_of(explicit), implicit((0x00180050, value[:length])), raw_of(explicit)], EVERYTHING)
+
+
+def test_a_patient_within_a_safe_private_sequence_is_in_the_crosswalk() -> None:
+    ds = ct()
+    other = sequence(PatientID="OTHERPAT1")
+    ds.private_block(0x2001, "Philips Imaging DD 001", create=True).add_new(0x5F, "SQ", other)
+    lane = FastLane(EVERYTHING, KEY, pass_pixels)
+    for _again in range(2):
+        result = lane.clean(BytesIO(raw_of(ds)))
+        assert result is not None and "OTHERPAT1" in result.others
+    assert went_fast([raw_of(ds)], EVERYTHING) == 2

@@ -61,6 +61,8 @@ def contradicts(header: Dataset, tag: BaseTag) -> bool:
     """Whether the file gives the element a VR of another kind (text, binary, sequence) than the standard, or a value
     that is no whole number of the VR's words, so that it cannot be known what its value is."""
     element, vr = header.get_item(tag), vr_of(header, tag)
+    if element.value in (None, b"", ""):
+        return False
     in_file = element.VR if element.VR not in (None, "UN") else vr
     if isinstance(element, RawDataElement) and len(element.value or b"") % WIDTHS.get(in_file, 1):
         return True

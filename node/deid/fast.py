@@ -63,7 +63,8 @@ class FastLane:
         self._pixel_rule = pixel_rule
         self._rooms: dict[tuple[bool, bytes], _Room] = {}
         self._memory = Memory()
-        self._last: Elements = []
+        self._last: dict[bool, Elements] = {True: [], False: []}
+        """The last object in implicit VR, and in explicit: the same bytes mean another thing there."""
 
     def clean(self, file: BinaryIO) -> Cleaned | None:
         """Clean the object in an open Part 10 file, or None where it takes more care."""
@@ -121,10 +122,10 @@ class FastLane:
                 if transfer_syntax in _NOT_HERE or not is_transfer_syntax(transfer_syntax):
                     raise NotUsual
                 implicit = transfer_syntax == ImplicitVRLittleEndian
-                elements, end = top_level(data, start, implicit=implicit, like=self._last)
+                elements, end = top_level(data, start, implicit=implicit, like=self._last[implicit])
             except CutShort:
                 continue
-            self._last = elements
+            self._last[implicit] = elements
             return layout_from(file, (start, end), file.seek(0, SEEK_END), UID(transfer_syntax)), elements
         raise NotUsual
 

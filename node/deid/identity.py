@@ -12,6 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from .elements import decoded, joined, texts, vr_of
+from .errors import CannotClean
+from .report import place
 
 IDENTITY_TAGS = tuple(
     map(
@@ -65,8 +67,11 @@ _ID, _NAME = Tag(0x00100020), Tag(0x00100010)
 def _json(header: Dataset, tag: Any) -> dict[str, Any]:
     vr, element = vr_of(header, tag), decoded(header, tag, ())
     if vr == "SQ":
-        # A copy: pydicom decodes what it tells of, and the object itself must leave as it came.
-        return {"vr": vr, "Value": [deepcopy(item).to_json_dict() for item in element.value or ()]}
+        try:
+            # A copy: pydicom decodes what it tells of, and the object itself must leave as it came.
+            return {"vr": vr, "Value": [deepcopy(item).to_json_dict() for item in element.value or ()]}
+        except Exception as error:
+            raise CannotClean(f"{place((), tag)}: its items cannot be read ({type(error).__name__})") from None
     values = texts(element)
     if vr == "PN":
         return {"vr": vr, "Value": [dict(zip(_NAME_GROUPS, name.split("="), strict=False)) for name in values]}

@@ -7,6 +7,7 @@ shortcut to the same result.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ from .single import Surroundings
 from .terms import DOTTED, Kind, TermBank
 from .values import ValueCleaner
 from .verify import Verifier
+
+_UNKNOWN_SEQUENCE = re.compile(rb"....UN......\xfe\xff\x00\xe0", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ class Scene:
 
     def _carefully(self, tag: int, element: bytes, creator: bytes = b"") -> Entry:
         values, terms, surroundings = self._values, self._terms, self._surroundings
+        if _UNKNOWN_SEQUENCE.match(element):  # what is in it may depend on Pixel Representation (0028,0103)
+            raise NotUsual
         header = surroundings.read(creator + element)
         values.report, values.made, values.replaced = Report(), set(), {}
         terms.uids_mattered, terms.asked = False, []

@@ -25,11 +25,15 @@ class Surroundings:
         self.character_set = character_set
 
     def read(self, elements: bytes) -> Dataset:
-        """The elements as a data set, the character set with them. Raises CannotClean."""
+        """The elements as a data set, the character set with them. Raises CannotClean, and NotUsual where pydicom takes
+        the first length for a VR, or a VR for a length, and reads them otherwise than they are encoded."""
         try:
-            return read_dataset(BytesIO(self.character_set + elements), self.implicit, True)
+            header = read_dataset(BytesIO(self.character_set + elements), self.implicit, True)
         except Exception as error:
             raise CannotClean(f"not readable as DICOM ({type(error).__name__})") from None
+        if header.original_encoding != (self.implicit, True):
+            raise NotUsual
+        return header
 
     def write(self, header: Dataset) -> bytes:
         """Encode a data set, the character set with it. Raises CannotClean."""

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
+from .breaks import is_broken_over_lines
 from .elements import BINARY_VRS, TEXT_VRS, Path, contradicts, decoded, items, raw_bytes, texts, vr_of
 from .errors import CannotClean
 from .private import safe_vr
@@ -43,7 +44,10 @@ class Verifier:
     def check(self, encoded: bytes, *, implicit: bool, little: bool) -> None:
         """Read an encoded data set and look at every value in it. Raises CannotClean with the first place found."""
         try:
-            self._walk(read_dataset(BytesIO(encoded), is_implicit_VR=implicit, is_little_endian=little), ())
+            header = read_dataset(BytesIO(encoded), is_implicit_VR=implicit, is_little_endian=little)
+            if header.original_encoding != (implicit, little):  # pydicom guesses by the first element
+                raise CannotClean("the result cannot be read again for certain")
+            self._walk(header, ())
         except CannotClean:
             raise
         except Exception as error:
@@ -72,7 +76,8 @@ class Verifier:
 
     def _gives_away(self, header: Dataset, path: Path, tag: BaseTag, vr: str) -> bool:
         if tag == _ENCAPSULATED_DOCUMENT and not path and self._document_words:
-            return self._terms.finds(self._document_words(decoded(header, tag, path).value))
+            words = self._document_words(decoded(header, tag, path).value)
+            return self._terms.finds(words) or is_broken_over_lines(words, self._terms)
         if vr in BINARY_VRS or vr == "UN":
             return self._terms.in_bytes(raw_bytes(header, tag, path))
         if vr == "UI":
