@@ -110,6 +110,9 @@ def _start_again(node: Node) -> None:
             node.start()
             return
         except AssertionError:
+            if node.process.poll() is None:  # it runs and does not answer; two would be in each other's way
+                node.process.kill()
+                node.process.wait()
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)

@@ -120,7 +120,7 @@ class Node:
         def settled() -> bool:
             try:
                 status.update(requests.get(f"{self.url}/api/v1/status", headers=self.headers, timeout=30).json())
-            except requests.ConnectionError:  # the web part was killed, and is being started again
+            except requests.RequestException:  # the web part was killed, and is being started again
                 return False
             return status["waiting"] + status["running"] + (status["sending"] if delivered else 0) == 0
 
