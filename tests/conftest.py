@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from programs import SHARED
+from pynetdicom import _config
 
 from lethe.storage.archive import Archive
 
@@ -40,6 +41,15 @@ def _logging_as_it_was() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     sys.excepthook, threading.excepthook = hooks
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pynetdicom_as_it_was() -> Iterator[None]:
+    """A receiver of ours has pynetdicom write what comes to files, for the whole process; the peers of other tests do
+    not expect that."""
+    chunked = _config.STORE_RECV_CHUNKED_DATASET
+    yield
+    _config.STORE_RECV_CHUNKED_DATASET = chunked
 
 
 @pytest.fixture
