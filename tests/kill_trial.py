@@ -104,7 +104,7 @@ def _kill(node: Node, kills: int, chance: random.Random) -> dict[str, int]:
 
 def _start_again(node: Node) -> None:
     """As an operator or systemd would; the parts of the one that died end by themselves and free their ports."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # a part may take its time to notice, and its last patience to end
     while True:
         try:
             node.start()
