@@ -5,6 +5,7 @@ Each part loads its own libraries and none of the others': they take longer to l
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import signal
@@ -114,10 +115,14 @@ PARTS: dict[str, Callable[[Config], int]] = {"receive": receive, "worker": work,
 
 
 def stop_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; handlers do nothing else."""
+    """An event that SIGTERM and SIGINT set; handlers do nothing else.
+
+    A thread sets it: a handler runs within the main thread, and if that is just taking the event's lock to wait for it,
+    both would wait for ever.
+    """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda *_: _thread.start_new_thread(stopping.set, ()))
     return stopping
 
 
