@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from io import SEEK_END, BytesIO
+from io import SEEK_END
 from itertools import chain
 from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from .became import Delta, Entry
@@ -24,7 +23,7 @@ from .documents import ENCAPSULATED_DOCUMENT
 from .header import RESPONSIBLE_PERSON_ROLE
 from .identity import IDENTITY_TAGS, Identity, identity_of
 from .memory import Memory
-from .part10 import PIXELS_ELSEWHERE, Layout, header_as_it_came, layout_from, write_part10
+from .part10 import PIXELS_ELSEWHERE, Layout, header_as_it_came, layout_from, read_again, write_part10
 from .pixels import READS, may_carry_text
 from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
@@ -98,7 +97,7 @@ class FastLane:
         pseudonyms = dict(chain.from_iterable(entry.replaced for entry in entries if entry.replaced))
         return Cleaned(
             instance,
-            lambda: read_dataset(BytesIO(body), room.implicit, True),
+            lambda: read_again(body, implicit=room.implicit, little=True),
             layout,
             lambda: write_part10(body, layout, instance.sop_class, instance.sop_uid),
             room.receipt([entry.delta for entry in entries]),
