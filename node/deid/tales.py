@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 
+from .alike import Alike
 from .collect import TELLING_VRS, collect_into
 from .elements import decoded, joined, texts
 from .memory import Memory
@@ -31,6 +32,7 @@ class Tale:
     notes: frozenset[tuple[Kind, str]] = frozenset()
     uids: tuple[str, ...] = ()
     value: str = ""
+    lasts = True
 
 
 NOTHING = Tale()
@@ -56,19 +58,12 @@ class Tales:
         self._told: dict[bytes, Tale] = {}
         self._quiet: dict[tuple[int, bytes], bool] = {}
         self._retains_uids = Option.RETAIN_UIDS in profile.applied
-        self._last: Elements = []
-        self._last_told: list[Tale] = []
+        self._alike = Alike(self.of)
         self._memory = memory
 
     def of_all(self, elements: Elements) -> list[Tale]:
         """What the elements of an object tell, each. Raises CannotClean."""
-        if len(elements) == len(self._last):
-            seen = zip(elements, self._last, self._last_told, strict=True)
-            told = [old if new is was else self.of(*new) for new, was, old in seen]
-        else:
-            told = [self.of(tag, element) for tag, element in elements]
-        self._last, self._last_told = elements, told
-        return told
+        return self._alike.of_all(elements)
 
     def of(self, tag: int, element: bytes) -> Tale:
         """What an element tells, or the private elements of a group. Raises CannotClean where it cannot be read."""
