@@ -33,10 +33,10 @@ from .registry import is_storage_class, is_transfer_syntax
 from .report import Done, Report
 from .scene import Scene, Setting
 from .single import Surroundings
-from .tales import ACCESSION_NUMBER, NOTHING, PATIENT_ID, PATIENT_NAME, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, Tales
+from .tags import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME, SPECIFIC_CHARACTER_SET
+from .tales import NOTHING, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, Tales
 from .terms import Kind
 
-_CHARACTER_SET = 0x00080005
 _WINDOWS = (1 << 15, 1 << 19, 1 << 23)
 _MOST_REMEMBERED = 64 << 20
 _RECEIPT = _SCENE = 1 << 14
@@ -132,7 +132,7 @@ class FastLane:
         if self._memory.size > _MOST_REMEMBERED:
             self._rooms.clear()
             self._memory = Memory()
-        key = transfer_syntax == ImplicitVRLittleEndian, by_tag.get(_CHARACTER_SET, b"")
+        key = transfer_syntax == ImplicitVRLittleEndian, by_tag.get(SPECIFIC_CHARACTER_SET, b"")
         if key not in self._rooms:
             self._rooms[key] = _Room(*key, self._profile, self._pseudonyms, self._memory)
         return self._rooms[key]

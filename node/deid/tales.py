@@ -3,7 +3,6 @@ pseudonyms are made from it. Elements that were seen before are not looked at ag
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR
@@ -14,15 +13,14 @@ from .collect import TELLING_VRS, collect_into
 from .elements import decoded, joined, texts
 from .memory import Memory
 from .profile import Option, Profile
-from .raw import Elements, parts_of, value_of
+from .raw import Elements, parts_of, uid_in, value_of
 from .registry import says_nothing
 from .single import Surroundings
+from .tags import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME
 from .terms import Kind, TermBank
 
-PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER = 0x00100020, 0x00100010, 0x00080050
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 _VALUED = frozenset({PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER, SOP_CLASS, SOP_INSTANCE, STUDY, SERIES})
-_UID = re.compile(rb"[0-9.]{1,64}\0?")
 
 
 @dataclass(frozen=True)
@@ -101,10 +99,10 @@ class Tales:
         return Tale(notes) if notes else NOTHING
 
     def _heard(self, tag: int, element: bytes) -> Tale:
-        uid = value_of(element, implicit=self._surroundings.implicit)
-        listener = _Listener()
-        if (element[4:6] == b"UI" or self._surroundings.implicit) and _is_uid_attribute(tag) and _UID.fullmatch(uid):
-            value = uid.rstrip(b"\0").decode("ascii")
+        listener, value = _Listener(), ""
+        if (element[4:6] == b"UI" or self._surroundings.implicit) and _is_uid_attribute(tag):
+            value = uid_in(value_of(element, implicit=self._surroundings.implicit))
+        if value:
             if not (self._retains_uids or says_nothing(tag, value)):
                 listener.add_uid(value)
         else:
