@@ -5,14 +5,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from builders import PHI, ct, saved
 from flask import Flask
 from flask.testing import FlaskClient
@@ -29,19 +25,12 @@ from lethe.storage.intake import Origin
 from lethe.storage.query import Level, Query
 from lethe.storage.users import GRANTS, Permission, Role
 
+pytestmark = pytest.mark.usefixtures("quick_passwords")
+
 TOKEN = "a-token-for-automation"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HTML = {"Accept": "text/html"}
 SECRETS = [*PHI.values(), "KUMQUATSON", "ZEBRAFISH", "FEATHERSTONE"]
-
-
-@pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
-    quick = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("lethe.storage.users.PasswordHasher", quick)
-    archive = Archive(tmp_path / "data")
-    yield archive
-    archive.close()
 
 
 def publish(archive: Archive, study: str = "", **project: Any) -> tuple[str, str]:
