@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from .deid.profile import Action, Option, Profile, Rule
+from .deid.values import PSEUDONYMOUS
 
 
 class Became(StrEnum):
@@ -32,7 +33,6 @@ _ASKED = {
     Action.KEEP: "the option asks to keep it",
 }
 _DEMANDED = "the table asks to remove it, but the object's definition demands it (PS3.3)"
-_PSEUDONYMOUS = frozenset({0x00080050, 0x00100010, 0x00100020})
 _PSEUDONYM = "a pseudonym made from the project's key, in the place of an empty value or a dummy"
 _MOVED = "the option asks to move dates, all of a patient by the same number of days"
 _OVERLAY = "overlays go as a whole (PS3.3 C.9.2)"
@@ -75,7 +75,7 @@ class Reasons:
         reason = _ASKED.get(rule.action, _BY_TYPE)
         if rule.action == Action.REMOVE and became != Became.REMOVED:
             reason = _DEMANDED
-        elif tag in _PSEUDONYMOUS and became == Became.REPLACED:
+        elif tag in PSEUDONYMOUS and became == Became.REPLACED:
             reason = _PSEUDONYM
         elif rule.action == Action.CLEAN and vr in ("DA", "DT", "TM"):
             reason = _MOVED

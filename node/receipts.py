@@ -10,16 +10,15 @@ from io import BytesIO
 from typing import Any, TextIO
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lethe.storage.archive import Archive
-from lethe.storage.errors import NotFound
+from lethe.storage.errors import NotFound, Refused
 from lethe.storage.receipts import StoredReceipt
 from lethe.storage.sealed import OriginalHeader
 
 from .comparison import Comparison, Row
-from .deid.part10 import read_part10
+from .deid.part10 import read_encoded, read_part10
 
 
 def document(stored: StoredReceipt) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def in_array(documents: Iterable[str]) -> Iterator[str]:
 
 
 def compared(archive: Archive, stored: StoredReceipt, original: OriginalHeader | None) -> Comparison:
-    """The header of the instance beside its original, where that is given. Raises NotFound."""
+    """The header of the instance beside its original, where that is given. Raises NotFound, Refused."""
     receipt, clean = stored.content, _clean_header(archive, stored)
     if receipt.get("profile") == "none":
         return Comparison(receipt, clean, clean)
@@ -90,4 +89,7 @@ def _clean_header(archive: Archive, stored: StoredReceipt) -> Dataset:
 def _read(original: OriginalHeader) -> Dataset:
     implicit = original.transfer_syntax == ImplicitVRLittleEndian
     little = original.transfer_syntax != ExplicitVRBigEndian
-    return read_dataset(BytesIO(original.encoded), implicit, little)
+    try:
+        return read_encoded(BytesIO(original.encoded), implicit=implicit, little=little)
+    except Exception:
+        raise Refused("the original header cannot be read for certain") from None

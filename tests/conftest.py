@@ -7,13 +7,17 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from programs import SHARED
 from pynetdicom import _config
 
 from lethe.storage.archive import Archive
+from lethe.storage.database import open_database
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,6 +54,22 @@ def _pynetdicom_as_it_was() -> Iterator[None]:
     chunked = _config.STORE_RECV_CHUNKED_DATASET
     yield
     _config.STORE_RECV_CHUNKED_DATASET = chunked
+
+
+@pytest.fixture
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are quick to verify, in archives that are opened after this."""
+    quick = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("lethe.storage.users.PasswordHasher", quick)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Any]:
+    """An empty database."""
+    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
+    database.pragma("synchronous", 0)  # where durability is tested, a test opens its own
+    yield database
+    database.close()
 
 
 @pytest.fixture

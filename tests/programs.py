@@ -93,7 +93,8 @@ class Node:
             stderr=self._output,
             start_new_session=True,
         )
-        wait_for(lambda: listens(self.dicom) and self._ready(), what="the node answers")
+        # With parts of its own: those of a supervisor that was killed answer for a while, and hold its ports.
+        wait_for(lambda: listens(self.dicom) and self._ready() and self.children("web"), what="the node answers")
         return self
 
     def stop(self) -> int:

@@ -20,7 +20,7 @@ from lethe.node.deid.deidentify import PixelRule, deidentify, pass_pixels
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.fast import FastLane
 from lethe.node.deid.lanes import Deidentifier
-from lethe.node.deid.part10 import file_meta
+from lethe.node.deid.part10 import file_meta, read_again
 from lethe.node.deid.pixels import may_carry_text
 from lethe.node.deid.profile import Option, Profile
 
@@ -225,6 +225,17 @@ def test_a_length_that_looks_like_a_vr(tag: int, vr: bytes) -> None:
     hidden = pack("<HH2sHL", 0x0040, 0x4001, b"UT", 0, length - 12) + b"seen by Allan Quartermain " * 1000
     went_fast([implicit((tag, hidden[:length]))], EVERYTHING)
     went_fast([implicit((tag, (b"Quartermain " * 2000)[:length]))], BASIC)
+
+
+def test_a_result_is_not_decoded_in_another_encoding_than_its_own() -> None:
+    """As the fast lane's results are, when somebody asks for their header."""
+    length = int.from_bytes(b"LO", "little")
+    encoded = pack("<HHL", 0x0008, 0x0008, length) + b"X" * length
+    with pytest.raises(CannotClean, match="cannot be read again for certain"):
+        read_again(encoded, implicit=True, little=True)
+    with pytest.raises(CannotClean, match="cannot be read again for certain"):
+        read_again(b"\x08\x00\x60\x00CS\x02\x00CT", implicit=True, little=True)
+    assert read_again(b"\x08\x00\x60\x00CS\x02\x00CT", implicit=False, little=True).Modality == "CT"
 
 
 def test_bytes_of_another_encoding_mean_another_thing() -> None:

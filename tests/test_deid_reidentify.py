@@ -371,6 +371,22 @@ def test_the_same_object_gives_the_same_bytes() -> None:
     assert one == two
 
 
+def test_a_result_that_pydicom_would_take_for_one_in_explicit_vr_is_refused() -> None:
+    """It would be looked through as other elements than it has. Here the length of the first becomes letters: the UIDs
+    in it are longer than their pseudonyms."""
+    source = original(StudyInstanceUID="1." + "2" * 60)
+    clean = cleaned(source)
+    made = returned("PR", clean.header)
+    del made.SpecificCharacterSet
+    pseudonym, length = str(clean.header.StudyInstanceUID), int.from_bytes(b"LO", "little")
+    times, rest = divmod(length, len(source.StudyInstanceUID) + 1)
+    made.ImageType = [*[pseudonym] * times, "X" * rest]
+    with pytest.raises(CannotClean, match="the result cannot be read again for certain"):
+        back(encoded(made, ImplicitVRLittleEndian), clean)
+    made.ImageType = [*[pseudonym] * times, "X" * (rest + 2 * len("LO") + 20)]
+    assert back(encoded(made, ImplicitVRLittleEndian), clean).ImageType[0] == source.StudyInstanceUID
+
+
 def test_what_is_broken_is_refused() -> None:
     clean = cleaned(original())
     raw = raw_of(returned("PR", clean.header))

@@ -21,6 +21,7 @@ from deid_objects import (
     sequence,
 )
 
+from lethe.node.deid import pseudonyms
 from lethe.node.deid.decisions import Decisions
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.iod import Types, types_of
@@ -76,6 +77,15 @@ def test_u_replaces_uids_and_leaves_those_of_the_standard() -> None:
     assert result.FrameOfReferenceUID == KEY.uid("1.2.3.4.5.6.7.8")
     assert result.SOPClassUID == ds.SOPClassUID
     assert result.file_meta.MediaStorageSOPInstanceUID == result.SOPInstanceUID == KEY.uid(ds.SOPInstanceUID)
+
+
+def test_a_uid_has_one_pseudonym_whatever_was_asked_for_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pseudonyms, "_MOST_REMEMBERED", 3)
+    one, other = (Pseudonyms(bytes([number] * 32)) for number in (1, 2))
+    asked = [*(f"1.2.3.{number % 5}" for number in range(40)), CT, "1" * 100, CT, "1" * 100]
+    for uid in asked:
+        assert one.uid(uid) == Pseudonyms(bytes([1] * 32)).uid(uid)
+        assert (one.uid(uid) == other.uid(uid)) == (uid == CT)
 
 
 def test_k_keeps() -> None:

@@ -12,14 +12,6 @@ from lethe.storage.errors import Refused
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
-    database.pragma("synchronous", 0)  # what is tested here is not durability
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def trail(database):
     trail = AuditTrail(database)
     for number in range(5):

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from lethe.storage.database import open_database, transaction
+from lethe.storage.database import transaction
 from lethe.storage.entries import (
     INSTANCE_ATTRIBUTES,
     SEARCHABLE,
@@ -32,14 +32,6 @@ class Clock:
     def __call__(self):
         self.now += 1
         return self.now
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
-    database.pragma("synchronous", 0)  # what is tested here is not durability
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -27,14 +27,6 @@ def clock():
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
-    database.pragma("synchronous", 0)  # what is tested here is not durability
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def jobs(database, clock):
     return JobQueue(database, clock)
 

@@ -11,14 +11,6 @@ from lethe.storage.users import GRANTS, Permission, Role, Users
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
-    database.pragma("synchronous", 0)  # what is tested here is not durability
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def users(database):
     return Users(database)
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 
@@ -20,6 +16,8 @@ from lethe.node.web.guard import is_loopback, local_path
 from lethe.node.web.throttle import Throttle, TooManyAttempts
 from lethe.storage.archive import Archive
 from lethe.storage.users import Permission, needs
+
+pytestmark = pytest.mark.usefixtures("quick_passwords")
 
 TOKEN = "a-token-for-automation"
 PASSWORD = "four quiet river stones"
@@ -51,16 +49,6 @@ def probe() -> Blueprint:
         return root_url("")
 
     return pages
-
-
-@pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
-    """An archive whose passwords are quick to verify."""
-    quick = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("lethe.storage.users.PasswordHasher", quick)
-    archive = Archive(tmp_path / "data")
-    yield archive
-    archive.close()
 
 
 def build(archive: Archive, **changes: Any) -> Flask:

@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from builders import PHI, ct, saved
 from flask import Flask
 from flask.testing import FlaskClient
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from lethe.node.choices import ProfileName
 from lethe.node.config import Config, Project
@@ -28,19 +25,12 @@ from lethe.storage.intake import Origin
 from lethe.storage.query import Level, Query
 from lethe.storage.users import GRANTS, Permission, Role
 
+pytestmark = pytest.mark.usefixtures("quick_passwords")
+
 TOKEN = "a-token-for-automation"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HTML = {"Accept": "text/html"}
 SECRETS = [*PHI.values(), "KUMQUATSON", "ZEBRAFISH", "FEATHERSTONE"]
-
-
-@pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
-    quick = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("lethe.storage.users.PasswordHasher", quick)
-    archive = Archive(tmp_path / "data")
-    yield archive
-    archive.close()
 
 
 def publish(archive: Archive, study: str = "", **project: Any) -> tuple[str, str]:
@@ -213,6 +203,16 @@ class TestPage:
         archive.database.execute_sql("UPDATE sealed_header SET sealed = substr(sealed, 2)")
         answer = web.post(page_of(uids), headers=BEARER | HTML)
         assert answer.status_code == 409 and not secrets_in(answer.text + caplog.text)
+
+    def test_of_a_header_in_another_encoding_than_it_is_said_to_be(self, web: FlaskClient, archive: Archive) -> None:
+        uids = publish(archive)
+        kept = archive.headers.open(uids[1])
+        assert kept.transfer_syntax == ExplicitVRLittleEndian
+        sealed = archive.headers.sealed("default", uids[1], replace(kept, transfer_syntax=ImplicitVRLittleEndian))
+        archive.database.execute_sql("UPDATE sealed_header SET sealed = ?", (sealed,))
+        answer = web.post(page_of(uids), headers=BEARER | HTML)
+        assert answer.status_code == 409 and not secrets_in(answer.text)
+        assert "cannot be read for certain" in answer.text
 
     def test_says_that_a_receipt_was_changed(self, web: FlaskClient, archive: Archive) -> None:
         uids = publish(archive)

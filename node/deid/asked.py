@@ -10,9 +10,10 @@ from pydicom.tag import Tag
 
 from .elements import BULK_VRS, TEXT_VRS, decoded, joined, texts
 from .identity import who
+from .tags import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME
 from .traverse import elements_of
 
-NAME, ID, ACCESSION, OTHER_IDS = Tag(0x00100010), Tag(0x00100020), Tag(0x00080050), Tag(0x00101000)
+NAME, ID, ACCESSION, OTHER_IDS = Tag(PATIENT_NAME), Tag(PATIENT_ID), Tag(ACCESSION_NUMBER), Tag(0x00101000)
 _STUDY = Tag(0x0020000D)
 # Bounded, so that a long run of digits takes no longer to read than any other text.
 UID = re.compile(r"(?<![0-9])[0-9]{1,64}(?:\.[0-9]{1,64})+")

@@ -13,9 +13,10 @@ from pydicom.tag import Tag
 from .elements import decoded, texts
 from .errors import CannotClean
 from .report import place
+from .tags import SPECIFIC_CHARACTER_SET
 from .traverse import datasets_of, elements_of
 
-_CHARACTER_SET = Tag(0x00080005)
+_CHARACTER_SET = Tag(SPECIFIC_CHARACTER_SET)
 _UTF_8 = "ISO_IR 192"
 _DEFAULT = {"", "ISO_IR 6", "ISO 2022 IR 6"}
 _CHARSET_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})

@@ -29,8 +29,9 @@ from .pseudonyms import Pseudonyms
 from .receipt import mark, receipt
 from .registry import is_storage_class
 from .report import Report
+from .tags import ACCESSION_NUMBER, PATIENT_ID
 from .text import text_cleaner
-from .values import ACCESSION_NUMBER, PATIENT_ID, ValueCleaner
+from .values import ValueCleaner
 from .verify import Verifier
 
 PixelRule = Callable[[Dataset, str, Collection[Option]], str | None]

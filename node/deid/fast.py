@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from io import SEEK_END, BytesIO
+from io import SEEK_END
 from itertools import chain
 from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from .became import Delta, Entry
@@ -24,7 +23,7 @@ from .documents import ENCAPSULATED_DOCUMENT
 from .header import RESPONSIBLE_PERSON_ROLE
 from .identity import IDENTITY_TAGS, Identity, identity_of
 from .memory import Memory
-from .part10 import PIXELS_ELSEWHERE, Layout, header_as_it_came, layout_from, write_part10
+from .part10 import PIXELS_ELSEWHERE, Layout, header_as_it_came, layout_from, read_again, write_part10
 from .pixels import READS, may_carry_text
 from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
@@ -34,10 +33,10 @@ from .registry import is_storage_class, is_transfer_syntax
 from .report import Done, Report
 from .scene import Scene, Setting
 from .single import Surroundings
-from .tales import ACCESSION_NUMBER, NOTHING, PATIENT_ID, PATIENT_NAME, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, Tales
+from .tags import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME, SPECIFIC_CHARACTER_SET
+from .tales import NOTHING, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, Tales
 from .terms import Kind
 
-_CHARACTER_SET = 0x00080005
 _WINDOWS = (1 << 15, 1 << 19, 1 << 23)
 _MOST_REMEMBERED = 64 << 20
 _RECEIPT = _SCENE = 1 << 14
@@ -98,7 +97,7 @@ class FastLane:
         pseudonyms = dict(chain.from_iterable(entry.replaced for entry in entries if entry.replaced))
         return Cleaned(
             instance,
-            lambda: read_dataset(BytesIO(body), room.implicit, True),
+            lambda: read_again(body, implicit=room.implicit, little=True),
             layout,
             lambda: write_part10(body, layout, instance.sop_class, instance.sop_uid),
             room.receipt([entry.delta for entry in entries]),
@@ -133,7 +132,7 @@ class FastLane:
         if self._memory.size > _MOST_REMEMBERED:
             self._rooms.clear()
             self._memory = Memory()
-        key = transfer_syntax == ImplicitVRLittleEndian, by_tag.get(_CHARACTER_SET, b"")
+        key = transfer_syntax == ImplicitVRLittleEndian, by_tag.get(SPECIFIC_CHARACTER_SET, b"")
         if key not in self._rooms:
             self._rooms[key] = _Room(*key, self._profile, self._pseudonyms, self._memory)
         return self._rooms[key]

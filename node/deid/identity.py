@@ -14,6 +14,7 @@ from pydicom.tag import Tag
 from .elements import decoded, joined, texts, vr_of
 from .errors import CannotClean
 from .report import place
+from .tags import PATIENT_ID, PATIENT_NAME
 
 IDENTITY_TAGS = tuple(
     map(
@@ -61,7 +62,7 @@ def who(header: Dataset) -> str:
     return patient_id or (f"{BY_NAME}{name}" if name else "")
 
 
-_ID, _NAME = Tag(0x00100020), Tag(0x00100010)
+_ID, _NAME = Tag(PATIENT_ID), Tag(PATIENT_NAME)
 
 
 def _json(header: Dataset, tag: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The pixel data element is never decoded and never copied into memory: what leave
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
@@ -63,14 +63,12 @@ def read_part10(file: BinaryIO) -> Part10:
         implicit, little = transfer_syntax == ImplicitVRLittleEndian, transfer_syntax != ExplicitVRBigEndian
         data = _inflated(file) if transfer_syntax == DeflatedExplicitVRLittleEndian else file
         up_to_pixel_data, begin = _UpToPixelData(data), data.tell()
-        header = read_dataset(data, implicit, little, stop_when=up_to_pixel_data)
+        header = read_encoded(data, implicit=implicit, little=little, stop_when=up_to_pixel_data)
         start = data.tell()
         end = data.seek(0, 2)
         if start == end and 0 < end - up_to_pixel_data.next < 8:
             raise CannotClean("the file ends within an element")
         refuse_unreadable(header, ())
-        if header and header.original_encoding != (implicit, little):
-            raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says")
         layout = layout_from(data, (begin, start), end, transfer_syntax)
     except CannotClean:
         raise
@@ -79,6 +77,31 @@ def read_part10(file: BinaryIO) -> Part10:
     except Exception as error:
         raise CannotClean(f"not readable as DICOM ({type(error).__name__})") from None
     return Part10(**vars(layout), header=header)
+
+
+def read_encoded(
+    data: BinaryIO,
+    *,
+    implicit: bool,
+    little: bool,
+    stop_when: Callable[[BaseTag, str | None, int], bool] | None = None,
+) -> Dataset:
+    """Read a data set that is encoded like that. pydicom guesses by the first element, and takes a length that looks
+    like a VR for one: raises CannotClean where it read another encoding, besides what pydicom raises."""
+    header = read_dataset(data, implicit, little, stop_when=stop_when)
+    if header and header.original_encoding != (implicit, little):
+        raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says, or seems not to be")
+    return header
+
+
+def read_again(encoded: bytes, *, implicit: bool, little: bool) -> Dataset:
+    """Read a result. Raises CannotClean where that is not possible for certain."""
+    try:
+        return read_encoded(BytesIO(encoded), implicit=implicit, little=little)
+    except CannotClean:
+        raise CannotClean("the result cannot be read again for certain") from None
+    except Exception as error:
+        raise CannotClean(f"the result cannot be read again ({type(error).__name__})") from None
 
 
 def layout_from(data: BinaryIO, span: tuple[int, int], end: int, transfer_syntax: UID) -> Layout:

@@ -18,6 +18,7 @@ from .registry import is_of_the_standard
 
 _LEAST_DAYS = 365
 _SPREAD_DAYS = 3650
+_LONGEST, _MOST_REMEMBERED = 64, 1 << 13
 UUID_ROOT = "2.25"
 LONGEST_ROOT = 24
 """Leaves room for 39 digits, as many as 128 bits make, in the 64 characters of a UID (PS3.5 9.1)."""
@@ -49,15 +50,20 @@ class Pseudonyms:
         self._uid_root = uid_root
         self._listed = listed
         self._day_step = day_step
+        self._uids: dict[str, str] = {}
         self.key_id = self._digest("key-id", "").hex()[:12]
 
     def uid(self, original: str) -> str:
         """A UID for a UID: of the form 2.25.<UUID> (PS3.5 B.2), or under the root of the project's organization (PS3.5
         B.1). UIDs of the standard itself (PS3.6 A) stay."""
-        if is_of_the_standard(original):
-            return original
-        number = uuid.UUID(bytes=self._digest("uid", original)[:16], version=4).int
-        return f"{self._uid_root}.{number}"
+        new = self._uids.get(original)  # most stand in every slice of a series
+        if new is None:
+            new = self._new_uid(original)
+            if len(self._uids) >= _MOST_REMEMBERED:
+                self._uids.clear()
+            if len(original) <= _LONGEST:
+                self._uids[original] = new
+        return new
 
     def patient_id(self, original: str) -> str:
         """A Patient ID: the one on the project's own list, or 16 characters."""
@@ -75,6 +81,12 @@ class Pseudonyms:
         """By how many days the patient's dates move: into the past, by one to eleven years."""
         days = _LEAST_DAYS + int.from_bytes(self._digest("days", patient)[:8], "big") % _SPREAD_DAYS
         return -days // self._day_step * self._day_step
+
+    def _new_uid(self, original: str) -> str:
+        if is_of_the_standard(original):
+            return original
+        number = uuid.UUID(bytes=self._digest("uid", original)[:16], version=4).int
+        return f"{self._uid_root}.{number}"
 
     def _letters(self, kind: str, value: str, length: int) -> str:
         return base64.b32encode(self._digest(kind, value)).decode()[:length]

@@ -6,18 +6,21 @@ NotUsual, and whoever asked must go the careful way, which says what is wrong, i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from struct import Struct
 
 from .pixeldata import PIXEL_TAGS
+from .tags import SPECIFIC_CHARACTER_SET
 
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
-_GROUP_LENGTH, _CHARACTER_SET = 0x00080000, 0x00080005
+_GROUP_LENGTH = 0x00080000
 _DEEPEST = 16
 _TRANSFER_SYNTAX = 0x00020010
+_UID = re.compile(rb"[0-9.]{1,64}\0?")
 _explicit = Struct("<HH2sH").unpack_from
 _implicit = Struct("<HHL").unpack_from
 _length = Struct("<L").unpack_from
@@ -56,7 +59,7 @@ def top_level(data: bytes, at: int, *, implicit: bool, like: Sequence[tuple[int,
                 at -= len(elements[-1][1])
                 tag = elements.pop()[0]
             end = _group_end(data, at, implicit=implicit)
-        elif tag <= last or (tag < _CHARACTER_SET and tag != _GROUP_LENGTH):
+        elif tag <= last or (tag < SPECIFIC_CHARACTER_SET and tag != _GROUP_LENGTH):
             raise NotUsual
         if tag >> 16 < last >> 16:
             raise NotUsual
@@ -118,6 +121,11 @@ def transfer_syntax_of(data: bytes) -> tuple[str, int]:
 def value_of(chunk: bytes, *, implicit: bool) -> bytes:
     """The value of an element."""
     return chunk[8 if implicit or chunk[4:6] in _SHORT else 12 :]
+
+
+def uid_in(value: bytes) -> str:
+    """The one UID that a value is; empty where it is anything else."""
+    return value.rstrip(b"\0").decode("ascii") if _UID.fullmatch(value) else ""
 
 
 def _explicit_head(data: bytes, at: int) -> tuple[int, int, int]:

@@ -11,12 +11,10 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
 from typing import BinaryIO, Protocol
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
@@ -27,7 +25,7 @@ from .deidentify import admit, instance_of
 from .elements import BULK_VRS, TEXT_VRS, Path, decoded, joined, pad_odd_values, texts
 from .errors import CannotClean
 from .identity import Identity
-from .part10 import Layout, encoded_header, read_part10, write_part10
+from .part10 import Layout, encoded_header, read_again, read_part10, write_part10
 from .pseudonyms import shifted
 from .report import place
 from .traverse import datasets_of, elements_of
@@ -84,7 +82,7 @@ def reidentify(file: BinaryIO, lookup: Lookup) -> Reidentified:
     restorer.restore(header)
     body, instance = encoded_header(header, source.transfer_syntax), instance_of(header)
     implicit, little = header.original_encoding
-    _refuse_leftovers(_read_again(body, implicit=bool(implicit), little=bool(little)), restorer, lookup)
+    _refuse_leftovers(read_again(body, implicit=bool(implicit), little=bool(little)), restorer, lookup)
     return Reidentified(
         header,
         instance,
@@ -226,13 +224,6 @@ def _values(element: DataElement) -> list[str]:
     if isinstance(element.value, MultiValue):
         return [str(one).strip("\0 ") for one in element.value]
     return texts(element)
-
-
-def _read_again(body: bytes, *, implicit: bool, little: bool) -> Dataset:
-    try:
-        return read_dataset(BytesIO(body), is_implicit_VR=implicit, is_little_endian=little)
-    except Exception as error:
-        raise CannotClean(f"the result cannot be read again ({type(error).__name__})") from None
 
 
 def _refuse_leftovers(result: Dataset, restorer: _Restorer, lookup: Lookup) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pydicom.tag import Tag
 
+from .alike import Alike
 from .became import KEPT, Deltas, Entry
 from .decisions import Decisions
 from .elements import pad_odd_values
@@ -94,8 +95,7 @@ class Scene:
         self._entries: dict[bytes, Entry] = {}
         self._privates: dict[tuple[bytes, bytes], Entry] = {}
         self._memory = memory
-        self._last: Elements = []
-        self._became: list[Entry] = []
+        self._alike = Alike(self._clean)
         self.days = self._terms.days
 
     def of_object(self, uids: set[str]) -> None:
@@ -104,13 +104,7 @@ class Scene:
 
     def clean(self, elements: Elements) -> list[Entry]:
         """What becomes of the elements of an object. Raises CannotClean, NotUsual."""
-        if len(elements) == len(self._last):
-            seen = zip(elements, self._last, self._became, strict=True)
-            entries = [old if new is was and old.lasts else self._clean(*new) for new, was, old in seen]
-        else:
-            entries = [self._clean(tag, element) for tag, element in elements]
-        self._last, self._became = elements, entries
-        return entries
+        return self._alike.of_all(elements)
 
     def _clean(self, tag: int, element: bytes) -> Entry:
         entry = self._entries.get(element)

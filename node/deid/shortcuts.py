@@ -4,7 +4,6 @@ numbers, times, and what goes or is emptied whatever it holds. Where the value i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from pydicom.datadict import dictionary_VR
@@ -16,6 +15,7 @@ from .elements import WIDTHS, is_well_formed
 from .header import PRIVATE
 from .profile import Action, Option
 from .pseudonyms import Pseudonyms, shifted
+from .raw import uid_in
 from .registry import says_nothing
 from .report import Done
 from .single import Surroundings
@@ -23,7 +23,6 @@ from .terms import TermBank
 from .values import CHECKED, PSEUDONYMOUS
 
 _SHORTER_THAN_A_UID, _LONGEST_NUMBERS = 8, 256
-_UID = re.compile(rb"[0-9.]{1,64}\0?")
 _BINARY = frozenset({"AT", "FD", "FL", "SL", "SS", "UL", "US"})
 # What may be done to a date or time that is well-formed, so that it moves by the patient's days, or stays.
 _MOVED_OR_KEPT = {"DA": {Action.CLEAN}, "DT": {Action.CLEAN}, "TM": {Action.CLEAN, Action.KEEP}}
@@ -141,9 +140,9 @@ class Shortcuts:
 
         def short(tag: int, element: bytes) -> Entry | None:
             value = element[8:]
-            if len(value) % 2 or not _UID.fullmatch(value):
+            uid = uid_in(value)
+            if len(value) % 2 or not uid:
                 return None
-            uid = value.rstrip(b"\0").decode("ascii")
             if keeps or says_nothing(tag, uid):
                 return Entry(element, KEPT, (uid,))
             new = self._pseudonyms.uid(uid)

@@ -7,12 +7,11 @@ from io import BytesIO
 from struct import pack
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from .elements import pad_odd_values
 from .errors import CannotClean
-from .part10 import encoded_header
+from .part10 import encoded_header, read_encoded
 from .raw import NotUsual
 
 
@@ -25,15 +24,13 @@ class Surroundings:
         self.character_set = character_set
 
     def read(self, elements: bytes) -> Dataset:
-        """The elements as a data set, the character set with them. Raises CannotClean, and NotUsual where pydicom takes
-        the first length for a VR, or a VR for a length, and reads them otherwise than they are encoded."""
+        """The elements as a data set, the character set with them. Raises CannotClean."""
         try:
-            header = read_dataset(BytesIO(self.character_set + elements), self.implicit, True)
+            return read_encoded(BytesIO(self.character_set + elements), implicit=self.implicit, little=True)
+        except CannotClean:
+            raise
         except Exception as error:
             raise CannotClean(f"not readable as DICOM ({type(error).__name__})") from None
-        if header.original_encoding != (self.implicit, True):
-            raise NotUsual
-        return header
 
     def write(self, header: Dataset) -> bytes:
         """Encode a data set, the character set with it. Raises CannotClean."""

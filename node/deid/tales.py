@@ -3,25 +3,24 @@ pseudonyms are made from it. Elements that were seen before are not looked at ag
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 
+from .alike import Alike
 from .collect import TELLING_VRS, collect_into
 from .elements import decoded, joined, texts
 from .memory import Memory
 from .profile import Option, Profile
-from .raw import Elements, parts_of, value_of
+from .raw import Elements, parts_of, uid_in, value_of
 from .registry import says_nothing
 from .single import Surroundings
+from .tags import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME
 from .terms import Kind, TermBank
 
-PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER = 0x00100020, 0x00100010, 0x00080050
 SOP_CLASS, SOP_INSTANCE, STUDY, SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 _VALUED = frozenset({PATIENT_ID, PATIENT_NAME, ACCESSION_NUMBER, SOP_CLASS, SOP_INSTANCE, STUDY, SERIES})
-_UID = re.compile(rb"[0-9.]{1,64}\0?")
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Tale:
     notes: frozenset[tuple[Kind, str]] = frozenset()
     uids: tuple[str, ...] = ()
     value: str = ""
+    lasts = True
 
 
 NOTHING = Tale()
@@ -56,19 +56,12 @@ class Tales:
         self._told: dict[bytes, Tale] = {}
         self._quiet: dict[tuple[int, bytes], bool] = {}
         self._retains_uids = Option.RETAIN_UIDS in profile.applied
-        self._last: Elements = []
-        self._last_told: list[Tale] = []
+        self._alike = Alike(self.of)
         self._memory = memory
 
     def of_all(self, elements: Elements) -> list[Tale]:
         """What the elements of an object tell, each. Raises CannotClean."""
-        if len(elements) == len(self._last):
-            seen = zip(elements, self._last, self._last_told, strict=True)
-            told = [old if new is was else self.of(*new) for new, was, old in seen]
-        else:
-            told = [self.of(tag, element) for tag, element in elements]
-        self._last, self._last_told = elements, told
-        return told
+        return self._alike.of_all(elements)
 
     def of(self, tag: int, element: bytes) -> Tale:
         """What an element tells, or the private elements of a group. Raises CannotClean where it cannot be read."""
@@ -106,10 +99,10 @@ class Tales:
         return Tale(notes) if notes else NOTHING
 
     def _heard(self, tag: int, element: bytes) -> Tale:
-        uid = value_of(element, implicit=self._surroundings.implicit)
-        listener = _Listener()
-        if (element[4:6] == b"UI" or self._surroundings.implicit) and _is_uid_attribute(tag) and _UID.fullmatch(uid):
-            value = uid.rstrip(b"\0").decode("ascii")
+        listener, value = _Listener(), ""
+        if (element[4:6] == b"UI" or self._surroundings.implicit) and _is_uid_attribute(tag):
+            value = uid_in(value_of(element, implicit=self._surroundings.implicit))
+        if value:
             if not (self._retains_uids or says_nothing(tag, value)):
                 listener.add_uid(value)
         else:

@@ -34,12 +34,11 @@ from .profile import Action, Option
 from .pseudonyms import Pseudonyms, shifted
 from .registry import says_nothing
 from .report import Done, Report, place
+from .tags import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME, SPECIFIC_CHARACTER_SET
 from .terms import TermBank
 from .text import TextCleaner, text_cleaner
 from .vocabulary import is_code
 
-SPECIFIC_CHARACTER_SET = 0x00080005
-PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER = 0x00100010, 0x00100020, 0x00080050
 TIMEZONE_OFFSET = 0x00080201
 PSEUDONYMOUS = frozenset({PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER})
 CHECKED = "text check"

@@ -7,15 +7,14 @@ and which words are pseudonyms.
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from io import BytesIO
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from .breaks import is_broken_over_lines
 from .elements import BINARY_VRS, TEXT_VRS, Path, contradicts, decoded, items, raw_bytes, texts, vr_of
 from .errors import CannotClean
+from .part10 import read_again
 from .private import safe_vr
 from .report import place
 from .terms import TermBank
@@ -44,10 +43,7 @@ class Verifier:
     def check(self, encoded: bytes, *, implicit: bool, little: bool) -> None:
         """Read an encoded data set and look at every value in it. Raises CannotClean with the first place found."""
         try:
-            header = read_dataset(BytesIO(encoded), is_implicit_VR=implicit, is_little_endian=little)
-            if header.original_encoding != (implicit, little):  # pydicom guesses by the first element
-                raise CannotClean("the result cannot be read again for certain")
-            self._walk(header, ())
+            self._walk(read_again(encoded, implicit=implicit, little=little), ())
         except CannotClean:
             raise
         except Exception as error:
