@@ -1,0 +1,129 @@
+"""Finds text with the detector (DBNet) whose weights RapidOCR ships in its wheel, run by onnxruntime.
+
+The weights are what is used of RapidOCR. What it does around them loses text here: it drops what it cannot read, and
+takes a cone of speckle for one large word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .box import Box
+from .views import Picture
+
+_MODEL = "PP-OCRv6_det_small.onnx"
+_STRIDE = 32
+"""The network halves its input five times."""
+_LIKELY, _CORE = 0.1, 0.4
+"""How likely every pixel of a spot must be text, and within a huge spot."""
+_SURE, _MEAN, _THIN = 0.6, 0.3, 4
+"""How likely the most likely of them must be, how likely all together, and how many pixels thick a spot must be: what
+was measured of text was never less than 0.9, 0.5 and 5 if somebody could read it."""
+_ALONG, _ACROSS = 0.9, 0.4
+"""By what part of the height of a line of text its box grows at its ends and at its sides."""
+_HUGE = 0.13
+"""Of the shorter side of the frame: no line of text is that high."""
+_AGAIN = (1.0, 0.5)
+"""At which scales a huge spot is looked at again; noise that looks like text at one does not at the other."""
+_MARGIN = 8
+
+Heat = npt.NDArray[np.float32]
+
+
+class DbNet:
+    """The detector; its weights are read when it is first used."""
+
+    @property
+    def edition(self) -> str:
+        """Names engine, model and versions."""
+        return f"rapidocr {version('rapidocr')} {Path(_MODEL).stem} onnxruntime {version('onnxruntime')}"
+
+    def find(self, picture: Picture, scale: float) -> list[Box]:
+        """Where text is, in pixels of the picture."""
+        rows, columns = picture.shape[:2]
+        huge = max(_HUGE * min(rows, columns), 16)
+        return [box.within(columns, rows) for box in self._looked(picture, scale, huge, _AGAIN)]
+
+    def _looked(self, picture: Picture, scale: float, huge: float, again: tuple[float, ...]) -> Iterator[Box]:
+        rows, columns = picture.shape[:2]
+        heat = self._heat(picture, scale)
+        down, across = rows / heat.shape[0], columns / heat.shape[1]
+        for spot in _spots(heat, _LIKELY):
+            if min(spot.width * across, spot.height * down) <= huge:
+                yield _text(spot, across, down)
+                continue
+            for core in _spots(heat[spot.rows, spot.columns], _CORE):
+                inner = core.moved(spot.left, spot.top)
+                if min(inner.width * across, inner.height * down) <= huge:
+                    yield _text(inner, across, down)
+                elif again:
+                    yield from self._again(picture, _enlarged(inner, across, down), huge, again)
+
+    def _again(self, picture: Picture, where: Box, huge: float, again: tuple[float, ...]) -> Iterator[Box]:
+        """What is in a huge spot, seen by itself. What is huge at every scale is no text."""
+        rows, columns = picture.shape[:2]
+        part = where.grown(_MARGIN, _MARGIN).within(columns, rows)
+        for box in self._looked(picture[part.rows, part.columns], again[0], huge, again[1:]):
+            yield box.moved(part.left, part.top)
+
+    def _heat(self, picture: Picture, scale: float) -> Heat:
+        """How likely each pixel is part of text, 0 to 1, of the picture enlarged so that the network can take it."""
+        sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in picture.shape[1::-1]]
+        shrinks = sides[0] < picture.shape[1]
+        resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        batch = (resized.astype(np.float32) * (2 / 255) - 1).transpose(2, 0, 1)[None]
+        return self._network.run(None, {self._input: np.ascontiguousarray(batch)})[0][0, 0]  # type: ignore[no-any-return]
+
+    @cached_property
+    def _network(self):  # type: ignore[no-untyped-def]
+        import onnxruntime  # here, for it takes a third of a second that others need not spend
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        return onnxruntime.InferenceSession(str(model(_MODEL)), options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def _input(self) -> str:
+        return str(self._network.get_inputs()[0].name)
+
+
+def model(name: str) -> Path:
+    """The file of weights called so in RapidOCR's wheel."""
+    found = find_spec("rapidocr")
+    assert found is not None and found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / "models" / name
+
+
+def _spots(heat: Heat, likely: float) -> list[Box]:
+    """Where neighbouring pixels are likely, together and one of them surely, to be text."""
+    _, labels, places, _ = cv2.connectedComponentsWithStats((heat > likely).astype(np.uint8))
+    spots = []
+    for label in np.unique(labels[heat >= _SURE]).tolist():
+        left, top, width, height, area = places[label].tolist()
+        spot = Box(left, top, left + width, top + height)
+        own = heat[spot.rows, spot.columns][labels[spot.rows, spot.columns] == label]
+        if min(width, height) >= _THIN and own.sum() >= _MEAN * area:
+            spots.append(spot)
+    return spots
+
+
+def _text(spot: Box, across: float, down: float) -> Box:
+    """The box of the text of which a spot is the middle, in pixels of the picture."""
+    height = min(spot.width, spot.height)
+    along, aside = round(height * _ALONG) + 1, round(height * _ACROSS) + 1
+    grown = spot.grown(along, aside) if spot.width >= spot.height else spot.grown(aside, along)
+    return _enlarged(grown, across, down)
+
+
+def _enlarged(box: Box, across: float, down: float) -> Box:
+    """The pixels of the picture that a box in its heat map stands for."""
+    left, top = int(np.floor(box.left * across)), int(np.floor(box.top * down))
+    return Box(left, top, int(np.ceil(box.right * across)), int(np.ceil(box.bottom * down)))

@@ -1,0 +1,23 @@
+"""Says what finds text in a picture."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .box import Box
+from .views import Picture
+
+
+class TextFinder(Protocol):
+    """An engine that finds text. It is loaded once in a process, works in one thread, keeps nothing of what it sees.
+
+    Another package can bring one: an entry point of the group `lethe.text_finders`, whose name the configuration uses,
+    names a callable that takes nothing and gives one."""
+
+    @property
+    def edition(self) -> str:
+        """Names engine, model and versions, for the receipt."""
+
+    def find(self, picture: Picture, scale: float) -> list[Box]:
+        """Where text is, upright or turned, the boxes a little larger than it. `scale` is by how much to enlarge the
+        picture before looking, so that small text can be found."""

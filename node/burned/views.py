@@ -1,0 +1,93 @@
+"""Makes the picture of a frame in which a text detector sees all text that somebody could make visible.
+
+A screen shows one window of a frame's values; text may hide outside it. So the picture's three channels are three looks
+at one frame: what stands out from its surroundings, whatever their brightness; the values between the first and the
+last half per cent; and the equalised values, in which no range of them is flat.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+"""(rows, columns, 3), 0 to 255."""
+Grey = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.generic]
+
+_LEVELS = 1 << 16
+_NEAR, _FAR = 21, 43
+"""Sizes in pixels of the neighbourhoods from which a pixel stands out, and in which that is usual; text is smaller."""
+_FAINT = 0.02
+"""What share of the range of values is never called standing out by itself."""
+_STRENGTH = 64
+
+
+def picture_of(frame: Values, *, inverted: bool = False) -> Picture:
+    """The picture of one frame: (rows, columns) of any number type, or (rows, columns, 3) of RGB. `inverted` for
+    MONOCHROME1."""
+    if frame.ndim == 3:
+        colours = _bytes(frame)
+        grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
+        channels = [standing_out(grey), colours.max(axis=2), colours.min(axis=2)]
+    else:
+        levels = _levels(frame)
+        counts = np.bincount(levels.ravel(), minlength=1).cumsum()
+        channels = [standing_out(levels), _stretched(counts)[levels], _equalised(counts)[levels]]
+    picture = np.dstack(channels)
+    return 255 - picture if inverted else picture
+
+
+def standing_out(values: Values) -> Grey:
+    """How far each pixel is from the mean around it, in terms of how far pixels are from it there. Flat is 128."""
+    wide = values.astype(np.float32)
+    low, high = np.percentile(wide[::2, ::2], (0.5, 99.5))
+    faint = max(float(high - low), 1.0) * _FAINT
+    away = wide - _mean(wide, _NEAR)
+    usual = np.sqrt(_mean(away * away, _FAR))
+    return np.clip(away / (usual + faint) * _STRENGTH + 128, 0, 255).astype(np.uint8)
+
+
+def _mean(values: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+    """The mean around each pixel, nearer ones counting more: of a mean of means."""
+    half = size // 2 | 1
+    return cv2.blur(cv2.blur(values, (half, half)), (half, half))  # type: ignore[return-value]
+
+
+def _levels(frame: Values) -> npt.NDArray[np.uint16]:
+    """The values as whole numbers from 0, in order; where they are many or broken, the outermost ones share one."""
+    if frame.dtype.kind in "iu" and frame.dtype.itemsize <= 2:
+        return (frame.astype(np.int32) - int(frame.min())).astype(np.uint16)
+    most = float(np.finfo(np.float32).max)
+    wide: npt.NDArray[np.float64] = np.nan_to_num(frame.astype(np.float64), posinf=most, neginf=-most)
+    low, high = np.percentile(wide, (0.05, 99.95))
+    if high <= low:
+        low, high = float(wide.min()), float(wide.max())
+    steps = np.clip((wide - low) * ((_LEVELS - 1) / max(high - low, 1e-300)), 0, _LEVELS - 1)
+    whole: npt.NDArray[np.uint16] = steps.astype(np.uint16)
+    return whole
+
+
+def _stretched(counts: npt.NDArray[np.int64]) -> Grey:
+    """Grey by level, from the first to the last half per cent of the pixels."""
+    low, high = np.searchsorted(counts, (counts[-1] * 0.005, counts[-1] * 0.995))
+    if high <= low:
+        low, high = 0, max(len(counts) - 1, 1)
+    greys: Grey = np.clip((np.arange(len(counts)) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return greys
+
+
+def _equalised(counts: npt.NDArray[np.int64]) -> Grey:
+    """Grey by level, every grey for as many pixels as the others."""
+    greys: Grey = (counts * (255 / counts[-1])).astype(np.uint8)
+    return greys
+
+
+def _bytes(frame: Values) -> Picture:
+    """Colours of any depth as bytes."""
+    if frame.dtype == np.uint8:
+        return frame  # type: ignore[return-value]
+    wide = frame.astype(np.float32)
+    low, high = float(wide.min()), float(wide.max())
+    return ((wide - low) * (255 / max(high - low, 1.0))).astype(np.uint8)
