@@ -1,7 +1,7 @@
 """Reads what a compressed frame says of itself, before anything is decoded: JPEG, JPEG-LS and JPEG 2000 headers.
 
-A size that differs from the data set's is known before memory is asked for, and bytes behind the end of the image, which
-no viewer shows, are found.
+A size that differs from the data set's is known before memory is asked for, and bytes behind the end of the image are
+found, which no viewer shows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lethe.node.deid.errors import CannotClean
 BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, JPEG_LS, JPEG_2000 = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7, 0x4F
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS}
 _BARE = frozenset(range(0xD0, 0xD8)) | {0x01}
-_SCAN, _END, _APP0, _APP14, _COMMENT = 0xDA, 0xD9, 0xE0, 0xEE, 0xFE
+_HUFFMAN, _SCAN, _END, _RESTARTS, _APP0, _APP14, _COMMENT = 0xC4, 0xDA, 0xD9, 0xDD, 0xE0, 0xEE, 0xFE
 _SIZE, _CODING, _TILE_PART, _TEXT = 0xFF51, 0xFF52, 0xFF90, 0xFF64
 _NO_IMAGE = "a frame is not in the form that its transfer syntax (0002,0010) says"
 _AFTER_END = "a frame has bytes after the end of its image"
@@ -59,7 +59,7 @@ def stream_of(data: bytes) -> Stream:
 def _jpeg(data: bytes) -> Stream:
     found: dict[str, object] = {}
     ids, adobe, jfif, says, at = b"", -1, False, b"", 2
-    for marker, at, length in _segments(data):  # noqa: B007 - where it ended is needed below
+    for marker, at, length in _segments(data):
         body = data[at : at + length]
         if marker in _FRAMES:
             precision, rows, columns, components = unpack_from(">BHHB", body)
@@ -155,3 +155,45 @@ def _jpeg_2000(data: bytes) -> Stream:
         order=coding[1],
         says=says,
     )
+
+
+def colour_markers(data: bytes) -> bytes:
+    """The JFIF and Adobe segments of a JPEG, without thumbnail: what a decoder knows its colours by."""
+    kept = b""
+    for marker, at, length in _segments(data):
+        body = data[at : at + length]
+        if marker == _APP0 and body[:5] == b"JFIF\0":
+            kept += b"\xff\xe0\0\x10" + body[:12] + b"\0\0"
+        elif marker == _APP14 and body[:5] == b"Adobe":
+            kept += b"\xff\xee\0\x0e" + body[:12]
+    return kept
+
+
+def remarked(data: bytes, markers: bytes) -> bytes:
+    """A JPEG or JPEG-LS with those segments instead of the applications' and comments it has."""
+    kept, end = b"", 2
+    for marker, at, length in _segments(data):
+        end = at + length
+        if marker != _COMMENT and not _APP0 <= marker < _APP0 + 16:
+            kept += data[at - 4 : end]
+    return data[:2] + markers + kept + data[end:]
+
+
+def spliced(original: bytes, again: bytes) -> bytes:
+    """The headers of the original JPEG, without comments, Huffman tables and restart intervals, before the Huffman
+    tables and the one scan of the other, which has the same components in the same order."""
+    kept, ids = b"", b""
+    for marker, at, length in _segments(original):
+        if marker in _FRAMES:
+            ids = original[at + 6 : at + length : 3]
+        if marker not in (_COMMENT, _SCAN, _HUFFMAN, _RESTARTS) and not _APP0 <= marker < _APP0 + 16:
+            kept += original[at - 4 : at + length]
+    end = 2
+    for marker, at, length in _segments(again):
+        end = at + length
+        segment = bytearray(again[at - 4 : end])
+        if marker == _SCAN:
+            segment[5 : 5 + 2 * len(ids) : 2] = ids
+        if marker in (_SCAN, _HUFFMAN, _RESTARTS):
+            kept += segment
+    return original[:2] + colour_markers(original) + kept + again[end:]

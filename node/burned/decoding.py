@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import imagecodecs
 import numpy as np
-import rle
 from pydicom.uid import UID
+from rle.rle import decode_frame
 
 from lethe.node.deid.errors import CannotClean
 
@@ -28,15 +28,12 @@ JPEG_2000_LOSSLESS, JPEG_2000_ANY = f"{_PREFIX}4.90", f"{_PREFIX}4.91"
 HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K_ANY = (f"{_PREFIX}4.{number}" for number in (201, 202, 203))
 DCT, LOSSLESS_JPEG = frozenset({JPEG_BASELINE, JPEG_EXTENDED}), frozenset({JPEG_LOSSLESS, JPEG_LOSSLESS_SV1})
 JLS = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR})
-J2K, HTJ2K = (
-    frozenset({JPEG_2000_LOSSLESS, JPEG_2000_ANY}),
-    frozenset({HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K_ANY}),
-)
+J2K, HTJ2K = frozenset({JPEG_2000_LOSSLESS, JPEG_2000_ANY}), frozenset({HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K_ANY})
 _PROCESSES = {
-    **dict.fromkeys(DCT, {BASELINE, EXTENDED, PROGRESSIVE}),
-    **dict.fromkeys(LOSSLESS_JPEG, {LOSSLESS}),
-    **dict.fromkeys(JLS, {JPEG_LS}),
-    **dict.fromkeys(J2K | HTJ2K, {JPEG_2000}),
+    **dict.fromkeys(DCT, (BASELINE, EXTENDED, PROGRESSIVE)),
+    **dict.fromkeys(LOSSLESS_JPEG, (LOSSLESS,)),
+    **dict.fromkeys(JLS, (JPEG_LS,)),
+    **dict.fromkeys(J2K | HTJ2K, (JPEG_2000,)),
 }
 _VIDEO = (f"{_PREFIX}4.10", f"{_PREFIX}7.")
 _ANOTHER_SIZE = "a frame's size, samples or depth are not those that the header says"
@@ -112,7 +109,8 @@ def values_of(words: Pixels, stream: Stream) -> Pixels:
 def sign_extended(values: Pixels, bits: int) -> Pixels:
     """Signed numbers whose lowest bits are two's complement of that length."""
     away = 8 * values.itemsize - bits
-    return (values << away) >> away
+    extended: Pixels = (values << away) >> away
+    return extended
 
 
 def _guarded(decoder: Callable[[], Pixels]) -> Pixels:
@@ -128,7 +126,7 @@ def _guarded(decoder: Callable[[], Pixels]) -> Pixels:
 def _run_lengths(data: bytes, form: Form) -> Pixels:
     if form.bits_allocated < 8:
         raise CannotClean("single bits in RLE Lossless cannot be decoded here")
-    flat = rle.utils.decode_frame(data, form.rows * form.columns, form.bits_allocated, "<")
+    flat = decode_frame(data, form.rows * form.columns, form.bits_allocated, "<")
     planes = np.frombuffer(flat, form.word.newbyteorder("<"))
     if planes.size != form.rows * form.columns * form.samples:
         raise CannotClean(_ANOTHER_SIZE)

@@ -29,12 +29,11 @@ def filling(
     around = surroundings(frame, box)
     if colours == "PALETTE":
         return _index(around, fill, form, palette)
+    middle: Pixels
     if not around.size:
         middle = np.zeros(form.samples)
-    elif form.bits_allocated == 1:
-        middle = np.round(np.mean(around, axis=0))
     else:
-        middle = np.nan_to_num(np.median(around, axis=0))
+        middle = np.nan_to_num(np.asarray(np.median(around, axis=0)))
     if form.photometric == "HSV" or (fill is Fill.BACKGROUND and around.size):
         return middle.astype(form.dtype)
     if form.samples == 3:

@@ -122,14 +122,15 @@ def stored_values(raw: Pixels, form: Form) -> Pixels:
     values = raw >> raw.dtype.type(form.shift) if form.shift else raw
     if form.signed:
         return sign_extended(values.view(form.dtype), form.bits_stored)
-    return values & values.dtype.type((1 << form.bits_stored) - 1)
+    kept: Pixels = values & values.dtype.type((1 << form.bits_stored) - 1)
+    return kept
 
 
 def packed(stored: Pixels, form: Form) -> Pixels:
     """Words that hold these values, and nothing but a continued sign beside them."""
     if form.floating or form.bits_allocated == 1:
         return stored
-    words = stored.view(form.word)
+    words: Pixels = stored.view(form.word)
     return words << words.dtype.type(form.shift) if form.shift else words
 
 

@@ -1,4 +1,4 @@
-"""Knows where the bytes of each frame lie in a file: native ones by counting bits, encapsulated ones by their fragments.
+"""Knows where the bytes of each frame lie: of native ones by counting bits, of encapsulated ones by their fragments.
 
 Nothing is decoded here, and no more than one frame is in memory.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian
 
 from lethe.node.deid.elements import raw_bytes
 from lethe.node.deid.errors import CannotClean
@@ -160,7 +161,7 @@ def _by_offsets(fragments: Sequence[Fragment], offsets: Sequence[int], count: in
     base = fragments[0].start - 8
     places = {one.start - 8 - base: number for number, one in enumerate(fragments)}
     firsts = [places.get(offset, -1) for offset in offsets]
-    if len(firsts) != count or firsts[0] != 0 or any(a >= b for a, b in zip(firsts, firsts[1:], strict=False)):
+    if len(firsts) != count or firsts[0] != 0 or any(a >= b for a, b in pairwise(firsts)):
         return None
     return [list(fragments[a:b]) for a, b in zip(firsts, [*firsts[1:], len(fragments)], strict=True)]
 
@@ -183,8 +184,3 @@ def _counted(source: Part10, fragments: Sequence[Fragment], form: Form) -> list[
     if len(frames) != form.frames:
         raise CannotClean(_UNCOUNTABLE)
     return frames
-
-
-def is_implicit(source: Part10) -> bool:
-    """Whether elements are written without a VR."""
-    return source.transfer_syntax == ImplicitVRLittleEndian

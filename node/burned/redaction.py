@@ -11,18 +11,21 @@ from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
-
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.part10 import Part10
 from lethe.node.deid.pixeldata import PixelSpan, copy_pixels
 
 from .box import Box, without_covered
+from .encoding import CannotEncode
 from .fill import Fill, filling
 from .form import Form, Pixels
-from .frames import Frames, packed, stored_values
+from .frames import Frames, open_frames, packed, stored_values
+from .jpegblocks import bled, can_edit, filled, grown
 from .native import put_back
 from .palette import lightness
-from .places import Native, value_start
+from .places import Encapsulated, Native, value_start
+from .plans import Plan, plans_for
+from .writing import writer_of
 
 Spool = Callable[[], BinaryIO]
 Boxes = Mapping[int, Sequence[Box]]
@@ -46,10 +49,16 @@ def redacted(
     wanted = _wanted(frames.form, boxes)
     if not wanted:
         return Redacted(source, {}, _notes(frames, source, source, 0, "none"))
-    brush = Brush(fill, frames, lightness(source.header, frames.form) if _has_palette(frames.form) else None)
+    palette = lightness(source.header, frames.form) if frames.form.photometric == "PALETTE COLOR" else None
+    brush = Brush(fill, frames, palette)
     if isinstance(frames.places, Native):
         return _native(frames, source, wanted, brush, spool)
-    raise CannotClean("compressed frames cannot be redacted yet")
+    for plan in plans_for(frames, wanted):
+        try:
+            return _encapsulated(plan, source, wanted, brush, spool)
+        except CannotEncode:
+            continue
+    raise CannotClean("a redacted frame cannot be encoded again")
 
 
 @dataclass(frozen=True)
@@ -80,10 +89,6 @@ def _wanted(form: Form, boxes: Boxes) -> dict[int, list[Box]]:
         raise CannotClean("a box is in a frame that is not there")
     inside = {frame: [box.within(form.columns, form.rows) for box in some] for frame, some in boxes.items()}
     return {frame: kept for frame, some in sorted(inside.items()) if (kept := without_covered(some))}
-
-
-def _has_palette(form: Form) -> bool:
-    return form.photometric == "PALETTE COLOR"
 
 
 def _notes(frames: Frames, before: Part10, after: Part10, changed: int, encoder: str) -> dict[str, Any]:
@@ -130,3 +135,50 @@ def _even(box: Box) -> Box:
 def _refuse_difference(found: Pixels, expected: Pixels) -> None:
     if found.shape != expected.shape or found.tobytes() != expected.tobytes():
         raise CannotClean("a redacted frame, read again, is not what it should be")
+
+
+def _encapsulated(
+    plan: Plan, source: Part10, wanted: Mapping[int, Sequence[Box]], brush: Brush, spool: Spool
+) -> Redacted:
+    """The frames one after the other: those without boxes copied, unless the plan changes all. Raises CannotEncode."""
+    frames, covered = brush.frames, dict(wanted)
+    form, places = frames.form, frames.places
+    assert isinstance(places, Encapsulated)
+    writer = writer_of(plan, source, form, places, spool())
+    for frame in range(len(frames)):
+        boxes = wanted.get(frame, ())
+        if not boxes and not plan.every:
+            writer.copy(frame)
+        elif plan.blocks:
+            data, covered[frame] = _blocks(brush, frame, boxes)
+            writer.put(data)
+        else:
+            writer.put(plan.encoded(frames, frame, brush.covered(frame, boxes)))
+    after = writer.finished()
+    written = open_frames(after)
+    for frame in range(len(frames)) if plan.every else wanted:
+        if plan.blocks:
+            _refuse_change_outside(frames.raw(frame), written.raw(frame), covered[frame])
+        else:
+            _refuse_difference(written.raw(frame), brush.covered(frame, wanted.get(frame, ())))
+    return Redacted(after, covered, _notes(frames, source, after, len(wanted), plan.name))
+
+
+def _blocks(brush: Brush, frame: int, boxes: Sequence[Box]) -> tuple[bytes, list[Box]]:
+    """A JPEG with the blocks of its boxes filled, and what that covers."""
+    stream = brush.frames.stream(frame)
+    if not can_edit(stream):
+        raise CannotEncode
+    assert stream is not None
+    wide = without_covered(grown(box, stream) for box in boxes)
+    values = brush.values(brush.frames.stored(frame), frame, wide)
+    data = filled(brush.frames.encoded(frame), stream, wide, values)
+    return data, without_covered(bled(box, stream) for box in wide)
+
+
+def _refuse_change_outside(before: Pixels, after: Pixels, boxes: Sequence[Box]) -> None:
+    same = (before == after) if before.ndim == 2 else (before == after).all(axis=2)
+    for box in boxes:
+        same[box.rows, box.columns] = True
+    if not same.all():
+        raise CannotClean("a redacted frame, read again, has changed outside its boxes")
