@@ -103,7 +103,8 @@ def values_of(words: Pixels, stream: Stream) -> Pixels:
     if stream.signed:
         wide = words.astype(f"i{max(words.itemsize, size)}")
         return sign_extended(wide, stream.precision).astype(f"i{size}")
-    return (words & words.dtype.type((1 << stream.precision) - 1)).astype(f"u{size}")
+    kept: Pixels = words & words.dtype.type((1 << stream.precision) - 1)
+    return kept.astype(f"u{size}")
 
 
 def sign_extended(values: Pixels, bits: int) -> Pixels:

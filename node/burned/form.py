@@ -90,28 +90,28 @@ class Form:
 
 def form_of(header: Dataset, transfer_syntax: UID, tag: int) -> Form:
     """What the header says of the frames in that element. Raises CannotClean for what is missing or impossible."""
-    photometric = _text(header, "PhotometricInterpretation").strip().upper()
+    photometric = text_of(header, "PhotometricInterpretation").strip().upper()
     if photometric not in _COLOURS:
         raise CannotClean("its Photometric Interpretation (0028,0004) is missing or not one that can be worked on")
-    samples = _number(header, "SamplesPerPixel", 1)
+    samples = number_of(header, "SamplesPerPixel", 1)
     if samples != _COLOURS[photometric]:
         raise CannotClean("Samples per Pixel (0028,0002) does not fit its Photometric Interpretation (0028,0004)")
-    allocated = _FLOATS.get(tag) or _number(header, "BitsAllocated", 0)
+    allocated = _FLOATS.get(tag) or number_of(header, "BitsAllocated", 0)
     if allocated not in (1, 8, 16, 32, 64):
         raise CannotClean("Bits Allocated (0028,0100) is missing or none of 1, 8, 16, 32, 64")
-    stored = allocated if tag in _FLOATS else _number(header, "BitsStored", allocated)
-    high = allocated - 1 if tag in _FLOATS else _number(header, "HighBit", stored - 1)
+    stored = allocated if tag in _FLOATS else number_of(header, "BitsStored", allocated)
+    high = allocated - 1 if tag in _FLOATS else number_of(header, "HighBit", stored - 1)
     if not 1 <= stored <= high + 1 <= allocated:
         raise CannotClean("Bits Stored (0028,0101) and High Bit (0028,0102) do not fit Bits Allocated (0028,0100)")
-    representation, planar = _number(header, "PixelRepresentation", 0), _number(header, "PlanarConfiguration", 0)
+    representation, planar = number_of(header, "PixelRepresentation", 0), number_of(header, "PlanarConfiguration", 0)
     if representation not in (0, 1) or planar not in (0, 1):
         raise CannotClean("Pixel Representation (0028,0103) or Planar Configuration (0028,0006) is neither 0 nor 1")
     if samples == 3 and (allocated not in (8, 16, 32) or tag in _FLOATS):
         raise CannotClean("colour with samples of this size is not possible")
     form = Form(
-        rows=_number(header, "Rows", 0),
-        columns=_number(header, "Columns", 0),
-        frames=_number(header, "NumberOfFrames", 1),
+        rows=number_of(header, "Rows", 0),
+        columns=number_of(header, "Columns", 0),
+        frames=number_of(header, "NumberOfFrames", 1),
         samples=samples,
         photometric=photometric,
         planar=planar if samples == 3 else 0,
@@ -121,7 +121,7 @@ def form_of(header: Dataset, transfer_syntax: UID, tag: int) -> Form:
         signed=bool(representation) and tag not in _FLOATS,
         transfer_syntax=transfer_syntax,
         tag=tag,
-        lossy=_text(header, "LossyImageCompression").strip() == "01",
+        lossy=text_of(header, "LossyImageCompression").strip() == "01",
     )
     _refuse_size(form)
     return form
@@ -136,18 +136,25 @@ def _refuse_size(form: Form) -> None:
         raise CannotClean(f"a frame is larger than {MOST_FRAME_BYTES >> 20} MiB")
 
 
-def _text(header: Dataset, keyword: str) -> str:
-    tag = Tag(keyword)
+def text_of(header: Dataset, name: str | int) -> str:
+    """The one value of an element, named by keyword or tag; empty where it has none. Raises CannotClean."""
+    tag = Tag(name)
     found = texts(decoded(header, tag, ())) if tag in header else []
     if len(found) > 1:
-        raise CannotClean(f"{keyword} has several values")
+        raise CannotClean(f"{_called(name)} has several values")
     return found[0] if found else ""
 
 
-def _number(header: Dataset, keyword: str, default: int) -> int:
-    text = _text(header, keyword).strip()
+def number_of(header: Dataset, name: str | int, default: int) -> int:
+    """The number that an element holds. Raises CannotClean for anything else."""
+    text = text_of(header, name).strip()
     if not text:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise CannotClean(f"{keyword} is no number")
+        raise CannotClean(f"{_called(name)} is no number")
     return int(text)
+
+
+def _called(name: str | int) -> str:
+    tag = Tag(name)
+    return name if isinstance(name, str) else f"({tag.group:04X},{tag.element:04X})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from lethe.node.deid.errors import CannotClean
@@ -42,15 +43,22 @@ class Redacted:
 
 
 def redacted(
-    frames: Frames, source: Part10, boxes: Boxes, fill: Fill = Fill.BACKGROUND, spool: Spool = TemporaryFile
+    frames: Frames,
+    source: Part10,
+    boxes: Boxes,
+    fill: Fill = Fill.BACKGROUND,
+    spool: Spool = TemporaryFile,
+    *,
+    beside: Boxes = MappingProxyType({}),
 ) -> Redacted:
     """The object with those boxes covered; frames are counted from 0. `spool` gives an open temporary file, which the
-    result needs. Raises CannotClean where its form cannot be held or the result is not as it should be."""
-    wanted = _wanted(frames.form, boxes)
-    if not wanted:
+    result needs. In the boxes of `beside` only the bits beside those stored are cleared. Raises CannotClean where its
+    form cannot be held or the result is not as it should be."""
+    covering, clearing = _wanted(frames.form, boxes), _wanted(frames.form, beside)
+    if not covering and not clearing:
         return Redacted(source, {}, _notes(frames, source, source, 0, "none"))
     palette = lightness(source.header, frames.form) if frames.form.photometric == "PALETTE COLOR" else None
-    brush = Brush(fill, frames, palette)
+    brush, wanted = Brush(fill, frames, palette, clearing), {**{frame: [] for frame in clearing}, **covering}
     if isinstance(frames.places, Native):
         return _native(frames, source, wanted, brush, spool)
     for plan in plans_for(frames, wanted):
@@ -68,6 +76,7 @@ class Brush:
     fill: Fill
     frames: Frames
     palette: Pixels | None
+    beside: Mapping[int, Sequence[Box]]
 
     def values(self, stored: Pixels, frame: int, boxes: Sequence[Box]) -> list[Pixels]:
         """What each box of a frame is filled with."""
@@ -77,6 +86,8 @@ class Brush:
     def covered(self, frame: int, boxes: Sequence[Box]) -> Pixels:
         """The words of a frame with its boxes filled, the bits beside those stored as well."""
         words, form = self.frames.raw(frame).copy(), self.frames.form
+        for box in self.beside.get(frame, ()):
+            words[box.rows, box.columns] = packed(stored_values(words[box.rows, box.columns], form), form)
         values = self.values(stored_values(words, form), frame, boxes)
         for box, value in zip(boxes, values, strict=True):
             words[box.rows, box.columns] = packed(value, form) if form.samples == 3 else packed(value, form)[0]
@@ -147,7 +158,7 @@ def _encapsulated(
     writer = writer_of(plan, source, form, places, spool())
     for frame in range(len(frames)):
         boxes = wanted.get(frame, ())
-        if not boxes and not plan.every:
+        if frame not in wanted and not plan.every:
             writer.copy(frame)
         elif plan.blocks:
             data, covered[frame] = _blocks(brush, frame, boxes)
