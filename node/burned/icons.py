@@ -34,9 +34,7 @@ def without_icons(source: Part10) -> Part10:
 def _images(dataset: Dataset, path: Path) -> Iterator[tuple[Dataset, int]]:
     """Each element that holds an image within the image, and the data set it is in."""
     for tag in sorted(dataset.keys()):
-        if tag == ICONS:
-            yield dataset, tag
-        elif path and tag in PIXEL_TAGS:
+        if tag == ICONS or (path and tag in PIXEL_TAGS):
             yield dataset, tag
         elif vr_of(dataset, tag) == "SQ":
             for below, item in items(decoded(dataset, tag, path), path, int(tag)):

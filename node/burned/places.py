@@ -31,6 +31,7 @@ _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 _RLE = "1.2.840.10008.1.2.5"
 _DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 _CHUNK = 1 << 20
+_MOST_FRAGMENTS = 1 << 20
 
 
 def value_start(span: PixelSpan) -> int:
@@ -145,6 +146,8 @@ def _fragments(data: BinaryIO, at: int, end: int) -> tuple[Fragment, list[Fragme
     while at < end - 8:
         length = int.from_bytes(read_at(data, at + 4, 4), "little")
         found.append(Fragment(at + 8, length))
+        if len(found) > _MOST_FRAGMENTS:
+            raise CannotClean("its pixel data are in too many fragments")
         at += 8 + length
     if len(found) < 2:
         raise CannotClean("its pixel data hold no frame")
