@@ -213,7 +213,13 @@ def file_of(ds: FileDataset, syntax: str) -> bytes:
     buffer = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ds.save_as(buffer, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=syntax != ExplicitVRBigEndian)
+        pydicom.dcmwrite(
+            buffer,
+            ds,
+            implicit_vr=syntax == ImplicitVRLittleEndian,
+            little_endian=syntax != ExplicitVRBigEndian,
+            force_encoding=True,
+        )
     return buffer.getvalue()
 
 
@@ -226,6 +232,11 @@ def arrays(raw: bytes) -> list[Pixels]:
     if ds.file_meta.TransferSyntaxUID == DEFLATED:  # which pydicom cannot read frames of without loading it all
         ds.file_meta.TransferSyntaxUID = UID(EXPLICIT)
         return arrays(file_of(ds, EXPLICIT))
+    if ds.BitsAllocated == 1:  # pydicom reads single frames of single bits only where they begin with a byte
+        data = np.frombuffer(ds.PixelData, np.uint8)
+        data = data.view("u2").byteswap().view("u1") if ds.file_meta.TransferSyntaxUID == BIG else data
+        bits = np.unpackbits(data, bitorder="little")[: count * ds.Rows * ds.Columns]
+        return list(bits.reshape(count, ds.Rows, ds.Columns))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return [pixel_array(BytesIO(raw), index=number, raw=True) for number in range(count)]

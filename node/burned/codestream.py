@@ -6,6 +6,7 @@ found, which no viewer shows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import error as StructError
@@ -18,6 +19,8 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS}
 _BARE = frozenset(range(0xD0, 0xD8)) | {0x01}
 _HUFFMAN, _SCAN, _END, _RESTARTS, _APP0, _APP14, _COMMENT = 0xC4, 0xDA, 0xD9, 0xDD, 0xE0, 0xEE, 0xFE
 _SIZE, _CODING, _TILE_PART, _TEXT = 0xFF51, 0xFF52, 0xFF90, 0xFF64
+# What is a marker among entropy coded bytes: no stuffed zero or, in JPEG-LS, bit, no restart.
+_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _NO_IMAGE = "a frame is not in the form that its transfer syntax (0002,0010) says"
 _AFTER_END = "a frame has bytes after the end of its image"
 
@@ -107,17 +110,12 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _end_of_scans(data: bytes, at: int) -> int:
     """Where the image ends: behind the first EOI that stands in no segment."""
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 1 >= len(data):
-            raise CannotClean("a frame's image ends early")
-        marker = data[at + 1]
-        if marker == _END:
-            return at + 2
-        if marker in (0x00, 0xFF) or marker in _BARE or marker < 0x80:
-            at += 1 if marker == 0xFF else 2
-        else:
-            at += 2 + int(unpack_from(">H", data, at + 2)[0])
+    while found := _MARKER.search(data, at):
+        at = found.end()
+        if data[at - 1] == _END:
+            return at
+        at += int(unpack_from(">H", data, at)[0])
+    raise CannotClean("a frame's image ends early")
 
 
 def _jpeg_2000(data: bytes) -> Stream:

@@ -14,8 +14,6 @@ from typing import Any
 import jpeglib
 import numpy as np
 
-from lethe.node.deid.errors import CannotClean
-
 from .box import Box
 from .codestream import BASELINE, EXTENDED, Stream, spliced
 from .form import Pixels
@@ -45,57 +43,83 @@ def grown(box: Box, stream: Stream) -> Box:
 
 def bled(box: Box, stream: Stream) -> Box:
     """A grown box with the pixels around it that smoothed chroma may change."""
+    return box.grown(*_smoothed(stream)).within(stream.columns, stream.rows)
+
+
+def _smoothed(stream: Stream) -> tuple[int, int]:
+    """How far, across and down, decoders mix chroma that has fewer samples than there are pixels."""
     if stream.components == 1:
-        return box
-    (widest, tallest), factors = _largest(stream), stream.sampling
-    across, down = any(one != widest for one, _ in factors), any(one != tallest for _, one in factors)
-    return box.grown(int(across), int(down)).within(stream.columns, stream.rows)
+        return 0, 0
+    widest, tallest = _largest(stream)
+    return int(any(one != widest for one, _ in stream.sampling)), int(any(one != tallest for _, one in stream.sampling))
 
 
 def filled(data: bytes, stream: Stream, boxes: Sequence[Box], values: Sequence[Pixels]) -> bytes:
-    """The same JPEG with each grown box filled with the value beside it, as near as its quantisation allows. Raises
-    CannotClean where the result is not as it should be."""
-    with _as_path(data) as path:
-        image = jpeglib.read_dct(path)
-        image.load()
-        expected = [component.copy() for component in _components(image, stream)]
-        steps = [image.get_component_qt(number)[0, 0] for number in range(stream.components)]
+    """The same JPEG with each grown box filled with the value beside it, as near as its quantisation allows. The image
+    must have been decoded before: the library below ends the process over what is no JPEG."""
+    image = _coefficients(data, stream)
+    for number, name in enumerate(_COMPONENTS[: stream.components]):
+        blocks, step = getattr(image, name), int(image.get_component_qt(number)[0, 0])
         for box, value in zip(boxes, values, strict=True):
-            for blocks, part, step, level in zip(expected, _parts(box, stream), steps, value, strict=True):
-                blocks[part] = 0
-                blocks[(*part, 0, 0)] = _dc(int(level), int(step))
-        image.Y, *chroma = expected
-        if chroma:
-            image.Cb, image.Cr = chroma
-        with _as_path(b"") as result:
-            image.write_dct(result)
-            made = spliced(data, _content(result))
-    with _as_path(made) as path:
-        again = jpeglib.read_dct(path)
-        again.load()
-        found = _components(again, stream)
-    if any(not np.array_equal(a, b) for a, b in zip(found, expected, strict=True)):
-        raise CannotClean("a redacted JPEG frame, read again, is not what it should be")
-    return made
+            part = _part(box, stream, number)
+            blocks[part] = 0
+            blocks[(*part, 0, 0)] = _dc(int(value[number]), step)
+    image.content = None  # nothing but its coefficients and quantisation is wanted of the original
+    with _as_path(b"") as path:
+        image.write_dct(path)
+        return spliced(data, _content(path))
 
 
-def _components(image: Any, stream: Stream) -> list[Pixels]:
-    return [getattr(image, name) for name in _COMPONENTS[: stream.components]]
+def inner(box: Box, stream: Stream) -> Box:
+    """A grown box without the pixels that smoothed chroma from around it may change."""
+    across, down = _smoothed(stream)
+    left = box.left + across * (box.left > 0)
+    top = box.top + down * (box.top > 0)
+    right = box.right - across * (box.right < stream.columns)
+    return Box(left, top, right, box.bottom - down * (box.bottom < stream.rows))
 
 
-def _parts(box: Box, stream: Stream) -> Iterator[tuple[slice, slice]]:
-    """The blocks of each component that a grown box holds."""
-    across, down = _mcu(stream)
+def _coefficients(data: bytes, stream: Stream) -> Any:
+    """Its quantised DCT coefficients, eight by eight for each block of each component."""
     widest, tallest = _largest(stream)
-    for wide, tall in stream.sampling:
-        wide, tall = (1, 1) if stream.components == 1 else (wide, tall)
-        pixels_across, pixels_down = _BLOCK * widest // wide, _BLOCK * tallest // tall
-        left, right = box.left // across * across, -(-box.right // across) * across
-        top, bottom = box.top // down * down, -(-box.bottom // down) * down
-        yield (
-            slice(top // pixels_down, -(-bottom // pixels_down)),
-            slice(left // pixels_across, -(-right // pixels_across)),
-        )
+    factors = [(1, 1)] if stream.components == 1 else stream.sampling
+    image = jpeglib.DCTJPEG(
+        path="frame",
+        content=data,
+        height=stream.rows,
+        width=stream.columns,
+        # How libjpeg counts blocks, those of MCUs that are not whole included.
+        block_dims=np.array(
+            [
+                (-(-stream.rows * down // (tallest * _BLOCK)), -(-stream.columns * across // (widest * _BLOCK)))
+                for across, down in factors
+            ]
+        ),
+        samp_factor=np.array([(down, across) for across, down in factors]),
+        jpeg_color_space=jpeglib.JCS_GRAYSCALE if stream.components == 1 else jpeglib.JCS_YCbCr,
+        num_scans=1,
+        markers=None,
+        huffmans=None,
+        progressive_mode=False,
+        quant_tbl_no=None,
+        Y=None,
+        Cb=None,
+        Cr=None,
+        K=None,
+        qt=None,
+    )
+    image.load()
+    return image
+
+
+def _part(box: Box, stream: Stream, number: int) -> tuple[slice, slice]:
+    """The blocks of a component that a grown box holds."""
+    across, down = _mcu(stream)
+    wide, tall = (1, 1) if stream.components == 1 else stream.sampling[number]
+    return (
+        slice(box.top // down * tall, -(-box.bottom // down) * tall),
+        slice(box.left // across * wide, -(-box.right // across) * wide),
+    )
 
 
 def _mcu(stream: Stream) -> tuple[int, int]:

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+import numpy as np
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from .decoding import DCT, HTJ2K, J2K, JPEG_LOSSLESS_SV1
+from .decoding import DCT, HTJ2K, J2K, JPEG_LOSSLESS_SV1, by_pixel, decode
 from .encoding import encode
 from .form import Form, Pixels
 from .frames import Frames
@@ -34,6 +35,13 @@ class Plan:
         if stream and self.photometric == "YBR_RCT":
             stream = replace(stream, transformed=True)
         return encode(words, form, stream, frames.encoded(frame))
+
+    def decoded(self, frames: Frames, data: bytes) -> Pixels:
+        """The words of a frame that was encoded so. Raises CannotClean."""
+        form = replace(frames.form, transfer_syntax=self.transfer_syntax)
+        if self.transfer_syntax == ExplicitVRLittleEndian:
+            return by_pixel(np.frombuffer(data, form.word.newbyteorder("<")), form, planar=False)
+        return decode(data, form)[0]
 
 
 def plans_for(frames: Frames, changed: Collection[int]) -> list[Plan]:
