@@ -15,7 +15,7 @@ from lethe.node.deid.elements import decoded, texts
 from lethe.node.deid.errors import CannotClean
 
 Pixels = NDArray[Any]
-MOST_FRAME_BYTES = 256 << 20
+MOST_FRAME_BYTES = 192 << 20
 """A frame that is larger than this once decoded is not worked on."""
 _MOST_FRAMES = 1 << 20
 _FLOATS = {0x7FE00008: 32, 0x7FE00009: 64}

@@ -70,13 +70,26 @@ def filled(data: bytes, stream: Stream, boxes: Sequence[Box], values: Sequence[P
         return spliced(data, _content(path))
 
 
-def inner(box: Box, stream: Stream) -> Box:
-    """A grown box without the pixels that smoothed chroma from around it may change."""
-    across, down = _smoothed(stream)
-    left = box.left + across * (box.left > 0)
-    top = box.top + down * (box.top > 0)
-    right = box.right - across * (box.right < stream.columns)
-    return Box(left, top, right, box.bottom - down * (box.bottom < stream.rows))
+def is_flat(frame: Pixels, box: Box, stream: Stream) -> bool:
+    """Whether each MCU of a grown box has one value: of lightness everywhere, of chroma but for the edge where decoders
+    that smooth it mix it with the next."""
+    across, down = _mcu(stream)
+    wide, tall = _smoothed(stream)
+    rows, columns = np.arange(0, box.height, down), np.arange(0, box.width, across)
+    region = frame[box.rows, box.columns].reshape(box.height, box.width, -1)
+    least = np.minimum.reduceat(np.minimum.reduceat(region[..., 0], rows, 0), columns, 1)
+    most = np.maximum.reduceat(np.maximum.reduceat(region[..., 0], rows, 0), columns, 1)
+    if (least != most).any():
+        return False
+    inside = np.ones((box.height, box.width), bool)
+    for step, width in ((down, tall), (across, wide)):
+        edge = np.arange(inside.shape[0]) % step
+        inside[(edge < width) | (edge >= step - width)] = False
+        inside = inside.T
+    chroma = np.where(inside[..., None], region[..., 1:], 0)
+    low = np.minimum.reduceat(np.minimum.reduceat(np.where(inside[..., None], chroma, 255), rows, 0), columns, 1)
+    high = np.maximum.reduceat(np.maximum.reduceat(chroma, rows, 0), columns, 1)
+    return bool((low >= high).all())
 
 
 def _coefficients(data: bytes, stream: Stream) -> Any:
