@@ -147,6 +147,11 @@ class TermBank:
         return frozenset(self._uids)
 
     @property
+    def words(self) -> frozenset[str]:
+        """The single words that were noted, `plain`, joined names among them."""
+        return frozenset(self._words)
+
+    @property
     def days(self) -> frozenset[str]:
         """The days (YYYYMMDD) of the dates that were noted."""
         return frozenset(self._days)

@@ -1,0 +1,193 @@
+"""Proves that a line of burned-in text is technical: units, labelled settings, sides, views, sequences, device words.
+
+The grammar is closed. What is not in it proves nothing: a bare number, a date, a time, an age, a sex, a weight and any
+word that somebody or some place may be called.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from importlib.resources import files
+
+
+class Proof(IntEnum):
+    """How well a line is proven."""
+
+    NONE = 0
+    WEAK = 1
+    """One letter or a short word, which elsewhere may be an initial: good where nothing unproven stands beside it."""
+    WORDS = 2
+    """Technical words only."""
+    STRONG = 3
+    """A number with its unit or label."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Part of a line, from and up to, and what proves it."""
+
+    start: int
+    end: int
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line taken apart: its pieces, which leave out blanks and marks."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def proof(self) -> Proof:
+        """Of the whole line: nothing where a piece is unproven, else that of its best piece."""
+        proofs = [piece.proof for piece in self.pieces]
+        return max(proofs) if proofs and all(proofs) else Proof.NONE
+
+
+def _table(name: str) -> frozenset[str]:
+    """The words of a table beside this module; a blank in one is written _."""
+    text = (files(__package__) / "table" / f"{name}.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+
+
+_WORDS = frozenset(one.casefold() for one in _table("technical_words"))
+_NUMBER = r"[+\-~<>=±]{0,2}(?!0\d)\d{1,4}(?:[.,]\d{1,3})?"
+_SMALL = r"\d{1,4}(?:[.,]\d{1,3})?"
+_END = r"(?![^\W_]|[.,/\-]?\d)"
+
+# Units that are written behind a number; kg, lb, y, m, ft and in are measures of people.
+_UNITS = (
+    r"mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
+    r"|[mcdµμu]?Gy[ .·*x]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?|[cm]?m/s(?:ec)?"
+    r"|mm/s(?:ec)?|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|mg/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
+    r"|lp/mm|dpi|rpm|frames?|images?|slices?|phases?|averages?"
+)
+_WITH_UNIT = rf"(?:{_NUMBER}(?: ?[x×/\-] ?{_NUMBER}){{0,2}} ?(?:{_UNITS})|[+\-]?\d{{1,2}}(?:[.,]\d{{1,2}})? ?cm)"
+_FEW = (
+    # 1.5x and x2; 1.5T and 3 T; 2D.
+    r"\d{3,4} ?[x×] ?\d{3,4}|"
+    r"\d{1,2}(?:[.,]\d{1,2})? ?[xX×]|[xX×] ?\d{1,2}[.,]\d{1,2}|\d[.,]\d{1,2} ?T|[1-7] ?T|[2-4] ?D"
+)
+# Labels of settings: a number of up to four digits behind one is technical, but none that begins like a postcode.
+_LABELS = "|".join(re.escape(one).replace("_", " ") for one in sorted(_table("setting_labels"), key=len, reverse=True))
+_LABELLED = (
+    rf"(?:{_LABELS}|(?-i:mA))\.? ?[:=]? ?{_NUMBER}(?: ?[x×] ?{_SMALL}){{0,2}}(?: ?(?:{_UNITS}|cm|T|[x×]){_END})?"
+)
+_ODD_LABELS = (
+    # In other words days of the week, or names of people and states, unless the number is as theirs.
+    r"MI ?[:=]? ?\d[.,]\d{1,2}|DI ?[:=]? ?[+\-]?\d[.,]\d{1,2}|FR ?[:=]? ?(?:\d{1,3}|\d{1,2}[.,]\d)(?: ?(?:Hz|fps))?"
+    r"|EI ?[:=]? ?\d{2,5}|b ?= ?\d{1,4}"
+    r"|(?:max|min|ED|ES|peak) ?[:=]? ?-?\d{1,4}(?:[.,]\d{1,3})? ?(?:cm/s|m/s|mm|cm|HU|mmHg|ml|%)"
+    r"|[RL]AO ?[:=]? ?\d{1,3}(?:[.,]\d)? ?(?:°|deg|(?=/? ?C(?:RA|AU)))|(?:TR/TE|WW/WL|W/L|mtx|matrix) ?[:=]? ?"
+    rf"{_SMALL} ?[/x×] ?{_SMALL}"
+)
+# W and L alone are also a sex and a side: W with a long number, or both.
+_WINDOW = (
+    rf"[WC] ?[:=]? ?-?\d{{2,5}}(?:[.,]\d)?[ ,/]*[LCW] ?[:=]? ?[+\-]?{_SMALL}|W ?[:=]? ?\d{{3,5}}|[LC] ?[:=] ?-?{_SMALL}"
+    rf"|L ?[:=]? ?-?{_SMALL}[ ,/]*W ?[:=]? ?\d{{2,5}}"
+)
+_COUNTER = (
+    r"(?:fr|frame|im|img|image|slice|sl|se|ser|series|acq|phase)\.?[ :#]{0,2}"
+    r"(?P<now>\d{1,4}) ?(?:/|of) ?(?P<all>\d{1,4})"
+)
+_POSITION = r"[RLAPSI][ :]?\d{1,3}[.,]\d{1,2}(?: ?mm)?"
+_VIEWS = r"AP|PA"
+_SIDES = r"[RL]"
+_WEAK = (
+    r"[APHSI]|CC|ML|LM|LMO|SE|PD|FS|VR|IR|GE|EP|US|CT|BW|PW|CW|CF|MI|TI|(?:[RL][AP]|[AP][RL])[HSI]?|[RLAP][HSI]"
+    r"|[HSI][RLAP]|T1|T2|TR|TE|kV|mAs?"
+)
+_FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
+_BEHIND_LABEL = " :=#.*-_"
+
+
+_PROOFS = tuple(
+    (proof, re.compile(rf"(?:{pattern}){_END}", flags))
+    for proof, pattern, flags in (
+        (Proof.STRONG, _COUNTER, re.I),
+        (Proof.STRONG, _LABELLED, re.I),
+        (Proof.STRONG, _ODD_LABELS, re.I),
+        (Proof.STRONG, _WINDOW, 0),
+        (Proof.STRONG, _WITH_UNIT, re.I),
+        (Proof.STRONG, _FEW, 0),
+        (Proof.WEAK, _POSITION, 0),
+        (Proof.WORDS, f"{_VIEWS}|{_SIDES}", 0),
+        (Proof.WEAK, _WEAK, 0),
+    )
+)
+_WORD = re.compile(r"[^\W_]+(?:[-/][^\W_]+)*")
+_TOKEN = re.compile(r"[^\s,;|]+")
+_MARKS = re.compile(r"(?:[\s,;|:/()\[\]*.·•]|[+\-](?!\d))+")
+_LONGEST = 80
+
+
+def taken_apart(text: str) -> Line:
+    """The line in pieces, with what proves each."""
+    text = normal(text)
+    if len(text) > _LONGEST:
+        return Line((Piece(0, len(text), Proof.NONE),))
+    pieces = tuple(_pieces(text))
+    if any(not piece.proof for piece in pieces) and _is_technical("".join(text.split())):
+        # A recogniser puts blanks into words that are spaced widely.
+        return Line((Piece(0, len(text), Proof.WORDS),))
+    return Line(pieces)
+
+
+def normal(text: str) -> str:
+    """Compatibility forms as the plain ones, so that a full-width colon is a colon; as long as the text."""
+    folded = [unicodedata.normalize("NFKC", one) for one in text]
+    return "".join(one if len(one) == 1 else old for one, old in zip(folded, text, strict=True))
+
+
+def names_a_field(text: str) -> bool:
+    """Whether the line is the label of something about a person, so that what stands beside or below it is that."""
+    return re.sub(r"\s+", "_", normal(text).strip().rstrip(_BEHIND_LABEL).rstrip()).casefold() in _FIELDS
+
+
+def begins_with_a_field(text: str) -> bool:
+    """Whether the line begins with such a label and a colon."""
+    head, colon, _ = normal(text).partition(":")
+    return bool(colon) and names_a_field(head)
+
+
+def _pieces(text: str) -> Iterator[Piece]:
+    at = 0
+    while at < len(text):
+        if marks := _MARKS.match(text, at):
+            at = marks.end()
+            continue
+        piece = _proven(text, at) or _unproven(text, at)
+        yield piece
+        at = piece.end
+
+
+def _proven(text: str, at: int) -> Piece | None:
+    """The longest piece from here that is proven."""
+    best: Piece | None = None
+    for proof, pattern in _PROOFS:
+        match = pattern.match(text, at)
+        if match and (best is None or match.end() > best.end) and _counts_up(match):
+            best = Piece(at, match.end(), proof)
+    word = _WORD.match(text, at)
+    if word and (best is None or word.end() > best.end) and _is_technical(word[0]):
+        best = Piece(at, word.end(), Proof.WORDS)
+    return best
+
+
+def _counts_up(match: re.Match[str]) -> bool:
+    """Whether a counter is not past its end, as a date often is; true of what is no counter."""
+    found = match.groupdict()
+    return "now" not in found or int(found["now"]) <= int(found["all"])
+
+
+def _is_technical(word: str) -> bool:
+    return all(part.casefold() in _WORDS for part in re.split("[-/]", word))
+
+
+def _unproven(text: str, at: int) -> Piece:
+    token = _TOKEN.match(text, at)
+    return Piece(at, token.end() if token else at + 1, Proof.NONE)

@@ -1,0 +1,209 @@
+"""Which boxes of a drawn frame are redacted under policy `phi`; the text is read by the engines themselves."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from lethe.node.burned.box import Box
+from lethe.node.burned.likeness import Likeness
+from lethe.node.burned.policy import Decision, PhiPolicy, Reason
+from lethe.node.burned.reader import Orientation, Reading, reader_named
+from lethe.node.deid.terms import Kind, TermBank
+
+FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+Picture = NDArray[np.uint8]
+Text = tuple[str, int, int]
+
+
+def drawn(texts: Iterable[Text], size: int = 16, ink: int = 230, ground: int = 20) -> tuple[Picture, list[Box]]:
+    """A frame with the texts at their places, and their boxes as a detector gives them."""
+    image = Image.new("L", (640, 400), ground)
+    pen, font, boxes = ImageDraw.Draw(image), ImageFont.truetype(FONT, size), []
+    for text, left, top in texts:
+        pen.text((left, top), text, fill=ink, font=font)
+        boxes.append(Box(*map(int, pen.textbbox((left, top), text, font=font))).grown(3, 3).within(640, 400))
+    return np.asarray(image), boxes
+
+
+def bank(**noted: str) -> TermBank:
+    terms = TermBank()
+    for kind, value in noted.items():
+        terms.note(Kind[kind.upper()], value)
+    return terms
+
+
+def decided(texts: Iterable[Text], terms: TermBank | None = None, size: int = 16) -> list[Decision]:
+    picture, boxes = drawn(texts, size)
+    readings = reader_named("rapidocr").read(picture, boxes)
+    return PhiPolicy(terms or TermBank()).decide(boxes, readings)
+
+
+def column(*texts: str, left: int = 10, step: int = 90) -> list[Text]:
+    return [(text, left, 10 + step * at) for at, text in enumerate(texts)]
+
+
+def test_technical_text_stays_and_all_else_goes() -> None:
+    kept = decided(column("kV 120", "W:400 L:40", "Gain 55%", "SUPINE"))
+    assert [one.reason for one in kept] == [Reason.TECHNICAL] * 4
+    assert not any(one.redacted for one in kept)
+    gone = decided(column("HARGROVE MARGARET", "12/05/1961", "M 63", "4711"))
+    assert [one.reason for one in gone] == [Reason.UNPROVEN] * 4
+    assert [one.redacted for one in gone] == [(one.box,) for one in gone]
+
+
+@pytest.mark.parametrize(
+    ("terms", "text"),
+    [
+        (bank(person="Slice^Anna"), "Slice 5 mm"),
+        (bank(person="Depth^Anna"), "Depth 16 cm"),
+        (bank(identifier="FOV350"), "FOV 350"),
+        (bank(place="Supine Saint Lucia"), "SUPINE"),
+    ],
+)
+def test_technical_text_of_the_header_goes(terms: TermBank, text: str) -> None:
+    [one] = decided([(text, 40, 40)], terms)
+    assert one.reason is Reason.HEADER
+    assert one.redacted == (one.box,)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Olivares", "0livares"),
+        ("Simmons", "5immons"),
+        ("Burnham", "Bumham"),
+        ("A123450", "AI2345O"),
+        ("Whitcombe", "Whitcornbe"),
+    ],
+)
+def test_what_looks_like_a_term_is_one(written: str, read: str) -> None:
+    terms = bank(person=f"{written}^X") if written.isalpha() else bank(identifier=written)
+    assert Likeness(terms).finds(f"T2 {read} AX")
+    assert not Likeness(terms).finds("T2 TSE AX 5.0 mm")
+
+
+def test_a_label_gives_its_neighbour_away() -> None:
+    label, value = decided([("Name:", 40, 40), ("Gain 55%", 110, 40)])
+    assert (label.reason, value.reason) == (Reason.LABEL, Reason.FIELD)
+    label, value, other = decided([("Name", 40, 40), ("SUPINE", 40, 64), ("SUPINE", 40, 300)])
+    assert (label.reason, value.reason, other.reason) == (Reason.LABEL, Reason.FIELD, Reason.TECHNICAL)
+
+
+def test_an_initial_beside_a_name_goes() -> None:
+    alone, name, beside = decided([("R", 500, 300), ("HARGROVE", 40, 40), ("R", 150, 40)], size=20)
+    assert (alone.reason, name.reason, beside.reason) == (Reason.TECHNICAL, Reason.UNPROVEN, Reason.BESIDE)
+
+
+def test_only_the_part_that_is_not_technical_goes() -> None:
+    [one] = decided([("Gain 55%     HARGROVE MARGARET", 40, 40)])
+    assert one.reason is Reason.PARTLY
+    [part] = one.redacted
+    _, [technical, name] = drawn([("Gain 55%", 40, 40), ("HARGROVE MARGARET", 146, 40)])
+    assert part.right == one.box.right
+    assert technical.grown(-3, 0).shared(part).area == 0
+    assert part.left <= name.left
+
+
+def test_a_mixed_line_that_stands_close_goes_as_a_whole() -> None:
+    [one] = decided([("HARGROVE 10 cm", 40, 40)], size=12)
+    assert one.redacted == (one.box,)
+
+
+@pytest.mark.parametrize("turn", [Orientation.UPWARDS, Orientation.DOWNWARDS, Orientation.OVER])
+def test_turned_text_is_read(turn: Orientation) -> None:
+    picture, [box] = drawn([("FOV 350 mm", 40, 40)], size=24)
+    turned = np.ascontiguousarray(np.rot90(picture[box.rows, box.columns], turn // 90))
+    [reading] = reader_named("rapidocr").read(turned, [Box(0, 0, turned.shape[1], turned.shape[0])])
+    assert (reading.text.replace(" ", ""), reading.orientation) == ("FOV350mm", turn)
+
+
+@pytest.mark.parametrize(("ink", "ground"), [(255, 0), (0, 255), (140, 100), (100, 140)])
+def test_text_of_any_shade_is_read(ink: int, ground: int) -> None:
+    picture, boxes = drawn([("Depth 16 cm", 40, 40)], 18, ink, ground)
+    [reading] = reader_named("rapidocr").read(picture, boxes)
+    assert reading.text.replace(" ", "") == "Depth16cm"
+
+
+def test_coloured_text_is_read() -> None:
+    picture, boxes = drawn([("Depth 16 cm", 40, 40)])
+    coloured = np.stack([np.full_like(picture, 90), np.full_like(picture, 90), picture], axis=2)
+    [reading] = reader_named("rapidocr").read(coloured, boxes)
+    assert reading.text.replace(" ", "") == "Depth16cm"
+
+
+def _without_ink(picture: Picture) -> Picture:
+    return np.full_like(picture, 77)
+
+
+def _speckled(picture: Picture) -> Picture:
+    return np.random.default_rng(1).integers(0, 255, picture.shape, np.uint8)
+
+
+@pytest.mark.parametrize("spoilt", [_without_ink, _speckled])
+def test_what_cannot_be_read_goes(spoilt: Callable[[Picture], Picture]) -> None:
+    picture, boxes = drawn(column("kV 120", "SUPINE", "R"))
+    readings = reader_named("rapidocr").read(spoilt(picture), boxes)
+    decisions = PhiPolicy(TermBank()).decide(boxes, readings)
+    assert [one.redacted for one in decisions] == [(box,) for box in boxes]
+
+
+def test_ink_that_no_letter_accounts_for_proves_nothing() -> None:
+    """A box of which only the beginning is read: "10 cm" before a name in letters the recogniser does not know."""
+    picture, [box] = drawn([("10 cm", 40, 40)])
+    longer = Box(box.left, box.top, box.right + 160, box.bottom)
+    noisy = picture.copy()
+    rng = np.random.default_rng(2)
+    for left in range(box.right + 10, longer.right - 14, 14):
+        points = rng.integers(0, 16, (5, 2)) + np.array([left, box.top + 2])
+        cv2.polylines(noisy, [points.astype(np.int32)], False, 230, 2)
+    [reading] = reader_named("rapidocr").read(noisy, [longer])
+    [one] = PhiPolicy(TermBank()).decide([longer], [reading])
+    assert any(part.right >= longer.right - 1 for part in one.redacted)
+
+
+@pytest.mark.parametrize(
+    "box", [Box(0, 0, 0, 0), Box(-5, -5, 1, 1), Box(639, 399, 640, 400), Box(10, 10, 10, 300), Box(0, 0, 640, 2)]
+)
+def test_boxes_without_room_for_a_letter_go(box: Box) -> None:
+    picture, _ = drawn([])
+    for engine in ("rapidocr", "tesseract"):
+        readings = reader_named(engine).read(picture, [box])
+        assert [one.redacted for one in PhiPolicy(TermBank()).decide([box], readings)] == [(box,)]
+
+
+def test_no_boxes_no_decisions() -> None:
+    picture, _ = drawn([])
+    for engine in ("rapidocr", "tesseract"):
+        assert reader_named(engine).read(picture, []) == []
+    assert PhiPolicy(TermBank()).decide([], []) == []
+
+
+def test_tesseract_reads_the_same() -> None:
+    picture, boxes = drawn(column("kV 120", "HARGROVE", "Depth 16 cm"), size=18)
+    readings = reader_named("tesseract").read(picture, boxes)
+    assert [one.text for one in readings] == ["kV 120", "HARGROVE", "Depth 16 cm"]
+    decisions = PhiPolicy(TermBank()).decide(boxes, readings)
+    assert [bool(one.redacted) for one in decisions] == [False, True, False]
+
+
+def test_an_engine_is_loaded_once_and_tells_its_version() -> None:
+    assert reader_named("rapidocr") is reader_named("rapidocr")
+    assert "PP-OCRv6_rec_small" in reader_named("rapidocr").version
+    assert reader_named("tesseract").version.startswith("tesseract ")
+    with pytest.raises(KeyError):
+        reader_named("nobody")
+
+
+def test_what_is_shown_of_a_reading_is_not_its_text() -> None:
+    picture, boxes = drawn([("HARGROVE", 40, 40)])
+    [reading] = reader_named("rapidocr").read(picture, boxes)
+    [decision] = PhiPolicy(TermBank()).decide(boxes, [reading])
+    assert reading.text == "HARGROVE"
+    assert "HARG" not in repr(reading) + repr(decision) and "'A'" not in repr(reading)
+    assert Reading().confidence == 0
