@@ -11,6 +11,11 @@ import pytest
 from builders import ct, saved, secondary_capture
 from programs import Node, need, running_node
 
+from lethe.node.burned.box import Box
+from lethe.node.burned.review import Found, Suspect
+from lethe.storage.archive import Archive
+from lethe.storage.database import transaction
+
 pytestmark = pytest.mark.peer
 
 _FLAGS = (
@@ -49,3 +54,21 @@ def test_the_study_page_shows_what_was_done(node: Node, tmp_path: Path) -> None:
     document, complaints = visit(node, f"/studies/{uid}", tmp_path)
     assert complaints == []
     assert "113100" in document
+
+
+def test_the_review_desk_draws_the_boxes_over_the_frame(node: Node, tmp_path: Path) -> None:
+    (number,) = (job["id"] for job in node.get("/api/v1/quarantine").json()["jobs"])
+    archive = Archive(node.folder / "data")
+    with transaction(archive.database):
+        suspects = (Suspect(Box(10, 10, 60, 30), None, "unreadable"), Suspect(Box(20, 70, 90, 90), 0, "a date"))
+        archive.reviews.note(number, Found(1, 100, 100, suspects).as_details())
+    archive.close()
+    picture = tmp_path / "review.png"
+    document, complaints = visit(node, f"/quarantine/{number}", tmp_path, "--window-size=1100,1600")
+    assert complaints == []
+    assert re.search(r'<rect x="10" y="10" width="50" height="20"[^>]*>.*<rect x="20" y="70"', document)
+    assert "50 × 20 at 10, 10 · all frames · unreadable" in document
+    assert "70 × 20 at 20, 70 · frame 1 · a date" in document
+    assert '"box":[10,10,60,30]' in document.replace("&quot;", '"'), "what would be sent"
+    visit(node, f"/quarantine/{number}", tmp_path, "--window-size=1100,1600", f"--screenshot={picture}")
+    assert picture.stat().st_size > 10_000
