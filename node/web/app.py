@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _STATIC = Path(__file__).parent / "static"
 _SESSION = timedelta(hours=12)
+_MOST_ASKED = 1 << 20
 # Everything from our own origin, nothing inline. A view that needs more (the viewer) sets its own.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -88,6 +89,7 @@ def root_url(public_url: str) -> str:
 def _configure(app: Flask, key: bytes, public_url: str) -> None:
     app.config.update(
         SECRET_KEY=key,
+        MAX_CONTENT_LENGTH=_MOST_ASKED,  # a view that takes more says so
         PUBLIC_URL=public_url,
         SESSION_COOKIE_NAME="lethe",
         SESSION_COOKIE_HTTPONLY=True,
