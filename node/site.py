@@ -20,6 +20,7 @@ from lethe.dicomweb.routes import blueprint as dicomweb_blueprint
 from lethe.fhir.routes import blueprint as fhir_blueprint
 from lethe.storage.archive import Archive
 
+from .choices import AuthMode
 from .config import Config
 from .web.app import create_app, root_url
 from .web.redact import blueprint as redact_blueprint
@@ -68,23 +69,23 @@ def listen(config: Config, archive: Archive) -> BaseWSGIServer | MultiSocketServ
     """A server that has its port already; `run` serves until SystemExit is raised in its thread. Raises OSError."""
     tempfile.tempdir = str(archive.files.incoming())  # what is sent waits there, and is swept if we die
     server = create_server(build_app(config, archive), host=config.http.host, port=config.http.port, **_SETTINGS)
-    channel = _channel(config.redact.largest * 1_000_000 + _MOST_ASKED)
+    channel = _channel(config.redact.largest * 1_000_000 + _MOST_ASKED, asks_who=config.auth.mode != AuthMode.NONE)
     for one in server.map.values() if isinstance(server, MultiSocketServer) else [server]:
         if isinstance(one, BaseWSGIServer):
             one.channel_class = channel
     return server
 
 
-def _channel(largest: int) -> type[HTTPChannel]:
-    """Connections that take large bodies where files are sent to be redacted, by callers who say who they are. Waitress
-    stores a body before the guard sees the request, so everybody else is stopped by its size."""
+def _channel(largest: int, *, asks_who: bool) -> type[HTTPChannel]:
+    """Connections that take large bodies where files are sent to be redacted, by callers who say who they are if they
+    are asked. Waitress stores a body before the guard sees the request, so everybody else is stopped by its size."""
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         adj: Any
 
         def parse_header(self, header_plus: bytes) -> None:
             super().parse_header(header_plus)
-            says_who = "AUTHORIZATION" in self.headers or "COOKIE" in self.headers
+            says_who = not asks_who or "AUTHORIZATION" in self.headers or "COOKIE" in self.headers
             if self.command == "POST" and self.path.endswith("/api/v1/redact") and says_who:
                 self.adj = copy(self.adj)
                 self.adj.max_request_body_size = largest

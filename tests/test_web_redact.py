@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -269,22 +271,37 @@ class TestFolder:
         assert archive.batches.get("b1").state == BatchState.RUNNING, "another part works on it after all"
 
 
-def test_large_files_pass_the_real_server_where_they_may(
-    site: Config, archive: Archive, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", None)
-    server = listen(site, archive)
+@contextmanager
+def served(config: Config, archive: Archive) -> Iterator[str]:
+    server = listen(config, archive)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    url = f"http://127.0.0.1:{site.http.port}/api/v1"
-    ds = ct(Rows=1024, Columns=1024)
-    ds.PixelData = bytes(1024 * 1024 * 2)
     try:
-        headers = {"Content-Type": "application/dicom", "Authorization": "Bearer x"}
-        assert requests.post(f"{url}/redact", data=raw(ds), headers=headers, timeout=300).status_code == 200
-        for path, sent in (("/redact", {}), ("/status", headers), ("/redact-batch", headers)):
-            assert requests.post(url + path, data=raw(ds), headers=sent, timeout=60).status_code == 413, path
+        yield f"http://127.0.0.1:{config.http.port}/api/v1"
     finally:
         server.close()
         server.task_dispatcher.shutdown()
         thread.join(30)
+
+
+@pytest.mark.parametrize(
+    ("mode", "anonymous"), [(AuthMode.LOCAL, 413), (AuthMode.NONE, 200)], ids=["accounts", "no accounts"]
+)
+def test_large_files_pass_the_real_server_where_they_may(
+    site: Config, archive: Archive, monkeypatch: pytest.MonkeyPatch, mode: AuthMode, anonymous: int
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("LETHE_ADMIN_TOKEN", "the-token")
+    ds = ct(Rows=1024, Columns=1024)
+    ds.PixelData = bytes(1024 * 1024 * 2)
+    body, kind = raw(ds), {"Content-Type": "application/dicom"}
+    known = {**kind, "Authorization": "Bearer the-token"}
+    with served(dataclasses.replace(site, auth=Auth(mode), http=Http(port=free_port())), archive) as url:
+
+        def status(path: str, headers: dict[str, str]) -> int:
+            return requests.post(url + path, data=body, headers=headers, timeout=300).status_code
+
+        assert status("/redact", known) == 200
+        assert status("/redact", kind) == anonymous
+        assert [status(path, known) for path in ("/status", "/redact-batch")] == [413, 413]
+    assert left_behind(archive) == []
