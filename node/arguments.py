@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     _crosswalk(_group(commands, "crosswalk", "what became what; it re-identifies"))
     _receipts(_group(commands, "receipts", "what was done to each instance"))
     _key(_group(commands, "key", "project keys"))
+    _rules(_group(commands, "rules", "where devices write text into their frames, as it was learned here"))
     return whole
 
 
@@ -97,6 +98,18 @@ def _audit(commands: _Commands) -> None:
     text = "write all entries as JSON lines"
     one = _add(commands, "export", "audit.export", text, "lethe audit export > audit.jsonl")
     one.add_argument("--after", type=int, default=0, metavar="N", help="only entries after number N")
+
+
+def _rules(commands: _Commands) -> None:
+    _add(commands, "list", "rules.show", "list the learned device rules", "lethe rules list")
+    text = "write the learned device rules as a file for another node"
+    one = _add(commands, "export", "rules.export", text, "lethe rules export --output rules.json")
+    one.add_argument("--output", type=Path, metavar="FILE", help="default: print it")
+    text = "take over a file of device rules; one of a known name replaces it"
+    one = _add(commands, "import", "rules.import_file", text, "lethe rules import rules.json")
+    one.add_argument("file", type=Path, metavar="FILE", help="JSON, as `lethe rules export` writes it")
+    one = _add(commands, "remove", "rules.remove", "forget a learned device rule", 'lethe rules remove "US ACME 9"')
+    one.add_argument("name", metavar="NAME", help="its name, as `lethe rules list` shows it")
 
 
 def _crosswalk(commands: _Commands) -> None:

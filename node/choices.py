@@ -31,6 +31,13 @@ class PixelPolicy(StrEnum):
     NONE = "none"
 
 
+class Fill(StrEnum):
+    """What a redacted box is filled with."""
+
+    BACKGROUND = "background"
+    CONTRAST = "contrast"
+
+
 class DocumentPolicy(StrEnum):
     """What is done about encapsulated documents."""
 

@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .choices import Ability, AuthMode, DocumentPolicy, PixelPolicy, ProfileName, UnknownPatients
+from .choices import Ability, AuthMode, DocumentPolicy, Fill, PixelPolicy, ProfileName, UnknownPatients
 from .deid.presidio import Voter
 from .deid.profile import Option
 from .deid.pseudonyms import UUID_ROOT
@@ -94,6 +94,16 @@ class Project:
         (Option.CLEAN_PIXEL_DATA, Option.CLEAN_DESCRIPTORS, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES),
     )
     pixel_policy: PixelPolicy = _key("what is done about burned-in text", as_choice(PixelPolicy), PixelPolicy.PHI)
+    fill: Fill = _key(
+        'what covers burned-in text: "background", the colour around it, or "contrast", black or white',
+        as_choice(Fill),
+        Fill.BACKGROUND,
+    )
+    text_finders: tuple[str, ...] = _key(
+        'what looks for burned-in text, one after another: "rapidocr", "tesseract" or both',
+        as_list_of(as_name),
+        ("rapidocr",),
+    )
     documents: DocumentPolicy = _key(
         'encapsulated PDF and CDA: "text" makes them anew from their cleaned text, "refuse" holds them back',
         as_choice(DocumentPolicy),
@@ -114,6 +124,16 @@ class Project:
         "keep each header as it came, encrypted, so that a receipt can show what stood there", as_truth, True
     )
     send_to: tuple[str, ...] = _key("names of the peers that get the results", as_list_of(as_name), ())
+
+
+@dataclass(frozen=True)
+class Redact:
+    """[redact]: what `/api/v1/redact` and `/api/v1/redact-batch` may be asked for."""
+
+    roots: tuple[str, ...] = _key(
+        "folders of this machine below which a batch may read and write; none: no batches", as_list_of(as_text), ()
+    )
+    largest: int = _key("megabytes of the largest file that can be sent to be redacted", as_whole(1, 4096), 1024)
 
 
 @dataclass(frozen=True)
@@ -153,6 +173,7 @@ class Config:
     auth: Auth = Auth()
     peers: tuple[Peer, ...] = ()
     projects: tuple[Project, ...] = (Project("default"),)
+    redact: Redact = Redact()
     steps: tuple[Step, ...] = ()
     routes: tuple[Route, ...] = (Route("*", "default"),)
     folder: Path = Path()
@@ -181,6 +202,7 @@ SECTIONS: Mapping[str, type] = {
     "auth": Auth,
     "peers": Peer,
     "projects": Project,
+    "redact": Redact,
     "steps": Step,
     "routes": Route,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .choices import AuthMode, ProfileName, UnknownPatients
+from .choices import AuthMode, PixelPolicy, ProfileName, UnknownPatients
 from .config import Config, Project, Route
 from .deid.profile import Option
 from .loopback import is_loopback
@@ -35,6 +35,8 @@ def _names_that_stand_twice(what: str, names: list[str]) -> Iterator[str]:
 
 def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
     yield from _deface_mistakes(project, [step.name for step in config.steps])
+    if not project.text_finders and project.pixel_policy in (PixelPolicy.PHI, PixelPolicy.ALL):
+        yield f'text_finders is empty; accepted: at least one, with pixel_policy = "{project.pixel_policy}"'
     peers = [peer.name for peer in config.peers]
     for destination in project.send_to:
         if destination not in peers:

@@ -76,7 +76,7 @@ def _prepare(config: Config, project: str, target: Path) -> None:
 
     warnings.simplefilter("ignore")
     archive = Archive(config.data, config.node.database)
-    _Folder.project = projects_of(config, archive.files, archive.crosswalk)[project]
+    _Folder.project = projects_of(config, archive.files, archive.crosswalk, archive.rulebook)[project]
     _Folder.target = target
 
 

@@ -65,7 +65,7 @@ def work(config: Config) -> int:
     from .worker import Worker
 
     stopping, archive = _begin("worker", config), open_archive(config)
-    projects, router = projects_of(config, archive.files, archive.crosswalk), Router(config.routes)
+    projects, router = projects_of(config, archive.files, archive.crosswalk, archive.rulebook), Router(config.routes)
     Worker(archive, projects, _owner("worker"), router.destinations_for).run(stopping)
     return 0
 

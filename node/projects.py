@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Any, BinaryIO
 
 from lethe.storage.crosswalk import Crosswalk, CrosswalkEntry, Kind, PatientList
 from lethe.storage.files import FileStore
 from lethe.storage.identities import Identity
+from lethe.storage.rulebook import Rulebook
 from lethe.storage.sealed import OriginalHeader
 
-from .choices import DocumentPolicy, PixelPolicy, ProfileName, UnknownPatients
+from .burned.devices import DeviceRules, rule_from
+from .burned.review import Reviewed
+from .choices import DocumentPolicy, Fill, PixelPolicy, ProfileName, UnknownPatients
 from .config import Config
 from .config import Project as ProjectConfig
 from .deface import Defacer
@@ -25,7 +28,7 @@ from .deid.errors import CannotClean
 from .deid.faces import refuse_faces
 from .deid.identity import who
 from .deid.lanes import Deidentifier
-from .deid.pixels import may_carry_text
+from .deid.pixels import beside_frames, may_carry_text
 from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
 from .pdfreader import read_in_bounds
@@ -51,21 +54,37 @@ class Project:
     list_version: int = 0
     holds_unknown: bool = False
     keeps_originals: bool = True
+    pixel_policy: PixelPolicy = PixelPolicy.PHI
+    fill: Fill = Fill.BACKGROUND
+    text_finders: tuple[str, ...] = ()
+    device_rules: DeviceRules = DeviceRules()
+    rules_version: int = 0
+    """Which learned rules are among them; 0: none."""
 
-    def clean(self, file: BinaryIO) -> Cleaned:
-        """The result for the object in an open Part 10 file. Raises CannotClean."""
+    def clean(self, file: BinaryIO, reviewed: Reviewed | None = None) -> Cleaned:
+        """The result for the object in an open Part 10 file, whose frames a person may have decided about. Raises
+        CannotClean."""
         if self.profile is None:
             return pass_through(file)
-        cleaned = self._deidentifier.clean(file)
+        cleaned = (self._engine(self._rule_after(reviewed)) if reviewed else self._deidentifier).clean(file)
         if self.holds_unknown and not (cleaned.patients and all(map(self.pseudonyms.is_listed, cleaned.patients))):
             raise CannotClean(not_listed(self.name))
         return cleaned
 
     @cached_property
     def _deidentifier(self) -> Deidentifier:
+        return self._engine(self.pixel_rule)
+
+    def _engine(self, pixel_rule: PixelRule) -> Deidentifier:
         assert self.profile is not None
         faces = self.defacer or refuse_faces
-        return Deidentifier(self.profile, self.pseudonyms, self.pixel_rule, self.document_rule, faces)
+        return Deidentifier(self.profile, self.pseudonyms, pixel_rule, self.document_rule, faces)
+
+    def _rule_after(self, reviewed: Reviewed) -> PixelRule:
+        """What still refuses an object that a person has looked at. Raises CannotClean."""
+        if reviewed.has_boxes:
+            raise CannotClean("the boxes that its reviewer set cannot be redacted yet")
+        return beside_frames if reviewed.accepts_rest and self.pixel_rule is may_carry_text else self.pixel_rule
 
     def header_before(self, cleaned: Cleaned) -> tuple[OriginalHeader | None, dict[str, Any]]:
         """The object's header as it came, if it is to be kept, and the receipt, which says whether it is."""
@@ -84,6 +103,7 @@ class Project:
         profile = self.profile.digest if self.profile else "unchanged"
         step = f":{self.defacer.digest}" if self.defacer else ""
         step += ":weeks" if self.whole_weeks else ""
+        step += f":rules{self.rules_version}" if self.rules_version else ""
         return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}{step}"
 
 
@@ -91,25 +111,34 @@ class Projects(Mapping[str, Project]):
     """The configured projects by name. Each time one is asked for, it has the key and the list of patients of that
     moment; an object is cleaned with one and the same."""
 
-    def __init__(self, config: Config, files: FileStore, crosswalk: Crosswalk | None) -> None:
+    def __init__(
+        self, config: Config, files: FileStore, crosswalk: Crosswalk | None, rulebook: Rulebook | None = None
+    ) -> None:
         self._config = config
         self._configs = {project.name: project for project in config.projects}
         self._files = files
         self._crosswalk = crosswalk
+        self._rulebook = rulebook
         self._ready: dict[str, tuple[object, Project]] = {}
         self._lists: dict[str, PatientList] = {}
+        self._rules: tuple[tuple[int, int], DeviceRules] | None = None
         for name in self._configs:
             self._files.secret(key_name(name), new_key)
 
     def __getitem__(self, name: str) -> Project:
         project = self._configs[name]
-        patients = self._patients(name)
-        state = (self._files.secret_version(key_name(name)), patients)
+        patients, rules = self._patients(name), self._device_rules()
+        state = (self._files.secret_version(key_name(name)), patients, rules[0])
         before, ready = self._ready.get(name, (None, None))
         if ready is None or before != state:
-            ready = self._project(project, patients)
+            ready = self._project(project, patients, rules)
             self._ready[name] = state, ready
         return ready
+
+    def varied(self, name: str, **settings: Any) -> Project:
+        """The project as it would be with other settings (`pixel_policy`, `fill`), for one who asks for just that."""
+        project = replace(self._configs[name], **settings)
+        return self._project(project, self._patients(name), self._device_rules())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._configs)
@@ -123,7 +152,16 @@ class Projects(Mapping[str, Project]):
         self._lists[name] = self._crosswalk.patients(name, self._lists.get(name))
         return self._lists[name]
 
-    def _project(self, project: ProjectConfig, patients: PatientList | None) -> Project:
+    def _device_rules(self) -> tuple[tuple[int, int], DeviceRules]:
+        version = self._rulebook.version() if self._rulebook else (0, 0)
+        if self._rules is None or self._rules[0] != version:
+            learned = self._rulebook.documents() if self._rulebook else []
+            self._rules = version, _shipped().and_also(map(rule_from, learned))
+        return self._rules
+
+    def _project(
+        self, project: ProjectConfig, patients: PatientList | None, rules: tuple[tuple[int, int], DeviceRules]
+    ) -> Project:
         return Project(
             name=project.name,
             profile=Profile(project.options, project.text_voter) if project.profile == ProfileName.BASIC else None,
@@ -142,6 +180,11 @@ class Projects(Mapping[str, Project]):
             list_version=patients.version if patients else 0,
             holds_unknown=project.unknown_patients == UnknownPatients.HOLD,
             keeps_originals=project.keep_originals,
+            pixel_policy=project.pixel_policy,
+            fill=project.fill,
+            text_finders=project.text_finders,
+            device_rules=rules[1],
+            rules_version=rules[0][1] if rules[0][0] and project.pixel_policy != PixelPolicy.NONE else 0,
         )
 
     def _defacer(self, project: ProjectConfig) -> Defacer | None:
@@ -149,10 +192,12 @@ class Projects(Mapping[str, Project]):
         return Defacer(step.name, step.command, step.seconds, self._files.incoming) if step else None
 
 
-def projects_of(config: Config, files: FileStore, crosswalk: Crosswalk | None = None) -> Projects:
+def projects_of(
+    config: Config, files: FileStore, crosswalk: Crosswalk | None = None, rulebook: Rulebook | None = None
+) -> Projects:
     """The configured projects by name, each with its own key, made on first use. Without a crosswalk nobody is on a
-    list."""
-    return Projects(config, files, crosswalk)
+    list, without a rulebook no device rule is learned."""
+    return Projects(config, files, crosswalk, rulebook)
 
 
 def new_key() -> bytes:
@@ -183,6 +228,11 @@ def identity_of(cleaned: Cleaned) -> Identity | None:
         return None
     known = cleaned.identity
     return Identity(cleaned.instance.study_uid, who(cleaned.header), known.attributes, known.dates, known.days)
+
+
+@cache
+def _shipped() -> DeviceRules:
+    return DeviceRules.shipped()
 
 
 # Burned-in text cannot be found yet, so every policy but "none" refuses what may carry it.

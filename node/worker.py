@@ -19,6 +19,7 @@ from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.jobs import Job, Stage, retry_delay
 from lethe.storage.names import clean_name
 
+from .burned.review import reviewed_from
 from .deid.errors import CannotClean
 from .deid.part10 import pixel_vr
 from .projects import Project, crosswalk_of, identity_of
@@ -76,10 +77,15 @@ class Worker:
         project = self._projects.get(job.project)
         if project is None:
             raise Refused(f"there is no project {job.project!r} in the configuration any more")
-        name = clean_name(job.subject, project.name, project.digest)
+        decision = self._archive.reviews.decision(job.id)
+        reviewed = reviewed_from(decision) if decision else None
+        digest = f"{project.digest}:{reviewed.digest}" if reviewed else project.digest
+        name = clean_name(job.subject, project.name, digest)
         with self._archive.original(job) as file:
-            cleaned = project.clean(file)
+            cleaned = project.clean(file, reviewed)
             before, receipt = project.header_before(cleaned)
+            if reviewed:
+                receipt |= {"reviewed": {"boxes": reviewed.boxes, "accepts_rest": reviewed.accepts_rest}}
             instance = CleanInstance(
                 metadata=describe(cleaned.header, pixel_data_vr=pixel_vr(cleaned.source)),
                 transfer_syntax=cleaned.source.transfer_syntax,
@@ -108,7 +114,7 @@ class Worker:
             log.debug("job %d: done", job.id)
         except (CannotClean, Refused, NotFound) as refusal:
             log.info("job %d: quarantined: %s", job.id, refusal)
-            self._archive.quarantine(job, str(refusal))
+            self._archive.quarantine(job, str(refusal), getattr(refusal, "details", None))
         except Unavailable as error:
             log.warning("job %d: later: %s", job.id, error)
             self._later(job, str(error))

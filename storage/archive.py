@@ -11,10 +11,11 @@ from .inspection import Inspection
 from .intake import Intake
 from .pseudonym_sources import PseudonymSources
 from .publication import Publication
+from .reviewing import Reviewing
 from .sweeping import Sweeping
 from .verdicts import Verdicts
 
 
-class Archive(Intake, Publication, Verdicts, Disclosure, PseudonymSources, Inspection, Sweeping):
+class Archive(Intake, Publication, Verdicts, Reviewing, Disclosure, PseudonymSources, Inspection, Sweeping):
     """All that can be done with a data folder. Others hold this; each base is one kind of change to the same
     `DataFolder`, and calls none of the others."""

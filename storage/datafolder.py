@@ -10,6 +10,7 @@ from pathlib import Path
 from peewee import Table
 
 from .audit import AuditTrail
+from .batches import Batches
 from .crosswalk import Crosswalk
 from .database import open_database
 from .files import FileStore
@@ -18,6 +19,8 @@ from .index import Index
 from .jobs import JobQueue
 from .originals import Originals
 from .receipts import Receipts
+from .reviews import Reviews
+from .rulebook import Rulebook
 from .sealed import SealedHeaders
 from .users import Users
 
@@ -40,6 +43,9 @@ class DataFolder:
         self.identities = Identities(self.database, self.crosswalk, clock)
         self.receipts = Receipts(self.database)
         self.headers = SealedHeaders(self.database, self.crosswalk.key_for)
+        self.reviews = Reviews(self.database)
+        self.rulebook = Rulebook(self.database)
+        self.batches = Batches(self.database, clock)
         self.users = Users(self.database)
         self._clock = clock
         self._originals = Originals(self.database, self.files, self.jobs)

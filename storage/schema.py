@@ -131,4 +131,25 @@ _SEALED_HEADERS = (
     "CREATE INDEX audit_published ON audit (subject, seq) WHERE action = 'published'",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _IDENTITIES, _SEALED_HEADERS)
+_REVIEWS = (
+    # What was found in a quarantined object, and what was decided about it: numbers and codes.
+    """CREATE TABLE review (
+        job INTEGER PRIMARY KEY REFERENCES job (id) ON DELETE CASCADE,
+        details TEXT NOT NULL,
+        decision TEXT NOT NULL)""",
+    # Device rules that were learned. A replaced one gets a new id, so that the highest tells of every change.
+    """CREATE TABLE device_rule (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        document TEXT NOT NULL,
+        added REAL NOT NULL)""",
+    """CREATE TABLE batch (
+        id TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        asked TEXT NOT NULL,
+        total INTEGER NOT NULL, done INTEGER NOT NULL, clean INTEGER NOT NULL,
+        refused TEXT NOT NULL, reason TEXT NOT NULL,
+        started REAL NOT NULL, updated REAL NOT NULL)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _IDENTITIES, _SEALED_HEADERS, _REVIEWS)

@@ -35,6 +35,8 @@ class Permission(StrEnum):
     """Decide: release from quarantine, and whatever changes state."""
     ORIGINALS = "originals"
     """See what stood in an object before it was cleaned; each look is audited."""
+    REDACT = "redact"
+    """Have files redacted over HTTP, which are not kept here."""
 
 
 GRANTS = {Role.ADMINISTRATOR: frozenset(Permission)}

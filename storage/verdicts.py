@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .audit import SYSTEM, Actor
 from .database import transaction
 from .datafolder import DataFolder
@@ -12,11 +15,12 @@ from .jobs import Job, State
 class Verdicts(DataFolder):
     """The jobs that ended without a result."""
 
-    def quarantine(self, job: Job, reason: str) -> bool:
-        """The job's object is refused; it stays here with the reason until a person decides."""
+    def quarantine(self, job: Job, reason: str, details: Mapping[str, Any] | None = None) -> bool:
+        """The job's object is refused; it stays here with the reason, and what was found, until a person decides."""
         with transaction(self.database):
             if not self.jobs.quarantine(job, reason):
                 return False
+            self.reviews.note(job.id, details or {})
             self.audit.record(SYSTEM, "quarantined", job.subject, {"job": job.id, "reason": reason})
         return True
 

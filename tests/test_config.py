@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lethe.node.choices import Ability, AuthMode, DocumentPolicy, PixelPolicy, ProfileName
+from lethe.node.choices import Ability, AuthMode, DocumentPolicy, Fill, PixelPolicy, ProfileName
 from lethe.node.config import Config
 from lethe.node.config_file import load_config
 from lethe.node.deid.profile import Option
@@ -73,8 +73,13 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             profile = "none"
             options = ["retain-uids"]
             pixel_policy = "none"
+            fill = "contrast"
+            text_finders = ["rapidocr", "tesseract"]
             documents = "refuse"
             send_to = ["archive"]
+            [redact]
+            roots = ["/srv/redact"]
+            largest = 64
             [[routes]]
             from = "CT01"
             project = "trial"
@@ -93,6 +98,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         PixelPolicy.NONE,
     )
     assert trial.documents == DocumentPolicy.REFUSE
+    assert (trial.fill, trial.text_finders) == (Fill.CONTRAST, ("rapidocr", "tesseract"))
+    assert (config.redact.roots, config.redact.largest) == (("/srv/redact",), 64)
     assert config.routes[0].source == "CT01"
 
 
@@ -120,6 +127,14 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ('[projects.default]\noptions = ["retain-everything"]', "[projects.default]: options = ['retain-everything']"),
         ('[projects.default]\nprofile = "light"', 'accepted: one of "basic", "none"'),
         ('[projects."../x"]\n', "not a project's name"),
+        ('[projects.default]\nfill = "pink"', 'accepted: one of "background", "contrast"'),
+        (
+            '[projects.default]\ntext_finders = "rapidocr"',
+            "text_finders = 'rapidocr' is not accepted; accepted: a list",
+        ),
+        ("[projects.default]\ntext_finders = []", "text_finders is empty"),
+        ('[redact]\nroots = "/srv"', "roots = '/srv' is not accepted; accepted: a list"),
+        ("[redact]\nlargest = 0", "largest = 0 is not accepted"),
         ('[projects.default]\ndocuments = "none"', 'accepted: one of "refuse", "text"'),
         ('[projects.default]\ndeface = "mask"', "deface = 'mask'; accepted: nothing, as there are no [[steps]]"),
         (f'{STEP}[projects.default]\ndeface = "other"', "deface = 'other'; accepted: mask"),

@@ -49,6 +49,14 @@ def test_the_engine_knows_no_storage_socket_database_clock_or_config(path: Path)
         assert name.split(".")[0] not in IMPURE, name
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "node" / "burned").rglob("*.py")), ids=lambda path: path.name)
+def test_what_looks_at_pixels_knows_no_storage_socket_database_clock_or_config(path: Path) -> None:
+    for name in imports(path):
+        own = name.startswith(("lethe.node.deid", "lethe.node.burned"))
+        assert own or not name.startswith("lethe."), name
+        assert name.split(".")[0] not in IMPURE - {"os"}, name
+
+
 def test_fhir_is_a_namespace_because_fhir_resources_owns_its_name() -> None:
     assert not (ROOT / "fhir" / "__init__.py").exists()
 

@@ -57,6 +57,11 @@ READS = (
 def may_carry_text(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
     """Why the object may carry identifying text beside its header, or None where nothing says so or one of the options
     takes care of it. Raises CannotClean where the header cannot be read."""
+    return beside_frames(header, transfer_syntax, options) or in_frames(header)
+
+
+def beside_frames(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
+    """The same of what nobody sees who looks at the frames: all that holds when a person has found them clean."""
     sop_class = "".join(_words(header, "SOPClassUID"))
     is_report = sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header
     if is_report and Option.CLEAN_STRUCTURED_CONTENT not in options:
@@ -67,6 +72,12 @@ def may_carry_text(header: Dataset, transfer_syntax: str, options: Collection[Op
         return "a sound recording: what is said in it cannot be cleaned"
     if Option.CLEAN_GRAPHICS not in options and _has_overlays(header):
         return "it has overlays (60xx), which may hold text"
+    return None
+
+
+def in_frames(header: Dataset) -> str | None:
+    """The same of the frames themselves."""
+    sop_class = "".join(_words(header, "SOPClassUID"))
     image_type = _words(header, "ImageType")
     if "LABEL" in image_type or "YES" in _words(header, "SpecimenLabelInImage"):
         return "an image of a slide's label"

@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined
 from lethe.storage.archive import Archive
 from lethe.storage.users import Permission
 
-from . import api, faults, health, login, portal
+from . import api, faults, health, login, portal, review
 from .credentials import NOBODY, Credentials
 from .guard import Guard, Sessions
 from .overview import moment
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _STATIC = Path(__file__).parent / "static"
 _SESSION = timedelta(hours=12)
+_MOST_ASKED = 1 << 20
 # Everything from our own origin, nothing inline. A view that needs more (the viewer) sets its own.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -72,6 +73,8 @@ def create_app(
     app.register_blueprint(login.blueprint(archive, credentials, auth=auth))
     app.register_blueprint(portal.blueprint(archive, destinations, dicom_address))
     app.register_blueprint(api.blueprint(archive, _STATIC))
+    app.register_blueprint(review.pages(archive))
+    app.register_blueprint(review.calls(archive))
     for blueprint, prefix in blueprints:
         app.register_blueprint(blueprint, url_prefix=prefix)
     _dress(app, auth)
@@ -86,6 +89,7 @@ def root_url(public_url: str) -> str:
 def _configure(app: Flask, key: bytes, public_url: str) -> None:
     app.config.update(
         SECRET_KEY=key,
+        MAX_CONTENT_LENGTH=_MOST_ASKED,  # a view that takes more says so
         PUBLIC_URL=public_url,
         SESSION_COOKIE_NAME="lethe",
         SESSION_COOKIE_HTTPONLY=True,

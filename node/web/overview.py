@@ -12,7 +12,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.audit import AuditEvent
 from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.jobs import INTAKE, OUTGOING, Job, JobQueue, Standstill, State
+from lethe.storage.jobs import INTAKE, OUTGOING, Job, JobQueue, Stage, Standstill, State
 from lethe.storage.query import Level, Order, Query
 
 _STUDIES = 12
@@ -68,6 +68,11 @@ class DecisionGroup:
     def can_be_tried(self) -> bool:
         """Whether a person may try again; what is held waits for a route instead."""
         return self.why.state != State.HELD
+
+    @property
+    def can_be_reviewed(self) -> bool:
+        """Whether they are originals, whose frames a person may look at."""
+        return self.why.stage == Stage.CLEAN and self.why.state == State.QUARANTINED
 
     @property
     def more(self) -> int:

@@ -1,0 +1,176 @@
+"""HTTP calls that redact: one file in, the clean one out; or a folder of this machine into another."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, g, jsonify, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+
+from lethe.storage.archive import Archive
+from lethe.storage.batches import Batch
+from lethe.storage.database import transaction
+from lethe.storage.users import Permission, needs
+
+from ..choices import Fill, PixelPolicy, ProfileName
+from ..config import Config
+from ..redactbatch import BatchRedactor, NotAllowed
+from ..redaction import Asked, Redaction, Redactor
+from .faults import answer
+from .overview import moment
+
+_DICOM = "application/dicom"
+_JSON = "application/json"
+_FORMS = ("application/dicom", "application/octet-stream", "multipart/form-data")
+_PIECE = 1 << 20
+_FREE = 64 << 20
+_MEGABYTE = 1_000_000
+_POLICIES: dict[str, PixelPolicy] = {one.value: one for one in PixelPolicy if one != PixelPolicy.NONE}
+_FILLS: dict[str, Fill] = {one.value: one for one in Fill}
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class _Bad(ValueError):
+    """The request asks for what there is not. The message says what there is."""
+
+
+def blueprint(archive: Archive, config: Config, redactor: Redactor | None = None) -> Blueprint:
+    """/redact and /redact-batch, to be put below /api/v1."""
+    redact = Blueprint("redact", __name__)
+    engine = redactor or Redactor(config)
+    batches = BatchRedactor(archive, config, engine)
+
+    @redact.post("/redact")
+    @needs(Permission.REDACT)
+    def one() -> ResponseReturnValue:
+        request.max_content_length = config.redact.largest * _MEGABYTE
+        if request.mimetype not in _FORMS:
+            return answer(415, f"The body is one of {', '.join(_FORMS)}.")
+        if shutil.disk_usage(archive.folder).free < _FREE:
+            return answer(503, "The disk is nearly full.", {"Retry-After": "60"})
+        with _spooled(archive) as (came, clean):
+            if not _receive(came):
+                return answer(400, 'There is no file: send it as the body, or as the form field "file".')
+            try:
+                asked = _asked(config, request.args | request.form if request.form else request.args)
+            except _Bad as error:
+                return answer(400, f"{error}.")
+            made = engine.to_file(came, clean, asked)
+            detail = {"project": asked.project, "policy": made.policy, "fill": made.fill}
+            with transaction(archive.database):
+                outcome = {"refused": made.reason} if made.reason else {}
+                archive.audit.record(g.caller.actor, "redacted", made.sop_uid, detail | outcome)
+            if made.reason:
+                return answer(422, f"Refused: {made.reason}.")
+            return jsonify(_told(made, asked, config)) if _wants_json() else _file(clean)
+
+    @redact.post("/redact-batch")
+    @needs(Permission.REDACT)
+    def many() -> ResponseReturnValue:
+        body = request.get_json(silent=True)
+        known = {"source", "destination", "project", "policy", "fill"}
+        if not isinstance(body, dict) or not body.keys() <= known or not all(isinstance(x, str) for x in body.values()):
+            return answer(400, f"The body is JSON with texts: {', '.join(sorted(known))}.")
+        try:
+            asked = _asked(config, body)
+            name = batches.order(body.get("source", ""), body.get("destination", ""), asked, g.caller.actor)
+        except (_Bad, NotAllowed) as error:
+            return answer(400, f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        response = jsonify(_standing(archive.batches.get(name)))
+        response.headers["Location"] = url_for("redact.batch", name=name)
+        return response, 202
+
+    @redact.get("/redact-batch/<name>")
+    @needs(Permission.REDACT)
+    def batch(name: str) -> ResponseReturnValue:
+        return jsonify(_standing(archive.batches.get(name)))
+
+    return redact
+
+
+@contextmanager
+def _spooled(archive: Archive) -> Iterator[tuple[Path, Path]]:
+    """Two names in the incoming folder, for what comes and for its result; both are gone afterwards."""
+    paths = archive.files.incoming() / f"redact-{uuid.uuid4().hex}", archive.files.incoming() / uuid.uuid4().hex
+    try:
+        yield paths
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def _receive(path: Path) -> bool:
+    """Write the file of the request to disk; whether there was one."""
+    if request.mimetype == "multipart/form-data":
+        sent = request.files.get("file")
+        if sent is not None:
+            sent.save(path)
+        return sent is not None and path.stat().st_size > 0
+    with path.open("wb") as file:
+        shutil.copyfileobj(request.stream, file, _PIECE)
+    return path.stat().st_size > 0
+
+
+def _asked(config: Config, said: Mapping[str, Any]) -> Asked:
+    """What the caller wants. Raises _Bad."""
+    name = said.get("project") or ("default" if config.project("default") else config.projects[0].name)
+    project = config.project(name)
+    if project is None:
+        raise _Bad("There is no such project")
+    if project.profile == ProfileName.NONE:
+        raise _Bad("That project passes objects through unchanged, so it redacts nothing")
+    return Asked(name, _choice("policy", _POLICIES, said), _choice("fill", _FILLS, said))
+
+
+def _choice(name: str, choices: Mapping[str, _Choice], said: Mapping[str, Any]) -> _Choice | None:
+    """The choice that was made, None where there was none. Raises _Bad."""
+    if not said.get(name):
+        return None
+    if said[name] not in choices:
+        raise _Bad(f"{name} is one of {', '.join(choices)}")
+    return choices[said[name]]
+
+
+def _wants_json() -> bool:
+    """By `?boxes=json`, or because JSON is what the caller accepts before DICOM."""
+    return request.args.get("boxes") == "json" or request.accept_mimetypes.best_match([_DICOM, _JSON]) == _JSON
+
+
+def _file(path: Path) -> Response:
+    """The file, which has no name any more once it is sent."""
+    return send_file(path.open("rb"), mimetype=_DICOM, as_attachment=True, download_name="redacted.dcm")
+
+
+def _told(made: Redaction, asked: Asked, config: Config) -> dict[str, Any]:
+    project = config.project(asked.project)
+    return {
+        "sop_instance_uid": made.sop_uid,
+        "project": asked.project,
+        "policy": made.policy,
+        "fill": made.fill,
+        "text_finders": list(project.text_finders) if project else [],
+        "engine": dict(made.pixels.get("engine", {})),
+        "boxes": list(made.pixels.get("boxes", [])),
+    }
+
+
+def _standing(batch: Batch) -> dict[str, Any]:
+    return {
+        "id": batch.id,
+        "state": batch.state,
+        "asked": dict(batch.asked),
+        "total": batch.total,
+        "done": batch.done,
+        "clean": batch.clean,
+        "refused": batch.done - batch.clean,
+        "refusals": [{"file": one.file, "reason": one.reason} for one in batch.refused],
+        "reason": batch.reason,
+        "started": moment(batch.started),
+        "updated": moment(batch.updated),
+    }

@@ -1,0 +1,307 @@
+"""Redacting over HTTP: one file, and folders; the engine runs in a process of its own, and nothing stays behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import requests
+from builders import PHI, ct, saved, secondary_capture
+from flask.testing import FlaskClient
+from programs import free_port, wait_for
+
+from lethe.node.choices import AuthMode, Fill, PixelPolicy, ProfileName
+from lethe.node.config import Auth, Config, Http, Project, Redact
+from lethe.node.redactbatch import BatchRedactor
+from lethe.node.redaction import Asked, Redactor
+from lethe.node.site import build_app, listen
+from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
+from lethe.storage.batches import BatchState, Refusal
+from lethe.storage.database import transaction
+from lethe.storage.errors import Unavailable
+from lethe.storage.users import GRANTS, Permission, Role
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    folder = tmp_path_factory.mktemp("redact")
+    (folder / "root").mkdir()
+    projects = (Project("default"), Project("through", profile=ProfileName.NONE))
+    redact = Redact(roots=("root",), largest=4)
+    return Config(
+        folder=folder, projects=projects, redact=redact, auth=Auth(AuthMode.NONE), http=Http(port=free_port())
+    )
+
+
+@pytest.fixture(scope="module")
+def archive(site: Config) -> Iterator[Archive]:
+    archive = Archive(site.data)
+    yield archive
+    archive.close()
+
+
+@pytest.fixture(scope="module")
+def web(site: Config, archive: Archive) -> FlaskClient:
+    return build_app(site, archive).test_client()
+
+
+def raw(ds: pydicom.FileDataset) -> bytes:
+    buffer = io.BytesIO()
+    ds.save_as(buffer)
+    return buffer.getvalue()
+
+
+def send(web: FlaskClient, body: bytes, query: str = "", **headers: str) -> Any:
+    return web.post(f"/api/v1/redact{query}", data=body, content_type="application/dicom", headers=headers)
+
+
+def left_behind(archive: Archive) -> list[str]:
+    return [path.name for path in archive.files.incoming().iterdir() if path.name != ".lock"]
+
+
+def phi_in(data: bytes) -> list[str]:
+    return [value for value in PHI.values() if value.encode() in data]
+
+
+class TestOneFile:
+    def test_comes_back_clean(self, web: FlaskClient, archive: Archive) -> None:
+        answer = send(web, raw(ct()))
+        assert (answer.status_code, answer.mimetype) == (200, "application/dicom")
+        ds = pydicom.dcmread(io.BytesIO(answer.data))
+        assert ds.PatientIdentityRemoved == "YES" and phi_in(answer.data) == []
+        (entry,) = archive.audit.newest(1)
+        assert (entry.action, entry.subject) == ("redacted", ds.SOPInstanceUID)
+        answer.close()
+        assert left_behind(archive) == [] and archive.counts()["received"] == 0, "nothing is kept"
+
+    def test_may_be_a_field_of_a_form(self, web: FlaskClient, archive: Archive) -> None:
+        form = {"file": (io.BytesIO(raw(ct())), "doe_john.dcm"), "fill": "contrast"}
+        answer = web.post("/api/v1/redact", data=form, content_type="multipart/form-data")
+        assert answer.status_code == 200
+        assert archive.audit.newest(1)[0].as_dict()["detail"]["fill"] == "contrast"
+        answer.close()
+        assert left_behind(archive) == []
+
+    @pytest.mark.parametrize(("query", "headers"), [("?boxes=json", {}), ("", {"Accept": "application/json"})], ids=str)
+    def test_is_answered_with_what_was_done(self, web: FlaskClient, query: str, headers: dict[str, str]) -> None:
+        told = send(web, raw(ct()), query, **headers).json
+        assert told["sop_instance_uid"].startswith("2.25.")
+        assert (told["policy"], told["fill"], told["boxes"]) == ("phi", "background", [])
+        assert told["text_finders"] == ["rapidocr"]
+
+    def test_has_the_policy_and_fill_that_are_asked_for(self, web: FlaskClient) -> None:
+        told = send(web, raw(ct()), "?boxes=json&policy=regions&fill=contrast").json
+        assert (told["policy"], told["fill"]) == ("regions", "contrast")
+
+    def test_that_cannot_be_cleaned_is_refused_with_a_reason(self, web: FlaskClient, archive: Archive) -> None:
+        answer = send(web, raw(secondary_capture()))
+        assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
+        assert "burned-in text" in answer.json["detail"] and phi_in(answer.data) == []
+        assert "burned-in text" in archive.audit.newest(1)[0].detail
+        assert left_behind(archive) == []
+
+    @pytest.mark.parametrize("body", [b"no DICOM at all", raw(ct())[:2000], bytes(5000)], ids=["text", "cut", "zeros"])
+    def test_that_is_none_is_refused(self, web: FlaskClient, body: bytes) -> None:
+        answer = send(web, body)
+        assert answer.status_code == 422 and phi_in(answer.data) == []
+
+    @pytest.mark.parametrize(
+        ("query", "said"),
+        [
+            ("?policy=none", "policy is one of phi, all, regions"),
+            ("?policy=FEATHERSTONE", "policy is one of"),
+            ("?fill=pink", "fill is one of background, contrast"),
+            ("?project=other", "no such project"),
+            ("?project=through", "redacts nothing"),
+        ],
+    )
+    def test_asked_for_in_another_way(self, web: FlaskClient, query: str, said: str) -> None:
+        answer = send(web, raw(ct()), query)
+        assert answer.status_code == 400 and said in answer.json["detail"]
+        assert "FEATHERSTONE" not in answer.text
+
+    def test_is_missing(self, web: FlaskClient, archive: Archive) -> None:
+        assert send(web, b"").status_code == 400
+        form = {"other": (io.BytesIO(b"x"), "x")}
+        assert web.post("/api/v1/redact", data=form, content_type="multipart/form-data").status_code == 400
+        assert web.post("/api/v1/redact", data=b"x", content_type="text/plain").status_code == 415
+        assert left_behind(archive) == []
+
+    def test_is_too_large(self, web: FlaskClient, archive: Archive) -> None:
+        assert send(web, bytes(4_000_001)).status_code == 413
+        assert web.post("/api/v1/redact-batch", data=bytes(2 << 20), content_type="application/json").status_code in (
+            400,
+            413,
+        )
+        assert left_behind(archive) == []
+
+    def test_needs_leave(self, web: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(GRANTS, Role.ADMINISTRATOR, frozenset(Permission) - {Permission.REDACT})
+        assert send(web, raw(ct())).status_code == 403
+        assert web.post("/api/v1/redact-batch", json={}).status_code == 403
+        assert web.get("/api/v1/redact-batch/1").status_code == 403
+
+
+class TestProcess:
+    def test_that_dies_is_said_and_replaced(self, site: Config, archive: Archive, tmp_path: Path) -> None:
+        redactor = Redactor(site)
+        source, target = saved(ct(), tmp_path), tmp_path / "out.dcm"
+        assert redactor.to_file(source, target, Asked("default")).reason == ""
+        assert redactor._pool is not None
+        for process in redactor._pool._processes.values():
+            process.kill()
+            process.join()
+        with pytest.raises(Unavailable):
+            redactor.to_file(source, target, Asked("default"))
+        again = redactor.to_file(source, target, Asked("default", PixelPolicy.ALL, Fill.CONTRAST))
+        assert (again.reason, again.policy, again.fill) == ("", "all", "contrast")
+        redactor.close()
+
+    def test_is_the_only_one_that_loads_the_engine(self, site: Config) -> None:
+        look = (
+            "import sys; from pathlib import Path; from lethe.node.config import Config; "
+            "from lethe.storage.archive import Archive; from lethe.node.site import build_app; "
+            "c = Config(folder=Path(sys.argv[1])); build_app(c, Archive(c.data)); "
+            "print([m for m in ('onnxruntime', 'rapidocr', 'lethe.node.projects') if m in sys.modules])"
+        )
+        seen = subprocess.run(
+            [sys.executable, "-c", look, str(site.folder / "other")], capture_output=True, text=True, timeout=300
+        )
+        assert seen.stdout.strip() == "[]", seen.stderr
+
+
+class TestFolder:
+    @pytest.fixture
+    def root(self, site: Config, tmp_path: Path) -> Path:
+        root = site.folder / "root" / tmp_path.name
+        root.mkdir()
+        return root
+
+    def order(self, web: FlaskClient, source: Path, destination: Path, **more: str) -> Any:
+        body = {"source": str(source), "destination": str(destination), **more}
+        return web.post("/api/v1/redact-batch", json=body)
+
+    def test_is_redacted_and_its_progress_told(self, web: FlaskClient, archive: Archive, root: Path) -> None:
+        for number in range(2):
+            saved(ct(), root / "in" / "deeper", f"{number}.dcm")
+        saved(secondary_capture(), root / "in", "zz_DOE.dcm")
+        answer = self.order(web, root / "in", root / "out", fill="contrast")
+        assert answer.status_code == 202 and answer.json["total"] == 3
+        place = answer.headers["Location"]
+        assert place == f"/api/v1/redact-batch/{answer.json['id']}"
+        wait_for(lambda: web.get(place).json["state"] == "finished", seconds=120)
+        told = web.get(place).json
+        assert (told["done"], told["clean"], told["refused"]) == (3, 2, 1)
+        assert told["asked"] == {"project": "default", "fill": "contrast"}
+        (refusal,) = told["refusals"]
+        assert refusal["file"] == 3 and "burned-in text" in refusal["reason"]
+        assert "DOE" not in web.get(place).text, "file names are not told"
+        results = list((root / "out").rglob("*.dcm"))
+        assert len(results) == 2 and not any(phi_in(path.read_bytes()) for path in results)
+        begun, ended = (entry.as_dict() for entry in reversed(archive.audit.newest(2)))
+        assert (begun["action"], ended["action"]) == ("redact-batch-begun", "redact-batch-ended")
+        assert ended["detail"] == {"state": "finished", "files": 3, "clean": 2}
+
+    def test_must_lie_below_a_configured_one(self, web: FlaskClient, root: Path, tmp_path: Path) -> None:
+        inside, outside = root / "in", tmp_path / "elsewhere"
+        for folder in (inside, outside):
+            saved(ct(), folder, "a.dcm")
+        (root / "link").symlink_to(outside)
+        for source, destination in (
+            (outside, root / "out"),
+            (inside, outside),
+            (root / ".." / ".." / ".." / "elsewhere", root / "out"),
+            (root / "link", root / "out"),
+            (inside, root / "link" / "out"),
+            (Path("in"), root / "out"),
+            (Path("/"), root / "out"),
+        ):
+            answer = self.order(web, source, destination)
+            assert answer.status_code == 400, (source, destination)
+            assert str(tmp_path) not in answer.text and "elsewhere" not in answer.text
+        assert not (root / "out").exists() and list(outside.iterdir()) == [outside / "a.dcm"]
+
+    def test_files_that_lead_elsewhere_are_left_out(self, web: FlaskClient, root: Path, tmp_path: Path) -> None:
+        saved(ct(), root / "in", "a.dcm")
+        (root / "in" / "b.dcm").symlink_to(saved(ct(), tmp_path, "b.dcm"))
+        assert self.order(web, root / "in", root / "out").json["total"] == 1
+
+    def test_is_not_its_own_destination(self, web: FlaskClient, root: Path) -> None:
+        saved(ct(), root / "in", "a.dcm")
+        for destination in (root / "in", root, root / "in" / "a.dcm"):
+            assert self.order(web, root / "in", destination).status_code == 400
+        assert self.order(web, root / "in" / "a.dcm", root / "out").status_code == 400
+        assert self.order(web, root / "none", root / "out").status_code == 400
+
+    @pytest.mark.parametrize("body", [None, [], {}, {"source": 1}, {"source": "/x", "colour": "y"}], ids=str)
+    def test_asked_for_wrongly(self, web: FlaskClient, body: object) -> None:
+        assert web.post("/api/v1/redact-batch", json=body).status_code == 400
+
+    def test_that_is_unknown(self, web: FlaskClient) -> None:
+        assert web.get("/api/v1/redact-batch/none").status_code == 404
+
+    def test_needs_configured_roots(self, site: Config, archive: Archive, tmp_path: Path) -> None:
+        config = Config(folder=site.folder)
+        closed = build_app(config, archive).test_client()
+        answer = closed.post("/api/v1/redact-batch", json={"source": "/", "destination": str(tmp_path)})
+        assert answer.status_code in (400, 401), "no accounts here, or no roots"
+        with pytest.raises(ValueError, match="no folders are configured"):
+            BatchRedactor(archive, config, Redactor(config)).order("/", "/x", Asked("default"), Actor("x"))
+
+    def test_that_was_interrupted_says_so_after_a_restart(self, site: Config, archive: Archive, root: Path) -> None:
+        with transaction(archive.database):
+            archive.batches.begin("b1", {"project": "default"}, 9)
+        archive.batches.progress("b1", 4, 3, [Refusal(2, "a reason")])
+        web = build_app(site, archive).test_client()
+        told = web.get("/api/v1/redact-batch/b1").json
+        assert told is not None
+        assert (told["state"], told["done"], told["clean"], told["total"]) == ("interrupted", 4, 3, 9)
+        assert told["refusals"] == [{"file": 2, "reason": "a reason"}]
+        archive.batches.progress("b1", 5, 4, [])
+        assert archive.batches.get("b1").state == BatchState.RUNNING, "another part works on it after all"
+
+
+@contextmanager
+def served(config: Config, archive: Archive) -> Iterator[str]:
+    server = listen(config, archive)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{config.http.port}/api/v1"
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown()
+        thread.join(30)
+
+
+@pytest.mark.parametrize(
+    ("mode", "anonymous"), [(AuthMode.LOCAL, 413), (AuthMode.NONE, 200)], ids=["accounts", "no accounts"]
+)
+def test_large_files_pass_the_real_server_where_they_may(
+    site: Config, archive: Archive, monkeypatch: pytest.MonkeyPatch, mode: AuthMode, anonymous: int
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("LETHE_ADMIN_TOKEN", "the-token")
+    ds = ct(Rows=1024, Columns=1024)
+    ds.PixelData = bytes(1024 * 1024 * 2)
+    body, kind = raw(ds), {"Content-Type": "application/dicom"}
+    known = {**kind, "Authorization": "Bearer the-token"}
+    with served(dataclasses.replace(site, auth=Auth(mode), http=Http(port=free_port())), archive) as url:
+
+        def status(path: str, headers: dict[str, str]) -> int:
+            return requests.post(url + path, data=body, headers=headers, timeout=300).status_code
+
+        assert status("/redact", known) == 200
+        assert status("/redact", kind) == anonymous
+        assert [status(path, known) for path in ("/status", "/redact-batch")] == [413, 413]
+    assert left_behind(archive) == []
