@@ -39,6 +39,15 @@ def picture_of(frame: Values, *, inverted: bool = False) -> Picture:
     return 255 - picture if inverted else picture
 
 
+def plain_picture(frame: Values, *, inverted: bool = False) -> Picture:
+    """The picture as a screen would show it."""
+    if frame.ndim == 3:
+        return _bytes(frame)
+    levels = _levels(frame)
+    grey = _stretched(np.bincount(levels.ravel(), minlength=1).cumsum())[levels]
+    return np.dstack([255 - grey if inverted else grey] * 3)
+
+
 def standing_out(values: Values) -> Grey:
     """How far each pixel is from the mean around it, in terms of how far pixels are from it there. Flat is 128."""
     wide = values.astype(np.float32)
