@@ -19,7 +19,7 @@ from lethe.storage.errors import Unavailable
 
 from .config import Config
 from .folder import files_below
-from .redaction import Asked, Redactor
+from .redaction import Asked, Redactor, Stopping
 
 log = logging.getLogger("lethe.redact")
 
@@ -88,6 +88,8 @@ class BatchRedactor:
         while order := self._next():
             try:
                 self._run(order)
+            except Stopping:
+                self._end(order, BatchState.INTERRUPTED)
             except Exception:
                 log.exception("batch %s failed", order.name)
                 self._end(order, BatchState.FAILED, "an error of ours; the log says where")
@@ -119,6 +121,8 @@ class BatchRedactor:
         for _ in range(_TRIES):
             try:
                 return self._redactor.into_folder(path, order.target, order.asked).reason
+            except Stopping:
+                raise
             except Unavailable:
                 continue
         return "the process that redacts died over it"

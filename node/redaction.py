@@ -8,7 +8,7 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -56,6 +56,10 @@ class Redaction:
     """Boxes, engine and the like, as the receipt has them."""
 
 
+class Stopping(Unavailable):
+    """This program is about to end."""
+
+
 class Redactor:
     """The one process that redacts; any thread may ask."""
 
@@ -66,7 +70,8 @@ class Redactor:
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
 
     def to_file(self, source: Path, target: Path, asked: Asked) -> Redaction:
-        """Write the clean object as that file. Raises Unavailable where too many wait already, or the process died."""
+        """Write the clean object as that file. Raises Unavailable where too many wait already, the process died, or
+        everything ends."""
         if not self._waiting.acquire(blocking=False):
             raise Unavailable("too many files are being redacted")
         try:
@@ -96,6 +101,8 @@ class Redactor:
                 if self._pool is pool:
                     self._pool = None
             raise Unavailable("the process that redacts has died") from None
+        except (CancelledError, RuntimeError):  # nothing is submitted any more: this program is about to end
+            raise Stopping("redacting has ended") from None
 
     def _started(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")

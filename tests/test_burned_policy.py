@@ -1,51 +1,17 @@
 """Which boxes of a drawn frame are redacted under policy `phi`; the text is read by the engines themselves."""
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 
 import cv2
-import matplotlib
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from burned_pictures import Picture, bank, column, decided, drawn
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.likeness import Likeness
-from lethe.node.burned.policy import Decision, PhiPolicy, Reason
+from lethe.node.burned.policy import PhiPolicy, Reason
 from lethe.node.burned.reader import Orientation, Reading, reader_named
-from lethe.node.deid.terms import Kind, TermBank
-
-FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-Picture = NDArray[np.uint8]
-Text = tuple[str, int, int]
-
-
-def drawn(texts: Iterable[Text], size: int = 16, ink: int = 230, ground: int = 20) -> tuple[Picture, list[Box]]:
-    """A frame with the texts at their places, and their boxes as a detector gives them."""
-    image = Image.new("L", (640, 400), ground)
-    pen, font, boxes = ImageDraw.Draw(image), ImageFont.truetype(FONT, size), []
-    for text, left, top in texts:
-        pen.text((left, top), text, fill=ink, font=font)
-        boxes.append(Box(*map(int, pen.textbbox((left, top), text, font=font))).grown(3, 3).within(640, 400))
-    return np.asarray(image), boxes
-
-
-def bank(**noted: str) -> TermBank:
-    terms = TermBank()
-    for kind, value in noted.items():
-        terms.note(Kind[kind.upper()], value)
-    return terms
-
-
-def decided(texts: Iterable[Text], terms: TermBank | None = None, size: int = 16) -> list[Decision]:
-    picture, boxes = drawn(texts, size)
-    readings = reader_named("rapidocr").read(picture, boxes)
-    return PhiPolicy(terms or TermBank()).decide(boxes, readings)
-
-
-def column(*texts: str, left: int = 10, step: int = 90) -> list[Text]:
-    return [(text, left, 10 + step * at) for at, text in enumerate(texts)]
+from lethe.node.deid.terms import TermBank
 
 
 def test_technical_text_stays_and_all_else_goes() -> None:
@@ -91,8 +57,14 @@ def test_what_looks_like_a_term_is_one(written: str, read: str) -> None:
 def test_a_label_gives_its_neighbour_away() -> None:
     label, value = decided([("Name:", 40, 40), ("Gain 55%", 110, 40)])
     assert (label.reason, value.reason) == (Reason.LABEL, Reason.FIELD)
-    label, value, other = decided([("Name", 40, 40), ("SUPINE", 40, 64), ("SUPINE", 40, 300)])
+    label, value, other = decided([("Name:", 40, 40), ("SUPINE", 40, 64), ("SUPINE", 40, 300)])
     assert (label.reason, value.reason, other.reason) == (Reason.LABEL, Reason.FIELD, Reason.TECHNICAL)
+
+
+def test_a_label_without_a_colon_may_be_part_of_a_name() -> None:
+    [one] = decided([("Hospital", 40, 40)])
+    assert one.reason is Reason.FIELD
+    assert one.redacted == (one.box,)
 
 
 def test_an_initial_beside_a_name_goes() -> None:

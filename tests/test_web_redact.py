@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ import pytest
 import requests
 from builders import PHI, ct, saved, secondary_capture
 from flask.testing import FlaskClient
-from programs import free_port, wait_for
+from programs import free_port, running_node, wait_for
 
 from lethe.node.choices import AuthMode, Fill, PixelPolicy, ProfileName
 from lethe.node.config import Auth, Config, Http, Project, Redact
@@ -305,3 +307,30 @@ def test_large_files_pass_the_real_server_where_they_may(
         assert status("/redact", kind) == anonymous
         assert [status(path, known) for path in ("/status", "/redact-batch")] == [413, 413]
     assert left_behind(archive) == []
+
+
+def test_a_web_part_that_is_killed_leaves_its_batch_interrupted_and_no_process(tmp_path: Path) -> None:
+    root, body = tmp_path / "root", raw(ct())
+    (root / "in").mkdir(parents=True)
+    for number in range(3000):
+        (root / "in" / f"{number:04d}.dcm").write_bytes(body)
+    with running_node(tmp_path / "node", f'[redact]\nroots = ["{root}"]\n') as node:
+        order = {"source": str(root / "in"), "destination": str(root / "out")}
+        begun = requests.post(f"{node.url}/api/v1/redact-batch", json=order, headers=node.headers, timeout=120)
+        place = begun.headers["Location"]
+        wait_for(lambda: node.get(place).json()["done"] > 0, what="the first file is done")
+        (web,) = node.children("web")
+        below = subprocess.run(["ps", "--no-headers", "-o", "pid", "--ppid", str(web)], capture_output=True, text=True)
+        assert below.stdout.split(), "it has a process that redacts"
+        os.kill(web, signal.SIGKILL)
+        wait_for(lambda: node.children("web") not in ([], [web]) and node._ready(), what="the web part is back")
+        told = node.get(place).json()
+        assert told["state"] == "interrupted" and 0 < told["done"] < told["total"] == 3000
+        wait_for(lambda: not any(is_running(int(pid)) for pid in below.stdout.split()), what="its processes end")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

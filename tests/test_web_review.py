@@ -186,6 +186,10 @@ class TestDecision:
         self, web: FlaskClient, archive: Archive, projects: Projects, number: int
     ) -> None:
         answer = web.post(f"/quarantine/{number}/review", data={"decision": "clean"}, headers=BEARER)
+        assert answer.location.endswith(f"/quarantine/{number}"), "not before he says that he has seen it"
+        assert archive.jobs.get(number).state == State.QUARANTINED
+        form = {"decision": "clean", "accepts_rest": "on", "boxes": '[{"box": [0, 0, 9, 9]}]'}
+        answer = web.post(f"/quarantine/{number}/review", data=form, headers=BEARER)
         assert answer.status_code == 303
         assert Worker(archive, projects, "worker-1").step()
         (entry,) = archive.index.find(Query(Level.INSTANCE))

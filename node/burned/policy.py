@@ -6,7 +6,7 @@ What is decided holds boxes and reasons, never the text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 
@@ -16,14 +16,23 @@ from lethe.node.deid.terms import TermBank
 from .box import Box
 from .likeness import Likeness
 from .reader import Letter, Orientation, Reading
-from .technical import Line, Piece, Proof, begins_with_a_field, names_a_field, taken_apart
+from .scales import scale_marks
+from .technical import Line, Piece, Proof, begins_with_a_field, is_bare_label, names_a_field, taken_apart
+
+
+class BareNumbers(StrEnum):
+    """What becomes of a number without a unit."""
+
+    REDACTED = "redacted"
+    KEPT_ON_SCALES = "kept on scales"
+    """Where three or more stand in a column or row and grow evenly, as beside an ultrasound picture."""
 
 
 class Reason(StrEnum):
     """Why a box is redacted, or is not."""
 
     HEADER = "matches the header"
-    FIELD = "stands beside the label of a field about a person"
+    FIELD = "field about a person"
     VOTER = "named by the analyzer"
     UNPROVEN = "not proven technical"
     UNREADABLE = "unreadable"
@@ -56,10 +65,7 @@ class _Seen:
     reading: Reading
     line: Line
     reason: Reason
-
-    @property
-    def proof(self) -> Proof:
-        return self.line.proof
+    proof: Proof
 
     @property
     def height(self) -> int:
@@ -77,13 +83,16 @@ _UNREAD = 0.9
 class PhiPolicy:
     """Decides for the frames of one object. `terms` is its bank, collected before the header was cleaned."""
 
-    def __init__(self, terms: TermBank, voter: Voter = Voter.NONE) -> None:
+    def __init__(self, terms: TermBank, voter: Voter = Voter.NONE, numbers: BareNumbers = BareNumbers.REDACTED) -> None:
         self._header = Likeness(terms)
         self._voter = voter
+        self._numbers = numbers
 
     def decide(self, boxes: Sequence[Box], readings: Sequence[Reading]) -> list[Decision]:
         """One decision for each box, in their order."""
         seen = [self._seen(box, reading) for box, reading in zip(boxes, readings, strict=True)]
+        if self._numbers is BareNumbers.KEPT_ON_SCALES:
+            seen = _with_scales(seen)
         fields = [one for one in seen if _labels(one.reading.text)]
         reasons = [self._beside_field(one, fields, seen) or one.reason for one in seen]
         unsafe = [one for one, reason in zip(seen, reasons, strict=True) if not reason.stays]
@@ -95,7 +104,7 @@ class PhiPolicy:
     def _seen(self, box: Box, reading: Reading) -> _Seen:
         text = reading.text.strip()
         line = taken_apart(text)
-        return _Seen(box, reading, line, self._reason(text, reading, line))
+        return _Seen(box, reading, line, self._reason(text, reading, line), line.proof)
 
     def _reason(self, text: str, reading: Reading, line: Line) -> Reason:
         if not text:
@@ -104,9 +113,9 @@ class PhiPolicy:
             return Reason.HEADER
         if not _is_well_read(reading):
             return Reason.UNREADABLE
-        if names_a_field(text):
+        if is_bare_label(text):
             return Reason.LABEL
-        if begins_with_a_field(text):
+        if names_a_field(text) or begins_with_a_field(text):
             return Reason.FIELD
         if line.proof:
             return Reason.VOTER if votes_of(self._voter, text) else Reason.TECHNICAL
@@ -124,6 +133,15 @@ class PhiPolicy:
             if one in (right or below):
                 return Reason.FIELD
         return None
+
+
+def _with_scales(seen: Sequence[_Seen]) -> list[_Seen]:
+    """The numbers of scales as proven by what stands around them, which also says that they were read right."""
+    unproven = (Reason.UNPROVEN, Reason.UNREADABLE)
+    marks = scale_marks([one.box for one in seen], [one.reading.text if one.reason in unproven else "" for one in seen])
+    return [
+        replace(one, reason=Reason.TECHNICAL, proof=Proof.STRONG) if at in marks else one for at, one in enumerate(seen)
+    ]
 
 
 def _labels(text: str) -> bool:
@@ -186,7 +204,7 @@ def _decided(one: _Seen, reason: Reason) -> Decision:
 
 _MARGIN = 0.5
 """How far a redacted part reaches past its letters, in heights of the line."""
-_SURE_OF_PART = 0.9
+_SURE_OF_PART, _SHORTEST_PART = 0.9, 5
 
 
 def _parts(one: _Seen) -> Iterator[Box]:
@@ -215,7 +233,13 @@ def _parts(one: _Seen) -> Iterator[Box]:
 
 
 def _is_surely_technical(piece: Piece, letters: Sequence[Letter]) -> bool:
-    return piece.proof is Proof.STRONG and min(one.sure for one in letters[piece.start : piece.end]) >= _SURE_OF_PART
+    """Whether it stays although the rest of its line goes. What is shorter may be the beginning of "Tel"."""
+    long = piece.end - piece.start >= _SHORTEST_PART
+    return (
+        long
+        and piece.proof is Proof.STRONG
+        and min(one.sure for one in letters[piece.start : piece.end]) >= _SURE_OF_PART
+    )
 
 
 def _span(piece: Piece, letters: Sequence[Letter]) -> tuple[float, float]:

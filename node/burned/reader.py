@@ -13,7 +13,7 @@ from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -106,7 +106,9 @@ _WIDEST = 1600
 _TALL = 1.4
 _MAYBE_UPRIGHT = 2.6
 _WELL_READ = 0.75
-_MAYBE_OVER = (1.6, 8.0)
+_LONGEST = 8.0
+_SHORT, _SHORT_MARGIN = 2.2, 24
+"""One or two letters are not squeezed, and read better with more ground around them."""
 _FLATTEST = 8.0
 _MODEL = "PP-OCRv6_rec_small.onnx"
 
@@ -135,31 +137,30 @@ class RapidReader:
         return f"rapidocr {metadata.version('rapidocr')} {model} onnxruntime {metadata.version('onnxruntime')}"
 
     def read(self, picture: Picture, boxes: Sequence[Box]) -> list[Reading]:
-        """Upright first; tall boxes both ways up, and what is badly read also upside down."""
+        """Upright first, tall boxes both ways up, and what is badly read upside down as well."""
         crops = [_crop(picture, box) for box in boxes]
         tries = [(at, turn) for at, crop in enumerate(crops) for turn in _turns(crop)]
-        best = _best(tries, self._lines(_turned(crops[at], turn) for at, turn in tries), {})
-        again = [(at, Orientation.OVER) for at, crop in enumerate(crops) if at in best and _maybe_over(crop, best[at])]
-        if again:
-            best = _best(again, self._lines(_turned(crops[at], turn) for at, turn in again), best)
+        best = _best(tries, self._lines(_line(_turned(crops[at], turn)) for at, turn in tries), {})
+        again = [(at, Orientation.OVER) for at in best if _maybe_over(crops[at], best[at])]
+        best = _best(again, self._lines(_line(_turned(crops[at], turn)) for at, turn in again), best)
         return [best.get(at, Reading()) for at in range(len(boxes))]
 
-    def _lines(self, crops: Iterable[Crop]) -> list[Reading]:
+    def _lines(self, given: Iterable[_Line]) -> list[Reading]:
         """The lines, narrow ones first, so that those of a width go through the network together."""
-        lines = [_line(crop) for crop in crops]
-        widths = [-(-line.shape[1] // _STEP) * _STEP for line in lines]
+        lines = list(given)
+        widths = [-(-line.width // _STEP) * _STEP for line in lines]
         readings: dict[int, Reading] = {}
         for width in sorted(set(widths)):
             members = [at for at, one in enumerate(widths) if one == width]
             batch = np.zeros((len(members), 1, _HEIGHT, width), np.float32)
             for place, at in enumerate(members):
-                batch[place, 0, :, : lines[at].shape[1]] = lines[at] * 2 - 1
+                batch[place, 0, :, : lines[at].width] = lines[at].pixels * 2 - 1
             answers = self._session.run(None, {self._input: np.repeat(batch, 3, axis=1)})[0]
             for at, answer in zip(members, answers, strict=True):
-                readings[at] = _reading(self._letters(answer, width / lines[at].shape[1]), lines[at])
+                readings[at] = _reading(self._letters(answer, lines[at], width), lines[at])
         return [readings[at] for at in range(len(lines))]
 
-    def _letters(self, answer: NDArray[np.float32], stretch: float) -> Iterator[Letter]:
+    def _letters(self, answer: NDArray[np.float32], line: _Line, width: int) -> Iterator[Letter]:
         """What the network says at each step, without repetitions and blanks between letters (CTC)."""
         best, sure = answer.argmax(axis=1), answer.max(axis=1)
         steps, at = len(best), 0
@@ -168,7 +169,7 @@ class RapidReader:
             while end < steps and best[end] == best[at]:
                 end += 1
             if best[at]:
-                middle = min((at + end) / 2 / steps * stretch, 1.0)
+                middle = line.share((at + end) / 2 / steps * width)
                 character = unicodedata.normalize("NFKC", self._characters[best[at]])
                 yield from (Letter(one, float(sure[at:end].max()), middle) for one in character)
             at = end
@@ -207,8 +208,7 @@ def _turned(crop: Crop, turn: Orientation) -> Crop:
 def _maybe_over(crop: Crop, reading: Reading) -> bool:
     """Whether a line that was read badly may stand upside down; long ones are not technical either way."""
     height, width = crop.shape
-    shortest, longest = _MAYBE_OVER
-    return reading.confidence < _WELL_READ and shortest * height <= width <= longest * height
+    return reading.confidence < _WELL_READ and _TALL * height < width <= _LONGEST * height
 
 
 def _best(
@@ -221,15 +221,34 @@ def _best(
     return best
 
 
-def _line(crop: Crop) -> Crop:
-    """A crop as high as the recogniser wants it."""
+class _Line(NamedTuple):
+    """A crop as the recogniser wants it: so high, and with a margin at both ends."""
+
+    pixels: Crop
+    margin: int
+
+    @property
+    def width(self) -> int:
+        """With the margins."""
+        return int(self.pixels.shape[1])
+
+    def share(self, across: float) -> float:
+        """Where a column of it lies in the box: 0 at its left edge, 1 at its right."""
+        return min(max((across - self.margin) / (self.width - 2 * self.margin), 0.0), 1.0)
+
+
+def _line(crop: Crop) -> _Line:
     height, width = crop.shape
-    wide = min(max(round(_HEIGHT * width / height * _SQUEEZED), _STEP), _WIDEST)
+    short = width < _SHORT * height
+    wide = min(max(round(_HEIGHT * width / height * (1.0 if short else _SQUEEZED)), _STEP), _WIDEST)
     how = cv2.INTER_CUBIC if height < _HEIGHT else cv2.INTER_AREA
-    return np.asarray(cv2.resize(crop, (wide, _HEIGHT), interpolation=how), np.float32)
+    line = np.asarray(cv2.resize(crop, (wide, _HEIGHT), interpolation=how), np.float32)
+    if not short:
+        return _Line(line, 0)
+    return _Line(np.pad(line, ((0, 0), (_SHORT_MARGIN, _SHORT_MARGIN)), mode="edge"), _SHORT_MARGIN)
 
 
-def _reading(letters: Iterable[Letter], line: Crop) -> Reading:
+def _reading(letters: Iterable[Letter], line: _Line) -> Reading:
     read = tuple(letters)
     return Reading(read, unread=_unread(read, line))
 
@@ -239,17 +258,18 @@ _REACH = 0.7
 _INKY = 0.45
 
 
-def _unread(letters: Sequence[Letter], line: Crop) -> float:
+def _unread(letters: Sequence[Letter], line: _Line) -> float:
     """The longest stretch that looks like the letters do but is not near one, in heights."""
-    width = int(line.shape[1])
+    pixels = line.pixels[:, line.margin : line.width - line.margin]
+    width, height = int(pixels.shape[1]), _HEIGHT * _SQUEEZED
     places = [letter.at * width for letter in letters if letter.character != " "]
     if not places:
-        return width / (_HEIGHT * _SQUEEZED)
-    edges = np.abs(np.diff(line, axis=1, append=line[:, -1:])).mean(axis=0)
+        return width / height
+    edges = np.abs(np.diff(pixels, axis=1, append=pixels[:, -1:])).mean(axis=0)
     columns = np.arange(width)[:, None]
-    near = (np.abs(columns - np.asarray(places)[None]) <= _REACH * _HEIGHT * _SQUEEZED).any(axis=1)
+    near = (np.abs(columns - np.asarray(places)[None]) <= _REACH * height).any(axis=1)
     inky: NDArray[np.bool_] = (edges > _INKY * edges[near].mean()) & ~near
-    return _longest_run(inky) / (_HEIGHT * _SQUEEZED)
+    return _longest_run(inky) / height
 
 
 def _longest_run(marked: NDArray[np.bool_]) -> int:

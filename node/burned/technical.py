@@ -64,7 +64,7 @@ _UNITS = (
     r"mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
     r"|[mcdµμu]?Gy[ .·*x]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?|[cm]?m/s(?:ec)?"
     r"|mm/s(?:ec)?|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|mg/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
-    r"|lp/mm|dpi|rpm|frames?|images?|slices?|phases?|averages?"
+    r"|lp/mm|daN|dpi|rpm|frames?|images?|slices?|phases?|averages?"
 )
 _WITH_UNIT = rf"(?:{_NUMBER}(?: ?[x×/\-] ?{_NUMBER}){{0,2}} ?(?:{_UNITS})|[+\-]?\d{{1,2}}(?:[.,]\d{{1,2}})? ?cm)"
 _FEW = (
@@ -74,9 +74,8 @@ _FEW = (
 )
 # Labels of settings: a number of up to four digits behind one is technical, but none that begins like a postcode.
 _LABELS = "|".join(re.escape(one).replace("_", " ") for one in sorted(_table("setting_labels"), key=len, reverse=True))
-_LABELLED = (
-    rf"(?:{_LABELS}|(?-i:mA))\.? ?[:=]? ?{_NUMBER}(?: ?[x×] ?{_SMALL}){{0,2}}(?: ?(?:{_UNITS}|cm|T|[x×]){_END})?"
-)
+_LABELLED = rf"(?:{_LABELS}|(?-i:mA))\.? ?[:=#]? ?{_NUMBER}(?: ?[x×] ?{_SMALL}){{0,2}}"
+_LABELLED_WITH_UNIT = rf"{_LABELLED} ?(?:{_UNITS}|cm|T|[x×])"
 _ODD_LABELS = (
     # In other words days of the week, or names of people and states, unless the number is as theirs.
     r"MI ?[:=]? ?\d[.,]\d{1,2}|DI ?[:=]? ?[+\-]?\d[.,]\d{1,2}|FR ?[:=]? ?(?:\d{1,3}|\d{1,2}[.,]\d)(?: ?(?:Hz|fps))?"
@@ -84,6 +83,8 @@ _ODD_LABELS = (
     r"|(?:max|min|ED|ES|peak) ?[:=]? ?-?\d{1,4}(?:[.,]\d{1,3})? ?(?:cm/s|m/s|mm|cm|HU|mmHg|ml|%)"
     r"|[RL]AO ?[:=]? ?\d{1,3}(?:[.,]\d)? ?(?:°|deg|(?=/? ?C(?:RA|AU)))|(?:TR/TE|WW/WL|W/L|mtx|matrix) ?[:=]? ?"
     rf"{_SMALL} ?[/x×] ?{_SMALL}"
+    r"|AO ?[:=] ?\d{1,3} ?%|(?:kernel|filter|conv|algo)\.? ?[:=]? ?[A-Z]{1,2}\d{2}[a-z]?|map ?[:=]? ?[A-H](?:/\d){1,3}"
+    r"|(?:compressed|compression|ratio|jpeg|j2k|lossy) ?[:=]? ?\d{1,3}(?:[.,]\d)? ?: ?1"
 )
 # W and L alone are also a sex and a side: W with a long number, or both.
 _WINDOW = (
@@ -99,7 +100,9 @@ _VIEWS = r"AP|PA"
 _SIDES = r"[RL]"
 _WEAK = (
     r"[APHSI]|CC|ML|LM|LMO|SE|PD|FS|VR|IR|GE|EP|US|CT|BW|PW|CW|CF|MI|TI|(?:[RL][AP]|[AP][RL])[HSI]?|[RLAP][HSI]"
-    r"|[HSI][RLAP]|T1|T2|TR|TE|kV|mAs?"
+    r"|[HSI][RLAP]|T1|T2|TR|TE|kV|mAs?|MR|LV|RV|LVOT|RVOT|IVC|SVC|LAD|RCA|A[Oo]"
+    # Transducers, and how strong a picture is filtered.
+    r"|[CLSPXV]\d{1,2}-\d{1,2}|P (?:Low|Med|High)"
 )
 _FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
 _BEHIND_LABEL = " :=#.*-_"
@@ -110,6 +113,7 @@ _PROOFS = tuple(
     for proof, pattern, flags in (
         (Proof.STRONG, _COUNTER, re.I),
         (Proof.STRONG, _LABELLED, re.I),
+        (Proof.STRONG, _LABELLED_WITH_UNIT, re.I),
         (Proof.STRONG, _ODD_LABELS, re.I),
         (Proof.STRONG, _WINDOW, 0),
         (Proof.STRONG, _WITH_UNIT, re.I),
@@ -121,7 +125,7 @@ _PROOFS = tuple(
 )
 _WORD = re.compile(r"[^\W_]+(?:[-/][^\W_]+)*")
 _TOKEN = re.compile(r"[^\s,;|]+")
-_MARKS = re.compile(r"(?:[\s,;|:/()\[\]*.·•]|[+\-](?!\d))+")
+_MARKS = re.compile(r"(?:[\s,;|:=/()\[\]*.·•]|[+\-](?!\d))+")
 _LONGEST = 80
 
 
@@ -148,34 +152,43 @@ def names_a_field(text: str) -> bool:
     return re.sub(r"\s+", "_", normal(text).strip().rstrip(_BEHIND_LABEL).rstrip()).casefold() in _FIELDS
 
 
+def is_bare_label(text: str) -> bool:
+    """Whether the line is such a label with its colon; without one it may be the end of a name, as "Hospital" is."""
+    return normal(text).rstrip().endswith(":") and names_a_field(text)
+
+
 def begins_with_a_field(text: str) -> bool:
     """Whether the line begins with such a label and a colon."""
     head, colon, _ = normal(text).partition(":")
     return bool(colon) and names_a_field(head)
 
 
-def _pieces(text: str) -> Iterator[Piece]:
-    at = 0
-    while at < len(text):
+def _pieces(text: str) -> list[Piece]:
+    """The way to take the line apart that leaves the fewest letters unproven: "kVp 120 mA 300" is not "120 mA"."""
+    best: dict[int, tuple[int, list[Piece]]] = {len(text): (0, [])}
+    for at in range(len(text) - 1, -1, -1):
         if marks := _MARKS.match(text, at):
-            at = marks.end()
+            best[at] = best[marks.end()]
             continue
-        piece = _proven(text, at) or _unproven(text, at)
-        yield piece
-        at = piece.end
+        ways = []
+        for piece in (*_proven(text, at), _unproven(text, at)):
+            left, behind = best[piece.end]
+            ways.append((left + (0 if piece.proof else piece.end - at), [piece, *behind]))
+        best[at] = min(ways, key=lambda way: (way[0], len(way[1])))
+    return best[0][1]
 
 
-def _proven(text: str, at: int) -> Piece | None:
-    """The longest piece from here that is proven."""
-    best: Piece | None = None
+def _proven(text: str, at: int) -> Iterator[Piece]:
+    """The pieces that begin here and are proven."""
+    if at and text[at - 1].isalnum() and text[at].isalnum():
+        return
     for proof, pattern in _PROOFS:
         match = pattern.match(text, at)
-        if match and (best is None or match.end() > best.end) and _counts_up(match):
-            best = Piece(at, match.end(), proof)
+        if match and match.end() > at and _counts_up(match):
+            yield Piece(at, match.end(), proof)
     word = _WORD.match(text, at)
-    if word and (best is None or word.end() > best.end) and _is_technical(word[0]):
-        best = Piece(at, word.end(), Proof.WORDS)
-    return best
+    if word and _is_technical(word[0]):
+        yield Piece(at, word.end(), Proof.WORDS)
 
 
 def _counts_up(match: re.Match[str]) -> bool:

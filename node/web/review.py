@@ -87,6 +87,8 @@ def _decision() -> tuple[object, str]:
     """What the page's form says, and the name of the rule to learn."""
     form = request.form
     if form.get("decision") == "clean":
+        if "accepts_rest" not in form:  # one press of the wrong button must not release a name
+            raise BadReview("first say that you have seen every frame")
         return {"boxes": [], "accepts_rest": True}, ""
     try:
         boxes = json.loads(form.get("boxes", "[]"))

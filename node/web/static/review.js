@@ -55,6 +55,7 @@
     }));
     element("none").hidden = boxes.length > 0;
     element("redact").disabled = boxes.length === 0;
+    element("clean").disabled = !element("accepts").checked;
     element("decided").value = JSON.stringify(boxes.map(({ frame, box }) => ({ frame, box })));
   }
 
@@ -119,6 +120,7 @@
   element("earlier").addEventListener("click", () => go(frame - 1));
   element("later").addEventListener("click", () => go(frame + 1));
   number.addEventListener("change", () => go(Number(number.value) - 1));
+  element("accepts").addEventListener("change", show);
   element("learn").addEventListener("change", () => { element("rule-fields").hidden = !element("learn").checked; });
   element("earlier").disabled = true;
   element("later").disabled = size.frames < 2;

@@ -1,0 +1,73 @@
+"""Finds the numbers of a scale: a column, or a row, of three or more whose values grow evenly with where they stand.
+
+No patient's number stands so; the proof is the picture's, not the grammar's, which never proves a bare number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+from .box import Box
+
+_NUMBER = re.compile(r"(?:\d|[1-9]\d)(?:[.,][05])?")
+_FEWEST = 3
+
+
+class _Mark(NamedTuple):
+    at: int
+    value: float
+    across: float
+    along: float
+    height: int
+
+
+def scale_marks(boxes: Sequence[Box], texts: Sequence[str]) -> set[int]:
+    """Which of the boxes hold numbers of a scale."""
+    numbers = [
+        (at, box, float(text.replace(",", ".")))
+        for at, (box, text) in enumerate(zip(boxes, map(_digits, texts), strict=True))
+        if _NUMBER.fullmatch(text)
+    ]
+    down = [
+        _Mark(at, value, (box.left + box.right) / 2, (box.top + box.bottom) / 2, box.height)
+        for at, box, value in numbers
+    ]
+    over = [_Mark(one.at, one.value, one.along, one.across, one.height) for one in down]
+    return _evenly(down) | _evenly(over)
+
+
+def _digits(text: str) -> str:
+    """A lone zero is often read as the letter."""
+    stripped = text.strip()
+    return "0" if stripped in ("O", "o") else stripped
+
+
+def _evenly(marks: Sequence[_Mark]) -> set[int]:
+    """Those that lie on a line of three or more, through two of them."""
+    found: set[int] = set()
+    for one, two in combinations(marks, 2):
+        if one.value == two.value or not _aligned(one, two):
+            continue
+        step = (two.along - one.along) / (two.value - one.value)
+        slack = max(2.0, 0.3 * min(one.height, two.height))
+        line = [
+            mark
+            for mark in marks
+            if _aligned(one, mark) and abs(one.along + step * (mark.value - one.value) - mark.along) <= slack
+        ]
+        if len(line) >= _FEWEST and _stand_apart(line):
+            found |= {mark.at for mark in line}
+    return found
+
+
+def _stand_apart(marks: Sequence[_Mark]) -> bool:
+    """Unlike lines of text one below the other."""
+    places = sorted(marks, key=lambda mark: mark.along)
+    return all(two.along - one.along >= 1.5 * max(one.height, two.height) for one, two in pairwise(places))
+
+
+def _aligned(one: _Mark, other: _Mark) -> bool:
+    return abs(one.across - other.across) <= 0.8 * max(one.height, other.height)

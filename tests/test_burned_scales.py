@@ -1,0 +1,57 @@
+"""Which bare numbers are those of a scale, and which are not."""
+
+import pytest
+from burned_pictures import bank, column, decided, drawn
+
+from lethe.node.burned.box import Box
+from lethe.node.burned.policy import BareNumbers, PhiPolicy, Reason
+from lethe.node.burned.reader import reader_named
+from lethe.node.burned.scales import scale_marks
+from lethe.node.deid.terms import TermBank
+
+
+def found(*marks: tuple[str, int, int]) -> set[int]:
+    boxes = [Box(left, top, left + 8 * len(text), top + 12) for text, left, top in marks]
+    return scale_marks(boxes, [text for text, _, _ in marks])
+
+
+def test_a_column_that_grows_evenly_is_a_scale() -> None:
+    assert found(("0", 600, 70), ("4", 600, 190), ("8", 600, 310)) == {0, 1, 2}
+    assert found(("10", 600, 70), ("5", 604, 130), ("O", 604, 190)) == {0, 1, 2}
+
+
+def test_a_row_is_one_too() -> None:
+    assert found(("0", 100, 400), ("1", 200, 400), ("2.5", 342, 400)) == {0, 1, 2}
+
+
+def test_other_numbers_beside_a_scale_are_not_of_it() -> None:
+    assert found(("0", 600, 70), ("4", 600, 190), ("8", 600, 310), ("63", 600, 250), ("5", 100, 220)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        (("0", 600, 70), ("4", 600, 190)),
+        (("0", 600, 70), ("4", 600, 190), ("9", 600, 310)),
+        (("0", 600, 70), ("4", 500, 190), ("8", 600, 310)),
+        (("07", 600, 70), ("1961", 600, 190), ("30", 600, 310)),
+        (("12", 10, 10), ("13", 10, 24), ("14", 10, 38)),
+        (("4", 600, 70), ("4", 600, 190), ("4", 600, 310)),
+        (("M", 600, 70), ("63", 600, 190), ("4711", 600, 310)),
+        (),
+    ],
+)
+def test_what_is_no_scale(marks: tuple[tuple[str, int, int], ...]) -> None:
+    assert not found(*marks)
+
+
+@pytest.mark.parametrize(("numbers", "stays"), [(BareNumbers.REDACTED, False), (BareNumbers.KEPT_ON_SCALES, True)])
+def test_numbers_of_a_scale_stay_only_where_that_was_chosen(numbers: BareNumbers, stays: bool) -> None:
+    picture, boxes = drawn([*column("2", "4", "6", left=600, step=90), ("63", 40, 40)])
+    readings = reader_named("rapidocr").read(picture, boxes)
+    decisions = PhiPolicy(TermBank(), numbers=numbers).decide(boxes, readings)
+    assert [one.reason.stays for one in decisions] == [stays] * 3 + [False]
+
+
+def test_a_column_of_numbers_goes_unless_asked() -> None:
+    assert {one.reason for one in decided(column("2", "4", "6"), bank(person="Doe^Jo"))} == {Reason.UNPROVEN}
