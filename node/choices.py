@@ -25,6 +25,7 @@ class Ability(StrEnum):
 class PixelPolicy(StrEnum):
     """What is done about text burned into pixels."""
 
+    AUTO = "auto"
     PHI = "phi"
     ALL = "all"
     REGIONS = "regions"

@@ -93,7 +93,12 @@ class Project:
         as_list_of(as_choice(Option)),
         (Option.CLEAN_PIXEL_DATA, Option.CLEAN_DESCRIPTORS, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES),
     )
-    pixel_policy: PixelPolicy = _key("what is done about burned-in text", as_choice(PixelPolicy), PixelPolicy.PHI)
+    pixel_policy: PixelPolicy = _key(
+        'burned-in text that is covered: "all", "phi" (what is not proven technical), "regions" (where devices write), '
+        '"none", or "auto": "all" for ultrasound and captures of screens, "phi" for the rest',
+        as_choice(PixelPolicy),
+        PixelPolicy.AUTO,
+    )
     fill: Fill = _key(
         'what covers burned-in text: "background", the colour around it, or "contrast", black or white',
         as_choice(Fill),

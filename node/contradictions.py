@@ -35,7 +35,7 @@ def _names_that_stand_twice(what: str, names: list[str]) -> Iterator[str]:
 
 def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
     yield from _deface_mistakes(project, [step.name for step in config.steps])
-    if not project.text_finders and project.pixel_policy in (PixelPolicy.PHI, PixelPolicy.ALL):
+    if not project.text_finders and project.pixel_policy != PixelPolicy.NONE:
         yield f'text_finders is empty; accepted: at least one, with pixel_policy = "{project.pixel_policy}"'
     peers = [peer.name for peer in config.peers]
     for destination in project.send_to:

@@ -26,9 +26,10 @@ from .deid.deidentify import PixelRule, pass_pixels, pass_through
 from .deid.documents import DocumentRule, RewriteDocuments, refuse_documents
 from .deid.errors import CannotClean
 from .deid.faces import refuse_faces
+from .deid.frames import FrameRule, leave_frames
 from .deid.identity import who
 from .deid.lanes import Deidentifier
-from .deid.pixels import beside_frames, may_carry_text
+from .deid.pixels import beside_frames
 from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
 from .pdfreader import read_in_bounds
@@ -45,7 +46,6 @@ class Project:
     name: str
     profile: Profile | None
     pseudonyms: Pseudonyms
-    pixel_rule: PixelRule
     send_to: tuple[str, ...]
     document_rule: DocumentRule = refuse_documents
     defacer: Defacer | None = None
@@ -54,7 +54,7 @@ class Project:
     list_version: int = 0
     holds_unknown: bool = False
     keeps_originals: bool = True
-    pixel_policy: PixelPolicy = PixelPolicy.PHI
+    pixel_policy: PixelPolicy = PixelPolicy.AUTO
     fill: Fill = Fill.BACKGROUND
     text_finders: tuple[str, ...] = ()
     device_rules: DeviceRules = DeviceRules()
@@ -66,25 +66,30 @@ class Project:
         CannotClean."""
         if self.profile is None:
             return pass_through(file)
-        cleaned = (self._engine(self._rule_after(reviewed)) if reviewed else self._deidentifier).clean(file)
+        cleaned = (self._engine(reviewed) if reviewed else self._deidentifier).clean(file)
         if self.holds_unknown and not (cleaned.patients and all(map(self.pseudonyms.is_listed, cleaned.patients))):
             raise CannotClean(not_listed(self.name))
         return cleaned
 
     @cached_property
     def _deidentifier(self) -> Deidentifier:
-        return self._engine(self.pixel_rule)
+        return self._engine()
 
-    def _engine(self, pixel_rule: PixelRule) -> Deidentifier:
+    def _engine(self, reviewed: Reviewed | None = None) -> Deidentifier:
         assert self.profile is not None
         faces = self.defacer or refuse_faces
-        return Deidentifier(self.profile, self.pseudonyms, pixel_rule, self.document_rule, faces)
+        pixels: tuple[PixelRule, FrameRule] = pass_pixels, leave_frames
+        if self.pixel_policy != PixelPolicy.NONE:
+            pixels = beside_frames, self._frame_cleaner(reviewed)
+        return Deidentifier(self.profile, self.pseudonyms, pixels[0], self.document_rule, faces, pixels[1])
 
-    def _rule_after(self, reviewed: Reviewed) -> PixelRule:
-        """What still refuses an object that a person has looked at. Raises CannotClean."""
-        if reviewed.has_boxes:
-            raise CannotClean("the boxes that its reviewer set cannot be redacted yet")
-        return beside_frames if reviewed.accepts_rest and self.pixel_rule is may_carry_text else self.pixel_rule
+    def _frame_cleaner(self, reviewed: Reviewed | None) -> FrameRule:
+        """What looks at frames. What it needs is loaded with the first that it looks at."""
+        from .burned.engine import FrameCleaner
+
+        assert self.profile is not None
+        voter = self.profile.voter
+        return FrameCleaner(self.pixel_policy, self.fill, self.text_finders, self.device_rules, voter, reviewed)
 
     def header_before(self, cleaned: Cleaned) -> tuple[OriginalHeader | None, dict[str, Any]]:
         """The object's header as it came, if it is to be kept, and the receipt, which says whether it is."""
@@ -103,6 +108,8 @@ class Project:
         profile = self.profile.digest if self.profile else "unchanged"
         step = f":{self.defacer.digest}" if self.defacer else ""
         step += ":weeks" if self.whole_weeks else ""
+        if self.pixel_policy != PixelPolicy.NONE:
+            step += ":".join(["", self.pixel_policy, self.fill, *self.text_finders])
         step += f":rules{self.rules_version}" if self.rules_version else ""
         return f"{profile}:{self.pseudonyms.key_id}:{self.uid_root}:{self.list_version}{step}"
 
@@ -171,7 +178,6 @@ class Projects(Mapping[str, Project]):
                 listed=patients.trial_id if patients else nobody,
                 day_step=_WEEK if project.whole_weeks else 1,
             ),
-            pixel_rule=_PIXEL_RULES[project.pixel_policy],
             send_to=project.send_to,
             document_rule=_DOCUMENT_RULES[project.documents],
             defacer=self._defacer(project),
@@ -235,13 +241,6 @@ def _shipped() -> DeviceRules:
     return DeviceRules.shipped()
 
 
-# Burned-in text cannot be found yet, so every policy but "none" refuses what may carry it.
-_PIXEL_RULES: Mapping[PixelPolicy, PixelRule] = {
-    PixelPolicy.PHI: may_carry_text,
-    PixelPolicy.ALL: may_carry_text,
-    PixelPolicy.REGIONS: may_carry_text,
-    PixelPolicy.NONE: pass_pixels,
-}
 _DOCUMENT_RULES: Mapping[DocumentPolicy, DocumentRule] = {
     DocumentPolicy.REFUSE: refuse_documents,
     DocumentPolicy.TEXT: RewriteDocuments(read_in_bounds),

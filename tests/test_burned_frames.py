@@ -39,7 +39,7 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import pixel_array
 
 from lethe.node.burned.box import Box
-from lethe.node.burned.fill import Fill
+from lethe.node.choices import Fill
 from lethe.node.burned.frames import Frames, open_frames
 from lethe.node.burned.redaction import redacted
 from lethe.node.deid.errors import CannotClean

@@ -36,7 +36,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lethe.node.burned.box import Box
-from lethe.node.burned.fill import Fill
+from lethe.node.choices import Fill
 
 KINDS = {
     "one bit": Kind(allocated=1, stored=1),

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import numpy as np
 
+from ..choices import Fill
 from .box import Box
 from .form import Form, Pixels
-
-
-class Fill(StrEnum):
-    """What takes the place of text: what surrounds it, or black or white, whichever stands out more."""
-
-    BACKGROUND = "background"
-    CONTRAST = "contrast"
-
 
 _RING = 2
 _LIGHTNESS = (0.299, 0.587, 0.114)

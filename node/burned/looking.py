@@ -49,6 +49,11 @@ class Eyes:
         self.finders = finders
         self.reader = reader
 
+    @property
+    def editions(self) -> list[str]:
+        """Names engines, models and versions."""
+        return [*(finder.edition for finder in self.finders), self.reader.version]
+
     def look(self, pictures: Sequence[Picture], plain: Picture) -> Seen:
         """What is found in `pictures` of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would."""

@@ -17,10 +17,11 @@ from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.part10 import Part10
 from lethe.node.deid.pixeldata import PixelSpan, copy_pixels
 
+from ..choices import Fill
 from .box import Box, without_covered
 from .decoding import decode
 from .encoding import CannotEncode
-from .fill import Fill, filling
+from .fill import filling
 from .form import Form, Pixels
 from .frames import Frames, open_frames, packed, stored_values
 from .jpegblocks import bled, can_edit, filled, grown, is_flat

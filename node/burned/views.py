@@ -43,9 +43,14 @@ def plain_picture(frame: Values, *, inverted: bool = False) -> Picture:
     """The picture as a screen would show it."""
     if frame.ndim == 3:
         return _bytes(frame)
-    levels = _levels(frame)
-    grey = _stretched(np.bincount(levels.ravel(), minlength=1).cumsum())[levels]
+    grey = grey_picture(frame)
     return np.dstack([255 - grey if inverted else grey] * 3)
+
+
+def grey_picture(values: Values) -> Grey:
+    """Values of any number type from black to white, but for the first and last half per cent."""
+    levels = _levels(values)
+    return _stretched(np.bincount(levels.ravel(), minlength=1).cumsum())[levels]
 
 
 def standing_out(values: Values) -> Grey:

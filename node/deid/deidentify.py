@@ -1,4 +1,4 @@
-"""Cleans one object: admit, faces, pixels, document, header, verify, mark, in this order.
+"""Cleans one object: admit, faces, frames, document, header, verify, mark, in this order.
 
 Pixels come before the header because rules about pixels read attributes that will be gone. The same object, profile
 and key give the same bytes, wherever and whenever.
@@ -19,6 +19,7 @@ from .documents import DocumentRule, opened_document, put_document, refuse_docum
 from .elements import decoded, joined, texts
 from .errors import CannotClean
 from .faces import FaceRule, refuse_faces
+from .frames import FrameRule, leave_frames
 from .header import HeaderCleaner
 from .identity import Identity, identity_of
 from .iod import types_of
@@ -52,6 +53,7 @@ def deidentify(
     pixel_rule: PixelRule = may_carry_text,
     document_rule: DocumentRule = refuse_documents,
     face_rule: FaceRule = refuse_faces,
+    frame_rule: FrameRule = leave_frames,
 ) -> Cleaned:
     """Clean the object in an open Part 10 file. Raises CannotClean with the reason where it is not possible."""
     source = came = read_part10(file)
@@ -63,6 +65,8 @@ def deidentify(
     if why:
         raise CannotClean(why)
     terms, report, patient_id = collect_terms(header, profile), Report(), _value(header, "PatientID")
+    looked = frame_rule(source, terms)
+    source, header = looked.source, looked.source.header
     attributes, patient = identity_of(header), patient_of(header)
     document = opened_document(header, sop_class, document_rule)
     if document:
@@ -77,14 +81,14 @@ def deidentify(
     safe_private, words = Option.RETAIN_SAFE_PRIVATE in profile.applied, made.words if made else None
     verifier = Verifier(terms, values.made, keeps_safe_private=safe_private, document_words=words)
     verifier.check(encoded_header(header, source.transfer_syntax), implicit=bool(implicit), little=bool(little))
-    mark(header, profile)
+    mark(header, profile, looked=looked.record is not None)
     body, instance = encoded_header(header, source.transfer_syntax), instance_of(header)
     return Cleaned(
         instance,
         lambda: header,
         source,
         lambda: write_part10(body, source, instance.sop_class, instance.sop_uid),
-        receipt(report, profile, pseudonyms.key_id) | ({"document": dict(made.counts)} if made else {}),
+        receipt(report, profile, pseudonyms.key_id, looked.record) | ({"document": dict(made.counts)} if made else {}),
         uids={uid: pseudonyms.uid(uid) for uid in sorted(terms.uids)},
         patients={patient_id: pseudonyms.patient_id(patient_id)} if patient_id else {},
         accessions=replaced(values.replaced, ACCESSION_NUMBER),

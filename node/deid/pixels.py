@@ -39,6 +39,7 @@ _SOUND_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.9.4.{number}" for number in
 # MPEG-2, MPEG-4 and HEVC (PS3.5 A.4.5 to A.4.11) and SMPTE ST 2110 (A.7).
 _VIDEO_SYNTAXES = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10\d|7)(\.\d+)*")
 _SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "OVERVIEW", "SECONDARY_CAPTURE"})
+_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _DOCUMENT_PREFIX = "1.2.840.10008.5.1.4.1.1.104."
 _CONTENT_SEQUENCE = 0x0040A730
 READS = (
@@ -57,7 +58,7 @@ READS = (
 def may_carry_text(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
     """Why the object may carry identifying text beside its header, or None where nothing says so or one of the options
     takes care of it. Raises CannotClean where the header cannot be read."""
-    return beside_frames(header, transfer_syntax, options) or in_frames(header)
+    return beside_frames(header, transfer_syntax, options) or in_frames(header, options)
 
 
 def beside_frames(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
@@ -70,30 +71,40 @@ def beside_frames(header: Dataset, transfer_syntax: str, options: Collection[Opt
         return "video: its frames cannot be cleaned yet"
     if sop_class in _SOUND_CLASSES:
         return "a sound recording: what is said in it cannot be cleaned"
-    if Option.CLEAN_GRAPHICS not in options and _has_overlays(header):
-        return "it has overlays (60xx), which may hold text"
-    return None
-
-
-def in_frames(header: Dataset) -> str | None:
-    """The same of the frames themselves."""
-    sop_class = "".join(_words(header, "SOPClassUID"))
     image_type = _words(header, "ImageType")
     if "LABEL" in image_type or "YES" in _words(header, "SpecimenLabelInImage"):
         return "an image of a slide's label"
-    if sop_class.startswith(_DOCUMENT_PREFIX) and "Rows" not in header:
+    if sop_class == _SLIDE and "OVERVIEW" in image_type:
+        return "an image of a whole slide, its label included"
+    return None
+
+
+def in_frames(header: Dataset, options: Collection[Option] = ()) -> str | None:
+    """The same of the frames and what lies over them, for one who cannot look at them."""
+    if "".join(_words(header, "SOPClassUID")).startswith(_DOCUMENT_PREFIX) and "Rows" not in header:
         return None  # its pages are no pixels, and are made anew
-    annotation = _words(header, "BurnedInAnnotation")
-    if "YES" in annotation:
+    if Option.CLEAN_GRAPHICS not in options and _has_overlays(header):
+        return "it has overlays (60xx), which may hold text"
+    if "YES" in _words(header, "BurnedInAnnotation"):
         return "Burned In Annotation (0028,0301) is YES"
-    if annotation == ["NO"] or not _has_pixels(header, sop_class):
+    if _words(header, "BurnedInAnnotation") == ["NO"]:
+        return None
+    kind = screen_kind(header)
+    return f"{kind} may carry burned-in text, and (0028,0301) is not NO" if kind else None
+
+
+def screen_kind(header: Dataset) -> str | None:
+    """What the object is, if its frames are made of, or routinely carry, screen text; None for others. What the header
+    says of burned-in text plays no part."""
+    sop_class = "".join(_words(header, "SOPClassUID"))
+    if not _has_pixels(header, sop_class):
         return None
     if sop_class in _CAPTURE_CLASSES:
-        return f"{_CAPTURE_CLASSES[sop_class]} images may carry burned-in text, and (0028,0301) is not NO"
+        return f"{_CAPTURE_CLASSES[sop_class]} images"
     if _CAPTURE_MODALITIES.intersection(_words(header, "Modality")):
-        return "images of this modality may carry burned-in text, and (0028,0301) is not NO"
-    if _words(header, "ConversionType") or _SCREEN_WORDS.intersection(image_type):
-        return "a capture of a screen, film or label may carry burned-in text, and (0028,0301) is not NO"
+        return "images of this modality"
+    if _words(header, "ConversionType") or _SCREEN_WORDS.intersection(_words(header, "ImageType")):
+        return "a capture of a screen, film or label"
     return None
 
 

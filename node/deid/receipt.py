@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -22,35 +23,45 @@ _TEMPORAL = {
 }
 
 
-def mark(header: Dataset, profile: Profile) -> None:
+_LOOKED = ("113101", "Clean Pixel Data Option")
+
+
+def mark(header: Dataset, profile: Profile, *, looked: bool = False) -> None:
     """Write Patient Identity Removed (0012,0062), De-identification Method (0012,0063) and its Code Sequence
     (0012,0064), Longitudinal Temporal Information Modified (0028,0303) and, of an image under that option, Recognizable
-    Visual Features (0028,0302) (PS3.15 E.3.2)."""
+    Visual Features (0028,0302) (PS3.15 E.3.2); where its frames were looked at, Burned In Annotation (0028,0301)
+    (E.3.1)."""
     for keyword in _MARKS:  # an element that is there would keep how it was encoded
         if keyword in header:
             del header[keyword]
     header.PatientIdentityRemoved = "YES"
     header.DeidentificationMethod = f"Lethe: DICOM PS3.15 {profile.edition} Basic Profile {profile.digest}"
-    header.DeidentificationMethodCodeSequence = Sequence(_code(value, meaning) for value, meaning in profile.codes())
+    codes = [*profile.codes(), *([_LOOKED] if looked else [])]
+    header.DeidentificationMethodCodeSequence = Sequence(_code(value, meaning) for value, meaning in codes)
+    if looked:
+        header.BurnedInAnnotation = "NO"
     if Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES in profile.applied and "Rows" in header:
         header.RecognizableVisualFeatures = "NO"
     temporal = [word for option, word in _TEMPORAL.items() if option in profile.applied]
     header.LongitudinalTemporalInformationModified = temporal[0] if temporal else "REMOVED"
 
 
-def receipt(report: Report, profile: Profile, key_id: str) -> dict[str, Any]:
-    """The record of one object: profile, edition, options, key, counts, and each changed element with its rule."""
-    return {
+def receipt(report: Report, profile: Profile, key_id: str, looked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The record of one object: profile, edition, options, key, counts, each changed element with its rule, what was
+    done to its frames."""
+    codes = [value for value, _ in profile.codes()]
+    record = {
         "profile": "basic",
         "profile_digest": profile.digest,
         "edition": f"PS3.15 {profile.edition}",
-        "codes": [value for value, _ in profile.codes()],
+        "codes": codes if looked is None else [*codes, _LOOKED[0]],
         "options": list(profile.applied),
         "key_id": key_id,
         "counts": {str(done): count for done, count in sorted(report.counts.items())},
         "elements": {str(done): changes for done, changes in sorted(report.changes.items())},
         "verified": True,
     }
+    return record if looked is None else record | {"pixels": dict(looked)}
 
 
 def _code(value: str, meaning: str) -> Dataset:

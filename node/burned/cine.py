@@ -1,0 +1,79 @@
+"""Shows a stretch of time in a few pictures, so that text in many frames is looked for a few times only.
+
+Text that stays is plain in the mean, in which all that moves fades; text that comes and goes is in the highest or the
+lowest values, or, where neither shows it, in how far a pixel ever was from its mean, in terms of how far it usually is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .showing import Shown
+from .views import Grey, Picture, grey_picture, standing_out
+
+Wide = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What a stretch of frames has in common, pixel by pixel, and how far it is apart. `strangest` is the frame that
+    is the least like the mean."""
+
+    mean: Wide
+    high: Wide
+    low: Wide
+    strange: Wide
+    strangest: int
+    inverted: bool
+
+    def pictures(self) -> list[Picture]:
+        """What a detector looks at."""
+        high, low = grey_picture(self.high), grey_picture(self.low)
+        looks = [
+            np.dstack([standing_out(self.mean), high, low]),
+            np.dstack([standing_out(self.high), grey_picture(self.strange), standing_out(self.low)]),
+        ]
+        return [255 - look if self.inverted else look for look in looks]
+
+    def plain(self) -> Picture:
+        """The same as a screen would show it, its three colours being high, mean and low."""
+        look = np.dstack([grey_picture(one) for one in (self.high, self.mean, self.low)])
+        return 255 - look if self.inverted else look
+
+    def steady(self) -> Grey:
+        """1 where a pixel never changes much; what is written there can be read in the mean."""
+        span = max(float(self.high.max() - self.low.min()), 1.0)
+        return (self.high - self.low <= _STEADY * span).astype(np.uint8)
+
+
+_STEADY = 0.1
+
+
+def stretch_of(shown: Shown) -> Stretch:
+    """All frames of an object, which are read twice and one by one."""
+    count = len(shown)
+    total = high = low = None
+    for grey in _greys(shown):
+        total = grey.astype(np.float64) if total is None else total + grey
+        high = grey if high is None else np.maximum(high, grey)
+        low = grey if low is None else np.minimum(low, grey)
+    assert total is not None and high is not None and low is not None
+    mean = (total / count).astype(np.float32)
+    furthest, usual = np.zeros_like(mean), np.zeros_like(mean)
+    distances = []
+    for grey in _greys(shown):
+        away = np.abs(grey - mean)
+        furthest = np.maximum(furthest, away)
+        usual += away / count
+        distances.append(float(away.mean()))
+    faint = max(float(high.max() - low.min()), 1.0) * 0.01
+    return Stretch(mean, high, low, furthest / (usual + faint), int(np.argmax(distances)), shown.inverted)
+
+
+def _greys(shown: Shown) -> Iterator[Wide]:
+    for number in range(len(shown)):
+        yield shown.grey(number).astype(np.float32)

@@ -1,0 +1,50 @@
+"""Shows the frames of an object: turns what is stored into grey levels or RGB, from which pictures are made."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
+
+from lethe.node.deid.errors import CannotClean
+
+from .form import Pixels
+from .frames import Frames
+from .palette import palette_colours
+
+
+class Shown:
+    """An object's frames as they are looked at."""
+
+    def __init__(self, frames: Frames, header: Dataset) -> None:
+        self.frames = frames
+        self.inverted = frames.form.photometric == "MONOCHROME1"
+        self._header = header
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def frame(self, number: int) -> Pixels:
+        """Grey levels of any number type, (rows, columns), or RGB, (rows, columns, 3). Raises CannotClean."""
+        stored, colours = self.frames.stored(number), self.frames.colours(number)
+        if colours == "PALETTE":
+            return self._palette[stored]
+        if colours == "YBR":
+            if stored.dtype != np.uint8:
+                raise CannotClean("its YBR pixels have more than 8 bits a sample")
+            return np.asarray(cv2.cvtColor(np.ascontiguousarray(stored[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB))
+        return stored
+
+    def grey(self, number: int) -> Pixels:
+        """The frame in grey levels."""
+        frame = self.frame(number)
+        return frame if frame.ndim == 2 else frame.astype(np.float32).mean(axis=2)
+
+    @cached_property
+    def _palette(self) -> Pixels:
+        colours = palette_colours(self._header, self.frames.form)
+        if colours is None:
+            raise CannotClean("its palette cannot be read")
+        return np.asarray(np.round(colours * 255), np.uint8)
