@@ -99,9 +99,10 @@ _COUNTER = (
 _POSITION = r"[RLAPSI][ :]?\d{1,3}[.,]\d{1,2}(?: ?mm)?"
 _VIEWS = r"AP|PA"
 _SIDES = "RL"
+# Two letters that are somebody's initials where they stand alone.
+_IN_COMPANY = "LMO|SE|PD|FS|VR|IR|GE|EP|BW|PW|CW|CF|LM|LV|RV|AO|Ao"
 _WEAK = (
-    r"[APHSI]|CC|ML|LM|LMO|SE|PD|FS|VR|IR|GE|EP|US|CT|BW|PW|CW|CF|MI|TI|(?:[RL][AP]|[AP][RL])[HSI]?|[RLAP][HSI]"
-    r"|[HSI][RLAP]|T1|T2|TR|TE|kV|mAs?|MR|LV|RV|LVOT|RVOT|IVC|SVC|LAD|RCA|A[Oo]"
+    rf"{_IN_COMPANY}|[APHSI]|CC|ML|US|CT|MR|MI|TI|T1|T2|TR|TE|kV|mAs?|LVOT|RVOT|IVC|SVC|LAD|RCA"
     # Transducers, and how strong a picture is filtered.
     r"|[CLSPXV]\d{1,2}-\d{1,2}|P (?:Low|Med|High)"
 )
@@ -144,12 +145,13 @@ def taken_apart(text: str) -> Line:
 
 def _without_initials(text: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
     """A single letter proves nothing where it may be an initial: before a dot or comma, beside words of the device and,
-    unless it is a side, beside anything: "H. Frame", "R Scale", "A P Hill"."""
+    unless it is a side, beside anything: "H. Frame", "R Scale", "A P Hill". Two may be initials alone."""
     device = any(text[one.start : one.end].casefold() in _DEVICE_WORDS for one in pieces)
     for piece in pieces:
         letter = text[piece.start : piece.end]
         alone = len(pieces) == 1 or (letter in _SIDES and not device)
         initial = len(letter) == 1 and (not alone or text[piece.end :][:1] in (".", ","))
+        initial |= len(pieces) == 1 and letter in _IN_COMPANY.split("|")
         yield replace(piece, proof=Proof.NONE) if initial else piece
 
 
