@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from importlib.resources import files
 
@@ -54,16 +54,17 @@ def _table(name: str) -> frozenset[str]:
     return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
-_WORDS = frozenset(one.casefold() for one in _table("technical_words"))
+_DEVICE_WORDS = frozenset(one.casefold() for one in _table("device_words"))
+_WORDS = _DEVICE_WORDS | frozenset(one.casefold() for one in _table("technical_words"))
 _NUMBER = r"[+\-~<>=±]{0,2}(?!0\d)\d{1,4}(?:[.,]\d{1,3})?"
 _SMALL = r"\d{1,4}(?:[.,]\d{1,3})?"
 _END = r"(?![^\W_]|[.,/\-]?\d)"
 
 # Units that are written behind a number; kg, lb, y, m, ft and in are measures of people.
 _UNITS = (
-    r"mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
-    r"|[mcdµμu]?Gy[ .·*x]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?|[cm]?m/s(?:ec)?"
-    r"|mm/s(?:ec)?|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|mg/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
+    r"[cm]?m/s(?:ec)?|s/mm[²2]|mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
+    r"|[mcdµμu]?Gy[ .·*x]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?"
+    r"|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|mg/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
     r"|lp/mm|daN|dpi|rpm|frames?|images?|slices?|phases?|averages?"
 )
 _WITH_UNIT = rf"(?:{_NUMBER}(?: ?[x×/\-] ?{_NUMBER}){{0,2}} ?(?:{_UNITS})|[+\-]?\d{{1,2}}(?:[.,]\d{{1,2}})? ?cm)"
@@ -79,7 +80,7 @@ _LABELLED_WITH_UNIT = rf"{_LABELLED} ?(?:{_UNITS}|cm|T|[x×])"
 _ODD_LABELS = (
     # In other words days of the week, or names of people and states, unless the number is as theirs.
     r"MI ?[:=]? ?\d[.,]\d{1,2}|DI ?[:=]? ?[+\-]?\d[.,]\d{1,2}|FR ?[:=]? ?(?:\d{1,3}|\d{1,2}[.,]\d)(?: ?(?:Hz|fps))?"
-    r"|EI ?[:=]? ?\d{2,5}|b ?= ?\d{1,4}"
+    r"|EI ?[:=]? ?\d{2,5}|b ?= ?\d{1,4}(?: ?s/mm[²2])?"
     r"|(?:max|min|ED|ES|peak) ?[:=]? ?-?\d{1,4}(?:[.,]\d{1,3})? ?(?:cm/s|m/s|mm|cm|HU|mmHg|ml|%)"
     r"|[RL]AO ?[:=]? ?\d{1,3}(?:[.,]\d)? ?(?:°|deg|(?=/? ?C(?:RA|AU)))|(?:TR/TE|WW/WL|W/L|mtx|matrix) ?[:=]? ?"
     rf"{_SMALL} ?[/x×] ?{_SMALL}"
@@ -97,10 +98,11 @@ _COUNTER = (
 )
 _POSITION = r"[RLAPSI][ :]?\d{1,3}[.,]\d{1,2}(?: ?mm)?"
 _VIEWS = r"AP|PA"
-_SIDES = r"[RL]"
+_SIDES = "RL"
+# Two letters that are somebody's initials where they stand alone.
+_IN_COMPANY = "LMO|SE|PD|FS|VR|IR|GE|EP|BW|PW|CW|CF|LM|LV|RV|AO|Ao"
 _WEAK = (
-    r"[APHSI]|CC|ML|LM|LMO|SE|PD|FS|VR|IR|GE|EP|US|CT|BW|PW|CW|CF|MI|TI|(?:[RL][AP]|[AP][RL])[HSI]?|[RLAP][HSI]"
-    r"|[HSI][RLAP]|T1|T2|TR|TE|kV|mAs?|MR|LV|RV|LVOT|RVOT|IVC|SVC|LAD|RCA|A[Oo]"
+    rf"{_IN_COMPANY}|[APHSI]|CC|ML|US|CT|MR|MI|TI|T1|T2|TR|TE|kV|mAs?|LVOT|RVOT|IVC|SVC|LAD|RCA"
     # Transducers, and how strong a picture is filtered.
     r"|[CLSPXV]\d{1,2}-\d{1,2}|P (?:Low|Med|High)"
 )
@@ -119,7 +121,7 @@ _PROOFS = tuple(
         (Proof.STRONG, _WITH_UNIT, re.I),
         (Proof.STRONG, _FEW, 0),
         (Proof.WEAK, _POSITION, 0),
-        (Proof.WORDS, f"{_VIEWS}|{_SIDES}", 0),
+        (Proof.WORDS, f"{_VIEWS}|[{_SIDES}]", 0),
         (Proof.WEAK, _WEAK, 0),
     )
 )
@@ -134,11 +136,23 @@ def taken_apart(text: str) -> Line:
     text = normal(text)
     if len(text) > _LONGEST:
         return Line((Piece(0, len(text), Proof.NONE),))
-    pieces = tuple(_pieces(text))
+    pieces = tuple(_without_initials(text, _pieces(text)))
     if any(not piece.proof for piece in pieces) and _is_technical("".join(text.split())):
         # A recogniser puts blanks into words that are spaced widely.
         return Line((Piece(0, len(text), Proof.WORDS),))
     return Line(pieces)
+
+
+def _without_initials(text: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """A single letter proves nothing where it may be an initial: before a dot or comma, beside words of the device and,
+    unless it is a side, beside anything: "H. Frame", "R Scale", "A P Hill". Two may be initials alone."""
+    device = any(text[one.start : one.end].casefold() in _DEVICE_WORDS for one in pieces)
+    for piece in pieces:
+        letter = text[piece.start : piece.end]
+        alone = len(pieces) == 1 or (letter in _SIDES and not device)
+        initial = len(letter) == 1 and (not alone or text[piece.end :][:1] in (".", ","))
+        initial |= len(pieces) == 1 and letter in _IN_COMPANY.split("|")
+        yield replace(piece, proof=Proof.NONE) if initial else piece
 
 
 def normal(text: str) -> str:
