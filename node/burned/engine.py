@@ -19,14 +19,15 @@ from .engines import eyes_of
 from .frames import Frames, open_frames
 from .kinds import is_picture, policy_for
 from .looking import Eyes
-from .policy import PhiPolicy
+from .policy import BareNumbers, PhiPolicy
 from .redaction import redacted
 from .regions import us_banner
 from .review import Found, NotProven, Reviewed, Suspect
 from .sights import Sight, sights_of
 
 _MOST_LISTED = 1000
-_FOUND, _SECOND, _DEVICE, _REVIEWER = "text", "text, at the second look", "device rule", "reviewer"
+_FOUND, _SECOND, _LEFT = "text", "text, at the second look", "text, left after redaction"
+_DEVICE, _REVIEWER = "device rule", "reviewer"
 _MOVES = "cannot be read in all frames"
 
 
@@ -113,9 +114,7 @@ class FrameCleaner:
                 held += chosen
                 continue
             covered += chosen
-            late = [one.box for one in chosen if one.box in sight.seen.second]
-            if late and not self._eyes.is_clear(sight.plain, [one.box for one in chosen]):
-                held += [Judged(box, sight.frames, _SECOND) for box in late]
+            held += [Judged(box, sight.frames, _LEFT) for box in self._eyes.left(sight.plain, sight.seen)]
         return Verdict(covered, held, kept)
 
     def _all(self, sight: Sight, boxes: Sequence[Box]) -> list[Judged]:
@@ -125,7 +124,7 @@ class FrameCleaner:
         """All but what is proven technical, in every frame."""
         readable = [box for box in boxes if sight.can_be_read(box)]
         readings = self._eyes.reader.read(sight.plain, readable) if readable else []
-        decisions = PhiPolicy(terms, self._voter).decide(readable, readings)
+        decisions = PhiPolicy(terms, self._voter, numbers=BareNumbers.KEPT_ON_SCALES).decide(readable, readings)
         chosen = [Judged(part, sight.frames, str(one.reason)) for one in decisions for part in one.redacted]
         return chosen + [Judged(box, sight.frames, _MOVES) for box in boxes if box not in readable]
 

@@ -61,17 +61,16 @@ class Eyes:
         again = self._found(covered(plain, first), _CLOSER)
         return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
 
-    def is_clear(self, plain: Picture, boxes: Sequence[Box]) -> bool:
-        """Whether nothing that can be read is left around boxes that were covered."""
+    def left(self, plain: Picture, seen: Seen) -> list[Box]:
+        """What can still be read around that which only the second look found, once all that was found is covered."""
         rows, columns = plain.shape[:2]
-        shown = covered(plain, boxes)
-        for box in boxes:
+        shown, left = covered(plain, seen.boxes), list[Box]()
+        for box in seen.second:
             part = box.grown(2 * box.height, 2 * box.height).within(columns, rows)
-            picture, known = shown[part.rows, part.columns], box.moved(-part.left, -part.top)
-            left = [one for one in self._found(picture, _CLOSER) if not _is_known(one, [known])]
-            if self._supported(picture, left):
-                return False
-        return True
+            for one in self._found(shown[part.rows, part.columns], _CLOSER):
+                there = one.moved(part.left, part.top)
+                left += [] if _is_known(there, seen.boxes) else [there]
+        return self._supported(shown, left)
 
     def _found(self, picture: Picture, closer: float) -> list[Box]:
         rows, columns = picture.shape[:2]
