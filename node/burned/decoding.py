@@ -87,8 +87,7 @@ def decoded_values(data: bytes, syntax: str, form: Form) -> Pixels:
         return imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace=space)
     if syntax in JLS:
         return imagecodecs.jpegls_decode(data)
-    if syntax in HTJ2K:
-        return imagecodecs.htj2k_decode(data, planar=False)
+    # OpenJPEG for high throughput as well: the binding of OpenJPH swallows errors and gives what memory held.
     return imagecodecs.jpeg2k_decode(data, numthreads=1, planar=False)
 
 
