@@ -131,7 +131,10 @@ def _jpeg_2000(data: bytes) -> Stream:
         says += body[2:] if marker == _TEXT else b""
         at += 2 + length
     _, right, bottom, left, top = unpack_from(">HLLLL", size)
-    (components,) = unpack_from(">H", size, 34)
+    tile_width, tile_height, tile_left, tile_top, components = unpack_from(">LLLLH", size, 18)
+    tiled = tile_left <= left < tile_left + tile_width and tile_top <= top < tile_top + tile_height
+    if not tiled or len(size) != 36 + 3 * components:
+        raise CannotClean(_NO_IMAGE)
     depths = {size[36 + 3 * number] for number in range(components)}
     steps = tuple((size[37 + 3 * number], size[38 + 3 * number]) for number in range(components))
     if len(depths) != 1 or set(steps) != {(1, 1)}:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
+from struct import unpack_from
 
 import imagecodecs
 import numpy as np
 from pydicom.uid import UID
-from rle.rle import decode_frame
 
 from lethe.node.deid.errors import CannotClean
 
@@ -36,6 +37,8 @@ _PROCESSES = {
     **dict.fromkeys(J2K | HTJ2K, (JPEG_2000,)),
 }
 _VIDEO = (f"{_PREFIX}4.10", f"{_PREFIX}7.")
+_SLACK = 256
+"""What may follow the last run of a segment."""
 _ANOTHER_SIZE = "a frame's size, samples or depth are not those that the header says"
 
 
@@ -84,8 +87,7 @@ def decoded_values(data: bytes, syntax: str, form: Form) -> Pixels:
         return imagecodecs.jpeg8_decode(data, colorspace=space, outcolorspace=space)
     if syntax in JLS:
         return imagecodecs.jpegls_decode(data)
-    if syntax in HTJ2K:
-        return imagecodecs.htj2k_decode(data, planar=False)
+    # OpenJPEG for high throughput as well: the binding of OpenJPH swallows errors and gives what memory held.
     return imagecodecs.jpeg2k_decode(data, numthreads=1, planar=False)
 
 
@@ -125,13 +127,21 @@ def _guarded(decoder: Callable[[], Pixels]) -> Pixels:
 
 
 def _run_lengths(data: bytes, form: Form) -> Pixels:
+    """Segments of the samples' bytes, highest first, sample after sample (PS3.5 Annex G)."""
     if form.bits_allocated < 8:
         raise CannotClean("single bits in RLE Lossless cannot be decoded here")
-    flat = decode_frame(data, form.rows * form.columns, form.bits_allocated, "<")
-    planes = np.frombuffer(flat, form.word.newbyteorder("<"))
-    if planes.size != form.rows * form.columns * form.samples:
+    count, *starts = unpack_from("<16L", data)
+    size, pixels = form.word.itemsize, form.rows * form.columns
+    starts = [*starts[:count], len(data)]
+    if count != size * form.samples or starts[0] < 64 or any(a > b for a, b in pairwise(starts)):
         raise CannotClean(_ANOTHER_SIZE)
-    return by_pixel(planes, form, planar=True)
+    planes = np.empty((form.samples, pixels, size), np.uint8)
+    for number, (start, end) in enumerate(pairwise(starts)):
+        plane = imagecodecs.packbits_decode(data[start:end], out=pixels + _SLACK)
+        if len(plane) < pixels:
+            raise CannotClean(_ANOTHER_SIZE)
+        planes[number // size, :, size - 1 - number % size] = np.frombuffer(plane, np.uint8, pixels)
+    return by_pixel(planes.reshape(-1).view(form.word.newbyteorder("<")), form, planar=True)
 
 
 def _inflated(data: bytes, form: Form) -> Pixels:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from ctypes import c_short, c_ushort
 from typing import Any
 
 import jpeglib
 import numpy as np
+from jpeglib._bind import CJpegLib
 
 from .box import Box
 from .codestream import BASELINE, EXTENDED, Stream, spliced
@@ -121,7 +123,17 @@ def _coefficients(data: bytes, stream: Stream) -> Any:
         K=None,
         qt=None,
     )
-    image.load()
+    # Not by image.load(), which writes the frame to a temporary file, and leaves it there when it fails.
+    parts = [image._alloc_dct_component(number) for number in range(stream.components)]
+    tables, numbers = ((c_ushort * 64) * 4)(), (c_short * 4)()
+    with _as_path(data) as path:
+        given = dict(zip(_COMPONENTS, [*parts, None, None], strict=False))
+        CJpegLib.read_jpeg_dct(path=path, srcfile=path, **given, K=None, qt=tables, quant_tbl_no=numbers)
+    for name, part in zip(_COMPONENTS, parts, strict=False):
+        blocks = np.ctypeslib.as_array(part)
+        setattr(image, name, blocks.reshape(*blocks.shape[:-1], _BLOCK, _BLOCK))
+    image.quant_tbl_no = np.array(numbers[: stream.components])
+    image.qt = np.ctypeslib.as_array(tables).reshape(4, _BLOCK, _BLOCK)[: image.quant_tbl_no.max() + 1]
     return image
 
 

@@ -196,7 +196,10 @@ def _blocks(brush: Brush, frame: int, boxes: Sequence[Box]) -> tuple[bytes, list
     assert stream is not None
     wide = without_covered(grown(box, stream) for box in boxes)
     values = brush.values(stored_values(before, frames.form), frame, wide)
-    data = filled(frames.encoded(frame), stream, wide, values)
+    try:
+        data = filled(frames.encoded(frame), stream, wide, values)
+    except OSError:  # coefficients that no table has a code for, or too many scans
+        raise CannotEncode from None
     touched, (found, _) = without_covered(bled(box, stream) for box in wide), decode(data, frames.form)
     expected = before.copy()
     for box in touched:
