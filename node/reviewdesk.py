@@ -8,6 +8,7 @@ from typing import BinaryIO
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
+from pydicom.tag import Tag
 
 from lethe.dicomweb.rendering import encoded, picture
 from lethe.storage.archive import Archive
@@ -18,6 +19,10 @@ from lethe.storage.jobs import Job
 from .burned.devices import BadRules, DeviceRule, device_of, rule_from
 from .burned.regions import us_banner
 from .burned.review import BadReview, Found, Reviewed, Suspect, found_in, reviewed_from
+from .deid.collect import collect_terms
+from .deid.elements import decoded, texts
+from .deid.errors import CannotClean
+from .deid.profile import Profile
 
 _MOST_SAMPLES = 100_000_000
 _DEVICE = ("Modality", "Manufacturer", "ManufacturerModelName")
@@ -46,7 +51,7 @@ class Case:
     @property
     def rule_name(self) -> str:
         """What a rule learned from it may be called."""
-        return f"{self.form.device}, {self.form.columns} x {self.form.rows}, learned"[:120] if self.form else ""
+        return f"{self.form.device}, {self.form.columns} x {self.form.rows}"[:120] if self.form else ""
 
 
 class ReviewDesk:
@@ -104,6 +109,8 @@ def _as_suspects(reviewed: Reviewed) -> list[Suspect]:
 def _learned(name: str, header: Dataset, reviewed: Reviewed) -> DeviceRule:
     if not reviewed.everywhere:
         raise BadReview("a rule is learned from boxes that hold for all frames, and there are none")
+    if not _device(header):
+        raise BadReview("no rule can be learned: the object does not name its device, or names the patient there")
     try:
         rule = DeviceRule(name, device_of(header), reviewed.everywhere, source="review desk")
         return rule_from(rule.as_document())
@@ -121,10 +128,24 @@ def _header(file: BinaryIO) -> Dataset:
 def _form(header: Dataset) -> Form | None:
     try:
         frames, rows, columns = int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns)
-        device = " ".join(str(header.get(keyword) or "").strip() for keyword in _DEVICE)
     except Exception:  # whatever else it holds, it is no image
         return None
-    return Form(frames, rows, columns, " ".join(device.split())) if min(frames, rows, columns) > 0 else None
+    return Form(frames, rows, columns, _device(header)) if min(frames, rows, columns) > 0 else None
+
+
+def _device(header: Dataset) -> str:
+    """The device it is from; "" where that is not told, or where what is told holds anything of the patient."""
+    try:
+        terms = collect_terms(header, Profile(()))
+        said = " ".join(text for keyword in _DEVICE for text in _said(header, keyword))
+    except CannotClean:
+        return ""
+    return "" if terms.finds(said) or not said.isprintable() else " ".join(said.split())
+
+
+def _said(header: Dataset, keyword: str) -> list[str]:
+    tag = Tag(keyword)
+    return texts(decoded(header, tag, ())) if tag in header else []
 
 
 def _png(file: BinaryIO, frame: int) -> bytes:

@@ -89,6 +89,18 @@ class TestPage:
         assert not [value for value in PHI.values() if value in answer.text]
         assert "<script>" not in answer.text and "style=" not in answer.text
 
+    def test_does_not_repeat_a_device_that_is_called_like_the_patient(
+        self, web: FlaskClient, archive: Archive, projects: Projects
+    ) -> None:
+        ds = secondary_capture(Manufacturer="Acme", ManufacturerModelName="Scanner of FEATHERSTONE")
+        number = take(archive, ds, projects)
+        for path in (f"/quarantine/{number}", f"/api/v1/quarantine/{number}"):
+            assert "FEATHERSTONE" not in web.get(path, headers=BEARER).text
+        document = {"boxes": [{"frame": None, "box": [0, 0, 9, 9]}], "learn": "x"}
+        answer = web.post(f"/api/v1/quarantine/{number}/review", json=document, headers=BEARER)
+        assert answer.status_code == 400 and "no rule can be learned" in answer.text
+        assert archive.rulebook.documents() == []
+
     def test_is_linked_from_the_overview(self, web: FlaskClient, number: int) -> None:
         assert f'href="/quarantine/{number}"' in web.get("/", headers=BEARER).text
 

@@ -22,6 +22,7 @@ from pydicom.tag import Tag
 
 from ..deid.elements import decoded, joined, texts
 from ..deid.errors import CannotClean
+from ..deid.registry import is_storage_class
 from .box import Box, without_covered
 from .regions import outside
 
@@ -150,7 +151,7 @@ def device_of(header: Dataset) -> dict[str, Any]:
     when: dict[str, Any] = {}
     for keyword in ("Modality", "Manufacturer", "ManufacturerModelName", "SOPClassUID"):
         said = _said(header, keyword)
-        if said:
+        if said and (keyword != "SOPClassUID" or is_storage_class(said)):
             when[keyword] = {"is": said}
     for keyword in ("Rows", "Columns"):
         said = _said(header, keyword)
