@@ -1,7 +1,7 @@
-"""Shows a stretch of time in a few pictures, so that text in many frames is looked for a few times only.
+"""Shows a stretch of time in one picture, so that text in many frames is looked for once.
 
-Text that stays is plain in the mean, in which all that moves fades; text that comes and goes is in the highest or the
-lowest values, or, where neither shows it, in how far a pixel ever was from its mean, in terms of how far it usually is.
+Text that stays is plain in the mean, in which all that moves fades; text that comes and goes is in the highest values,
+or, where they do not show it, in how far a pixel ever was from its mean, in terms of how far it usually is.
 """
 
 from __future__ import annotations
@@ -30,14 +30,10 @@ class Stretch:
     strangest: int
     inverted: bool
 
-    def pictures(self) -> list[Picture]:
+    def picture(self) -> Picture:
         """What a detector looks at."""
-        high, low = grey_picture(self.high), grey_picture(self.low)
-        looks = [
-            np.dstack([standing_out(self.mean), high, low]),
-            np.dstack([standing_out(self.high), grey_picture(self.strange), standing_out(self.low)]),
-        ]
-        return [255 - look if self.inverted else look for look in looks]
+        look = np.dstack([standing_out(self.mean), grey_picture(self.high), grey_picture(self.strange)])
+        return 255 - look if self.inverted else look
 
     def plain(self) -> Picture:
         """The same as a screen would show it, its three colours being high, mean and low."""

@@ -28,7 +28,9 @@ from .sights import Sight, sights_of
 _MOST_LISTED = 1000
 _FOUND, _SECOND, _LEFT = "text", "text, at the second look", "text, left after redaction"
 _DEVICE, _REVIEWER = "device rule", "reviewer"
-_MOVES = "cannot be read in all frames"
+_MOVES = "not read in all frames"
+_MOST_MOVING = 6
+"""So many boxes are read frame by frame."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,26 @@ class FrameCleaner:
 
     def _phi(self, sight: Sight, boxes: Sequence[Box], terms: TermBank) -> list[Judged]:
         """All but what is proven technical, in every frame."""
-        readable = [box for box in boxes if sight.can_be_read(box)]
-        readings = self._eyes.reader.read(sight.plain, readable) if readable else []
-        decisions = PhiPolicy(terms, self._voter, numbers=BareNumbers.KEPT_ON_SCALES).decide(readable, readings)
-        chosen = [Judged(part, sight.frames, str(one.reason)) for one in decisions for part in one.redacted]
-        return chosen + [Judged(box, sight.frames, _MOVES) for box in boxes if box not in readable]
+        policy = PhiPolicy(terms, self._voter, numbers=BareNumbers.KEPT_ON_SCALES)
+        still = [box for box in boxes if sight.can_be_read(box)]
+        moving = [box for box in boxes if box not in still]
+        readings = self._eyes.reader.read(sight.plain, still)
+        chosen = [
+            Judged(part, sight.frames, str(one.reason))
+            for one in policy.decide(still, readings)
+            for part in one.redacted
+        ]
+        if len(moving) > _MOST_MOVING or sight.alone is None:
+            return chosen + [Judged(box, sight.frames, _MOVES) for box in moving]
+        doubted: dict[Box, str] = {}
+        for frame in sight.frames if moving else ():
+            picture = sight.alone(frame)
+            left = [box for box in moving if box not in doubted]
+            decided = policy.decide([*left, *still], [*self._eyes.reader.read(picture, left), *readings])
+            doubted |= {one.box: str(one.reason) for one in decided[: len(left)] if not one.reason.stays}
+            if len(doubted) == len(moving):
+                break
+        return chosen + [Judged(box, sight.frames, why) for box, why in doubted.items()]
 
     def _record(self, policy: PixelPolicy, verdict: Verdict, sights: int, notes: Mapping[str, Any]) -> dict[str, Any]:
         boxes = [{"box": list(one.box), "frames": _numbers(one.frames), "why": one.why} for one in verdict.covered]

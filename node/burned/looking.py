@@ -54,10 +54,10 @@ class Eyes:
         """Names engines, models and versions."""
         return [*(finder.edition for finder in self.finders), self.reader.version]
 
-    def look(self, pictures: Sequence[Picture], plain: Picture) -> Seen:
-        """What is found in `pictures` of one frame or of one stretch of time, and in `plain`, which shows the same as
+    def look(self, picture: Picture, plain: Picture) -> Seen:
+        """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would."""
-        first = without_covered(box for picture in pictures for box in self._found(picture, 1.0))
+        first = without_covered(self._found(picture, 1.0))
         again = self._found(covered(plain, first), _CLOSER)
         return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
 

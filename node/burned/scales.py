@@ -39,9 +39,12 @@ def scale_marks(boxes: Sequence[Box], texts: Sequence[str]) -> set[int]:
     return _evenly(down) | _evenly(over)
 
 
+_TICKS = " -–—一_~|"
+
+
 def _digits(text: str) -> str:
-    """A lone zero is often read as the letter."""
-    stripped = text.strip()
+    """Without the tick beside it; a lone zero is often read as the letter."""
+    stripped = text.strip(_TICKS)
     return "0" if stripped in ("O", "o") else stripped
 
 

@@ -3,8 +3,9 @@ the tiles of a slide one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -18,10 +19,11 @@ from .views import Grey, Picture, picture_of, plain_picture
 
 _FEW = 2
 """So many different frames are looked at one by one."""
-_FRAMES_A_STILL = 9
+_FRAMES_A_STILL = 18
 """For every so many frames of a stretch, one is also looked at by itself."""
 _SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
-_CALM = 0.9
+_CALM = 0.995
+"""Of the pixels of a box: a single digit that changes is more than the others."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Sight:
     plain: Picture
     steady: Grey | None = None
     """1 where nothing moves, in a stretch of time."""
+    alone: Callable[[int], Picture] | None = None
+    """Shows one of its frames, where they differ."""
 
     def can_be_read(self, box: Box) -> bool:
         """Whether what stands in a box is the same in all frames."""
@@ -48,16 +52,19 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
             yield _still(shown, numbers, eyes)
         return
     stretch, every = stretch_of(shown), tuple(range(len(frames)))
-    plain, steady = stretch.plain(), stretch.steady()
-    yield Sight(every, eyes.look(stretch.pictures(), plain), plain, steady)
+    plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
+    yield Sight(every, eyes.look(stretch.picture(), plain), plain, steady, alone)
     for number in _singled_out(stretch, len(frames)):  # what is in one may as well be in others
-        yield replace(_still(shown, (number,), eyes), frames=every, steady=steady)
+        yield replace(_still(shown, (number,), eyes), frames=every, steady=steady, alone=alone)
 
 
 def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes) -> Sight:
-    frame = shown.frame(numbers[0])
-    plain = plain_picture(frame, inverted=shown.inverted)
-    return Sight(numbers, eyes.look([picture_of(frame, inverted=shown.inverted)], plain), plain)
+    plain, picture = _plain(shown, numbers[0]), picture_of(shown.frame(numbers[0]), inverted=shown.inverted)
+    return Sight(numbers, eyes.look(picture, plain), plain)
+
+
+def _plain(shown: Shown, number: int) -> Picture:
+    return plain_picture(shown.frame(number), inverted=shown.inverted)
 
 
 def _singled_out(stretch: Stretch, count: int) -> list[int]:

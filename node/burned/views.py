@@ -59,8 +59,9 @@ def standing_out(values: Values) -> Grey:
     low, high = np.percentile(wide[::2, ::2], (0.5, 99.5))
     faint = max(float(high - low), 1.0) * _FAINT
     away = wide - _mean(wide, _NEAR)
-    usual = np.sqrt(_mean(away * away, _FAR))
-    return np.clip(away / (usual + faint) * _STRENGTH + 128, 0, 255).astype(np.uint8)
+    usual = np.sqrt(_mean(away * away, _FAR).clip(0))  # rounding may leave less than nothing
+    greys: Grey = np.clip(away / (usual + faint) * _STRENGTH + 128, 0, 255).astype(np.uint8)
+    return greys
 
 
 def _mean(values: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
