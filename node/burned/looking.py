@@ -14,6 +14,8 @@ import numpy as np
 
 from .box import Box, without_covered
 from .finder import TextFinder
+from .form import Pixels
+from .proof import mosaic, suspicious
 from .reader import Reader
 from .views import Picture
 
@@ -61,6 +63,12 @@ class Eyes:
         again = self._found(covered(plain, first), _CLOSER)
         return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
 
+    def is_blank(self, levels: Pixels, picture: Picture) -> bool:
+        """Whether a frame of grey levels certainly has no text, as far as that can be told without looking at all of
+        its picture."""
+        places = suspicious(levels)
+        return places is not None and (not places or not self._found(mosaic(picture, places), 1.0, picture.shape[:2]))
+
     def left(self, plain: Picture, seen: Seen) -> list[Box]:
         """What can still be read around that which only the second look found, once all that was found is covered."""
         rows, columns = plain.shape[:2]
@@ -72,9 +80,11 @@ class Eyes:
                 left += [] if _is_known(there, seen.boxes) else [there]
         return self._supported(shown, left)
 
-    def _found(self, picture: Picture, closer: float) -> list[Box]:
+    def _found(self, picture: Picture, closer: float, of: tuple[int, int] | None = None) -> list[Box]:
+        """What the finders find, in a picture that is enlarged as a frame `of` that many rows and columns would be."""
         rows, columns = picture.shape[:2]
-        scale = min((_USUAL / (rows * columns)) ** 0.5, _MOST_ENLARGED) * closer
+        whole = of or (rows, columns)
+        scale = max(min((_USUAL / (whole[0] * whole[1])) ** 0.5, _MOST_ENLARGED) * closer, _LEAST if of else 0.0)
         parts = [Box(0, 0, columns, rows)]
         if scale < _LEAST:
             parts += _tiles(rows, columns)

@@ -157,7 +157,8 @@ def _is_well_read(reading: Reading) -> bool:
 def _is_doubtful(one: _Seen, unsafe: Sequence[_Seen]) -> bool:
     """Whether what is short stands where an initial, or a word of a name, would: in a row with what is redacted."""
     if one.reason is Reason.LABEL:  # of which the value is redacted
-        return any(_is_close_in_line(one, other) for other in unsafe)
+        near = one.box.grown(one.height, one.height)
+        return any(near.touches(other.box) for other in unsafe)
     if one.proof is Proof.STRONG:
         return False
     return any(

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from pydicom.dataset import Dataset
 
+from ..deid.pixels import screen_kind
 from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
@@ -49,7 +50,7 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     alike = _alike(frames)
     if len(alike) <= _FEW or str(header.get("SOPClassUID", "")) == _SLIDE:
         for numbers in alike:
-            yield _still(shown, numbers, eyes)
+            yield _still(shown, numbers, eyes, proves=screen_kind(header) is None)
         return
     stretch, every = stretch_of(shown), tuple(range(len(frames)))
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
@@ -58,8 +59,11 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
         yield replace(_still(shown, (number,), eyes), frames=every, steady=steady, alone=alone)
 
 
-def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes) -> Sight:
-    plain, picture = _plain(shown, numbers[0]), picture_of(shown.frame(numbers[0]), inverted=shown.inverted)
+def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
+    frame = shown.frame(numbers[0])
+    plain, picture = _plain(shown, numbers[0]), picture_of(frame, inverted=shown.inverted)
+    if proves and frame.ndim == 2 and eyes.is_blank(frame, picture):
+        return Sight(numbers, Seen(()), plain)
     return Sight(numbers, eyes.look(picture, plain), plain)
 
 
