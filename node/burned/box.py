@@ -83,3 +83,13 @@ def without_covered(boxes: Iterable[Box]) -> list[Box]:
         if box.area and not any(box.shared(other) == box for other in kept):
             kept.append(box)
     return sorted(kept, key=lambda box: (box.top, box.left))
+
+
+def tiles(rows: int, columns: int, side: int, overlap: int) -> list[Box]:
+    """A frame in squares that overlap, in reading order."""
+    step = side - overlap
+    return [
+        Box(left, top, left + side, top + side).within(columns, rows)
+        for top in range(0, max(rows - overlap, 1), step)
+        for left in range(0, max(columns - overlap, 1), step)
+    ]

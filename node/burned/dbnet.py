@@ -33,6 +33,8 @@ _HUGE = 0.13
 """Of the shorter side of the frame: no line of text is that high."""
 _AGAIN = (1.0, 0.5)
 """At which scales a huge spot is looked at again; noise that looks like text at one does not at the other."""
+_MOST_AGAIN = 900 * 900
+"""Pixels of a spot that are looked at again, or it is made smaller: the network takes 600 bytes for each."""
 _MARGIN = 8
 
 Heat = npt.NDArray[np.float32]
@@ -71,7 +73,8 @@ class DbNet:
         """What is in a huge spot, seen by itself. What is huge at every scale is no text."""
         rows, columns = picture.shape[:2]
         part = where.grown(_MARGIN, _MARGIN).within(columns, rows)
-        for box in self._looked(picture[part.rows, part.columns], again[0], huge, again[1:]):
+        scale = min(again[0], (_MOST_AGAIN / part.area) ** 0.5)
+        for box in self._looked(picture[part.rows, part.columns], scale, huge, again[1:]):
             yield box.moved(part.left, part.top)
 
     def _heat(self, picture: Picture, scale: float) -> Heat:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 
-from .box import Box, without_covered
+from .box import Box, tiles, without_covered
 from .finder import TextFinder
-from .form import Pixels
-from .proof import mosaic, suspicious
+from .proof import mosaic
 from .reader import Reader
 from .views import Picture
 
@@ -56,18 +56,18 @@ class Eyes:
         """Names engines, models and versions."""
         return [*(finder.edition for finder in self.finders), self.reader.version]
 
-    def look(self, picture: Picture, plain: Picture) -> Seen:
+    def look(self, picture: Picture, plain: Picture, places: Sequence[Box] | None = None) -> Seen:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
-        a screen would."""
-        first = without_covered(self._found(picture, 1.0))
-        again = self._found(covered(plain, first), _CLOSER)
+        a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
+        first = without_covered(self._found(picture, 1.0, places))
+        again = self._found(covered(plain, first), _CLOSER, places)
         return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
 
-    def is_blank(self, levels: Pixels, picture: Picture) -> bool:
-        """Whether a frame of grey levels certainly has no text, as far as that can be told without looking at all of
-        its picture."""
-        places = suspicious(levels)
-        return places is not None and (not places or not self._found(mosaic(picture, places), 1.0, picture.shape[:2]))
+    def is_blank(self, picture: Picture, places: Sequence[Box]) -> bool:
+        """Whether a frame has no text, if text could be at those places only."""
+        if not places:
+            return True
+        return not self._finds(mosaic(picture, places), max(_scale(picture), _LEAST))
 
     def left(self, plain: Picture, seen: Seen) -> list[Box]:
         """What can still be read around that which only the second look found, once all that was found is covered."""
@@ -80,22 +80,19 @@ class Eyes:
                 left += [] if _is_known(there, seen.boxes) else [there]
         return self._supported(shown, left)
 
-    def _found(self, picture: Picture, closer: float, of: tuple[int, int] | None = None) -> list[Box]:
-        """What the finders find, in a picture that is enlarged as a frame `of` that many rows and columns would be."""
+    def _found(self, picture: Picture, closer: float, places: Sequence[Box] | None = None) -> list[Box]:
+        """What the finders find: in a large frame also in tiles, or small text would be too small."""
         rows, columns = picture.shape[:2]
-        whole = of or (rows, columns)
-        scale = max(min((_USUAL / (whole[0] * whole[1])) ** 0.5, _MOST_ENLARGED) * closer, _LEAST if of else 0.0)
-        parts = [Box(0, 0, columns, rows)]
-        if scale < _LEAST:
-            parts += _tiles(rows, columns)
-        return [
-            box.moved(part.left, part.top)
-            for part in parts
-            for finder in self.finders
-            for box in finder.find(
-                np.ascontiguousarray(picture[part.rows, part.columns]), scale if part == parts[0] else _LEAST
-            )
-        ]
+        scale = _scale(picture) * closer
+        boxes = self._finds(picture, scale)
+        for tile in tiles(rows, columns, _TILE, _OVERLAP) if scale < _LEAST else ():
+            if places is None or any(tile.touches(place) for place in places):
+                part = np.ascontiguousarray(picture[tile.rows, tile.columns])
+                boxes += [box.moved(tile.left, tile.top) for box in self._finds(part, _LEAST)]
+        return boxes
+
+    def _finds(self, picture: Picture, scale: float) -> list[Box]:
+        return [box for finder in self.finders for box in finder.find(picture, scale)]
 
     def _supported(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those in which something can be read."""
@@ -129,11 +126,7 @@ def _is_known(box: Box, boxes: Sequence[Box]) -> bool:
     return sum(box.shared(other).area for other in boxes) >= _KNOWN * box.area
 
 
-def _tiles(rows: int, columns: int) -> list[Box]:
-    """A large frame in parts that overlap."""
-    step = _TILE - _OVERLAP
-    return [
-        Box(left, top, left + _TILE, top + _TILE).within(columns, rows)
-        for top in range(0, max(rows - _OVERLAP, 1), step)
-        for left in range(0, max(columns - _OVERLAP, 1), step)
-    ]
+def _scale(picture: Picture) -> float:
+    """By how much a picture is enlarged, or made smaller, to be looked at as a whole."""
+    rows, columns = picture.shape[:2]
+    return min(sqrt(_USUAL / (rows * columns)), _MOST_ENLARGED)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .box import Box
+from .box import Box, tiles
 from .form import Pixels
 from .views import Picture
 
@@ -34,24 +34,37 @@ _MOST = 0.4
 _FULL, _SMALL = 0.5, 64
 """A place is cut into smaller ones until so much of it might be text, or it is so small."""
 _GREY = 128
+_TILE, _TILE_OVERLAP = 1536, 64
 
 Wide = npt.NDArray[np.float32]
 Marks = npt.NDArray[np.uint8]
 
 
-def suspicious(levels: Pixels) -> list[Box] | None:
-    """Where text might be in a frame of grey levels; None where that is too much to be worth the trouble."""
+def suspicious(levels: Pixels) -> list[Box]:
+    """Where text might be in a frame of grey levels."""
+    return [
+        box.moved(tile.left, tile.top)
+        for tile in tiles(len(levels), len(levels[0]), _TILE, _TILE_OVERLAP)
+        for box in _suspicious(levels[tile.rows, tile.columns])
+    ]
+
+
+def are_few(places: Sequence[Box], levels: Pixels) -> bool:
+    """Whether looking at those places is much less than looking at all of a frame."""
+    return sum(box.area for box in places) <= _MOST * levels.size
+
+
+def _suspicious(levels: Pixels) -> list[Box]:
     rows, columns = levels.shape
     if min(rows, columns) < 4 * _BLOCK:
-        return None
+        return [Box(0, 0, columns, rows)]
     wide = levels.astype(np.float32)
     low, high = np.percentile(wide[::2, ::2], (0.5, 99.5))
     faint = max(float(high - low), 1.0) * _FAINT
     marks = _strokes(wide, faint) | _strokes(np.ascontiguousarray(wide.T), faint).T
     wider = np.ones((2 * _MARGIN + 1, 2 * _MARGIN + 1), np.uint8)
     near = np.asarray(cv2.dilate(_large(marks), wider), np.uint8)
-    boxes = [box for place in _places(near) for box in _parts(near, place)]
-    return boxes if sum(box.area for box in boxes) <= _MOST * rows * columns else None
+    return [box for place in _places(near) for box in _parts(near, place)]
 
 
 def mosaic(picture: Picture, places: Sequence[Box]) -> Picture:

@@ -15,6 +15,7 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
 from .looking import Eyes, Seen
+from .proof import are_few, suspicious
 from .showing import Shown
 from .views import Grey, Picture, picture_of, plain_picture
 
@@ -62,9 +63,10 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
 def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
     frame = shown.frame(numbers[0])
     plain, picture = _plain(shown, numbers[0]), picture_of(frame, inverted=shown.inverted)
-    if proves and frame.ndim == 2 and eyes.is_blank(frame, picture):
+    places = suspicious(frame) if proves and frame.ndim == 2 else None
+    if places is not None and are_few(places, frame) and eyes.is_blank(picture, places):
         return Sight(numbers, Seen(()), plain)
-    return Sight(numbers, eyes.look(picture, plain), plain)
+    return Sight(numbers, eyes.look(picture, plain, places), plain)
 
 
 def _plain(shown: Shown, number: int) -> Picture:

@@ -22,6 +22,7 @@ _NEAR, _FAR = 21, 43
 _FAINT = 0.02
 """What share of the range of values is never called standing out by itself."""
 _STRENGTH = 64
+_STRIP = 1024
 
 
 def picture_of(frame: Values, *, inverted: bool = False) -> Picture:
@@ -55,9 +56,17 @@ def grey_picture(values: Values) -> Grey:
 
 def standing_out(values: Values) -> Grey:
     """How far each pixel is from the mean around it, in terms of how far pixels are from it there. Flat is 128."""
-    wide = values.astype(np.float32)
-    low, high = np.percentile(wide[::2, ::2], (0.5, 99.5))
+    low, high = np.percentile(values[::2, ::2].astype(np.float32), (0.5, 99.5))
     faint = max(float(high - low), 1.0) * _FAINT
+    greys = np.empty(values.shape, np.uint8)
+    for top in range(0, len(values), _STRIP):  # a strip at a time, or a mammogram takes half a gigabyte
+        first, last = max(top - _FAR, 0), top + _STRIP
+        strip = _away(values[first : last + _FAR].astype(np.float32), faint)
+        greys[top:last] = strip[top - first : last - first]
+    return greys
+
+
+def _away(wide: npt.NDArray[np.float32], faint: float) -> Grey:
     away = wide - _mean(wide, _NEAR)
     usual = np.sqrt(_mean(away * away, _FAR).clip(0))  # rounding may leave less than nothing
     greys: Grey = np.clip(away / (usual + faint) * _STRENGTH + 128, 0, 255).astype(np.uint8)
