@@ -39,9 +39,9 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import pixel_array
 
 from lethe.node.burned.box import Box
-from lethe.node.choices import Fill
 from lethe.node.burned.frames import Frames, open_frames
 from lethe.node.burned.redaction import redacted
+from lethe.node.choices import Fill
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.part10 import read_part10
 
