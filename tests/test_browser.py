@@ -51,7 +51,7 @@ def browse(url: str, folder: Path, *more: str) -> tuple[str, list[str]]:
 def test_the_overview_shows_the_study_its_picture_and_the_quarantine(node: Node, tmp_path: Path) -> None:
     document, complaints = visit(node, "/", tmp_path, "--window-size=1280,3000")
     assert complaints == []
-    assert "Secondary Capture images may carry burned-in text" in document
+    assert "an image of a slide's label" in document
     assert re.search(r'<img[^>]*/thumbnail"[^>]*class="shown"', document), "the script ran and the picture was drawn"
 
 

@@ -321,6 +321,22 @@ class TestRecord:
         assert (done.pixels["covered"], done.pixels["changed"], done.pixels["looks"]) == (0, 0, 1)
         assert "113101" in done.receipt["codes"] and done.header.BurnedInAnnotation == "NO"
 
+    def test_of_an_object_with_overlays_is_without_them(self, clean: Clean) -> None:
+        original = ct()
+        for tag, vr, value in (
+            (0x60000010, "US", 128),
+            (0x60000011, "US", 128),
+            (0x60000022, "LO", "FEATHERSTONE"),
+            (0x60000040, "CS", "G"),
+            (0x60003000, "OW", b"\xff" * 2048),
+        ):
+            original.add_new(tag, vr, value)
+        buffer = BytesIO()
+        original.save_as(buffer)
+        done = clean(buffer.getvalue())
+        assert not [element for element in done.header if element.tag.group >> 8 == 0x60]
+        assert done.header.PixelData == original.PixelData
+
     def test_of_what_is_no_image_claims_nothing(self, clean: Clean) -> None:
         buffer = BytesIO()
         bundled("rtplan.dcm").save_as(buffer)
