@@ -112,6 +112,7 @@ def test_a_comment_of_jpeg_2000_is_blanked(syntax: str, put: Callable[[bytes, by
         (b"CREATOR: gd-jpeg v1.0 (using IJG JPEG v62), quality = 90\n", True),
         (b"Lavc58.134.100\0", True),
         (b"Kakadu-v7.10.2", True),
+        (b"Created by GDCM/OpenJPEG version 2.3.0", True),
         (b"", True),
         (b"  \0\0", True),
         (b"scanned by hand, room 4", False),
