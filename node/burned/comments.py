@@ -47,7 +47,8 @@ _IMAGE_2000 = frozenset(range(0xFF50, 0xFF64)) | frozenset(range(0xFF74, 0xFF7A)
 _VERSION = rb"v?\d{1,4}([._]\d{1,4}){0,3}"
 # What encoders call themselves. All else may have been written by somebody.
 _ENCODERS = re.compile(
-    rb"(created by (gdcm/)?openjpeg version |(creator: )?jasper version |kakadu-|openjph ver |lavc|lead technologies inc\. )"
+    rb"(created by (gdcm/)?openjpeg version |(creator: )?jasper version |kakadu-|openjph ver |lavc|"
+    + rb"lead technologies inc\. )"
     + _VERSION
     + rb"\.?"
     + rb"|kdu-layer-info: log_2\{delta-d\([a-z\-]{3,20}\)/delta-l\(bytes\)\}, l\(bytes\)[\s\d.,e+\-]{0,500}"
