@@ -20,7 +20,7 @@ from pydicom.tag import BaseTag
 
 from .deid.elements import decoded, texts, vr_of
 from .deid.report import place
-from .reasons import MARKS, Became, Reasons
+from .reasons import Became, Reasons
 
 Key = tuple[int, ...]
 """Where an element stands: tag and number of the item of each sequence it is in, then its own tag. Sorts as the file
@@ -94,8 +94,8 @@ class Comparison:
         if after is None:
             return noted or Became.REMOVED
         if before is None:
-            return Became.ADDED if self._has_original or key[0] in MARKS else noted or Became.KEPT
-        if key[0] not in MARKS and noted in (Became.EMPTIED, Became.REPLACED):
+            return Became.ADDED if self._has_original or key[0] in self._reasons.marks else noted or Became.KEPT
+        if key[0] not in self._reasons.marks and noted in (Became.EMPTIED, Became.REPLACED):
             return noted
         return Became.KEPT if _is_same(before, after) else Became.REPLACED
 
@@ -110,7 +110,7 @@ class Comparison:
 
     def _why(self, key: Key, became: Became, vr: str) -> tuple[str, str]:
         noted = self._noted.get(key)
-        if key[0] in MARKS:
+        if key[0] in self._reasons.marks:
             return self._reasons.added(key[0])
         if noted:
             return self._reasons.changed(key[-1], vr, became, noted[1])

@@ -33,8 +33,8 @@ class _Fate:
 def show_fates(archive: Archive, sent: Sequence[Sample], refused: Counter[str], console: Console) -> None:
     """Print a table of the studies, one of the reasons, and a line with the sums."""
     console.print(
-        "\nThe samples are the test images of pydicom and pynetdicom, many of them screen captures or broken on\n"
-        "purpose: what may carry burned-in text, or is no complete object, is held back.\n"
+        "\nThe samples are the test images of pydicom and pynetdicom, many of them broken on purpose: what is\n"
+        "no complete object, or cannot be cleaned for certain, is held back.\n"
     )
     console.print(_studies(archive, sent))
     console.print(_reasons(archive))

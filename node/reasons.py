@@ -22,7 +22,8 @@ class Became(StrEnum):
 
 MARKS = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280302, 0x00280303})
 """What says of an object that it was de-identified."""
-_MARKED = ("PS3.15 E.1.1", "says what was done")
+_LOOKED = 0x00280301
+_MARKED, _NO_TEXT = ("PS3.15 E.1.1", "says what was done"), ("PS3.15 E.3.1", "its frames were looked at")
 _NOT_IN_THE_TABLE = "outside Table E.1-1"
 _ASKED = {
     Action.REMOVE: "the table asks to remove it",
@@ -58,6 +59,7 @@ class Reasons:
 
     def __init__(self, receipt: Mapping[str, Any]) -> None:
         self._passed = receipt.get("profile") == "none"
+        self.marks = MARKS | ({_LOOKED} if "pixels" in receipt else set())
         options = [str(option) for option in receipt.get("options") or ()]
         self._codes = dict(zip(["basic", *options], receipt.get("codes") or (), strict=False))
         profile = Profile([option for option in Option if option in options])
@@ -104,6 +106,8 @@ class Reasons:
 
     def added(self, tag: int) -> tuple[str, str]:
         """Rule and reason for an element that was put in."""
+        if tag == _LOOKED and tag in self.marks:
+            return _NO_TEXT
         return _MARKED if tag in MARKS else ("", "put in by Lethe")
 
     def _rule(self, tag: int) -> Rule | None:

@@ -162,4 +162,5 @@ def _redact(source: Path, target: Path, asked: Asked, is_folder: bool) -> Redact
     except Exception as error:  # nothing unclean was written, and the next file may be another matter
         return Redaction(f"unexpected {type(error).__name__}")
     pixels = cleaned.receipt.get("pixels", {})
-    return Redaction("", cleaned.instance.sop_uid, project.pixel_policy, project.fill, pixels)
+    policy = pixels.get("policy", project.pixel_policy)  # what "auto" means for this object
+    return Redaction("", cleaned.instance.sop_uid, policy, project.fill, pixels)

@@ -41,6 +41,11 @@ def secondary_capture(**attributes: object) -> FileDataset:
     return ds
 
 
+def slide_label(**attributes: object) -> FileDataset:
+    """An image that is always refused, for what it is: the picture of a slide's label."""
+    return secondary_capture(ImageType=["ORIGINAL", "PRIMARY", "LABEL", "NONE"], **attributes)
+
+
 def bundled(name: str) -> FileDataset:
     """A file that ships with pydicom, as an instance of its own; nothing is downloaded."""
     path = get_testdata_file(name, download=False)

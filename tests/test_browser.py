@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from builders import ct, saved, secondary_capture
+from builders import ct, saved, slide_label
 from programs import Node, need, running_node
 
 from lethe.node.burned.box import Box
@@ -31,7 +31,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> object:
     need("chromium")
     folder = tmp_path_factory.mktemp("browser")
     with running_node(folder / "node", '[auth]\nmode = "none"\n') as node:
-        paths = [str(saved(ds, folder / "sent")) for ds in (ct(), secondary_capture())]
+        paths = [str(saved(ds, folder / "sent")) for ds in (ct(), slide_label())]
         node.lethe("send", *paths, "--to", f"LETHE@127.0.0.1:{node.dicom}")
         node.settle()
         yield node
@@ -51,7 +51,7 @@ def browse(url: str, folder: Path, *more: str) -> tuple[str, list[str]]:
 def test_the_overview_shows_the_study_its_picture_and_the_quarantine(node: Node, tmp_path: Path) -> None:
     document, complaints = visit(node, "/", tmp_path, "--window-size=1280,3000")
     assert complaints == []
-    assert "Secondary Capture images may carry burned-in text" in document
+    assert "an image of a slide's label" in document
     assert re.search(r'<img[^>]*/thumbnail"[^>]*class="shown"', document), "the script ran and the picture was drawn"
 
 

@@ -254,16 +254,20 @@ DCMTK = {
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", ["8", "12", "16", "rgb"])
-@pytest.mark.parametrize("syntax", DCMTK)
+# Baseline JPEG has 8 bits, and near-lossless coding makes more than 12 bits of 12.
+@pytest.mark.parametrize(
+    ("syntax", "name"),
+    [
+        (syntax, name)
+        for syntax in DCMTK
+        for name in ("8", "12", "16", "rgb")
+        if not (syntax == BASELINE and KINDS[name].stored > 8) and (syntax, name) != (jpeg(81), "12")
+    ],
+)
 def test_dcmtk_decodes_what_was_written(syntax: str, name: str, tmp_path: Path) -> None:
     program, kind = shutil.which(DCMTK[syntax]), KINDS[name]
     if program is None:
         pytest.skip(f"{DCMTK[syntax]} is not installed")
-    if syntax == BASELINE and kind.stored > 8:
-        pytest.skip("baseline JPEG has 8 bits")
-    if (syntax, name) == (jpeg(81), "12"):
-        pytest.skip("near-lossless coding made more than 12 bits of them")
     coded = [encoded(kind, one, syntax) for one in kind.some(2, 32, 40)]
     raw = compressed(kind, coded, (32, 40), syntax)
     made, _ = redact(raw, {0: [Box(4, 4, 30, 14)]})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from builders import PHI, bundled, ct, saved, secondary_capture
+from builders import PHI, bundled, ct, saved, secondary_capture, slide_label
 
 from lethe.node.arguments import parser
 from lethe.node.cli import command, main
@@ -179,17 +179,18 @@ def test_deidentify_writes_what_is_clean_and_lists_what_is_not(
     for number, ds in enumerate(originals):
         saved(ds, source / "sub", f"{PHI['PatientName']}-{number}.dcm")
     saved(secondary_capture(), source, "sc.dcm")
+    saved(slide_label(), source, "label.dcm")
     (source / "notes.txt").write_text("not DICOM")
     assert main(["deidentify", str(source), str(target), "--maps", str(tmp_path / "maps")]) == 3
     out = capsys.readouterr().out
-    assert "3 clean, 3 refused" in out  # the deflated one is a secondary capture
-    assert f"refused: {source / 'sc.dcm'}: Secondary Capture images may carry burned-in text" in out
+    assert "5 clean, 2 refused" in out
+    assert f"refused: {source / 'label.dcm'}: an image of a slide's label" in out
     assert f"refused: {source / 'notes.txt'}: not readable as DICOM" in out
     results = [pydicom.dcmread(path) for path in target.rglob("*.dcm")]
-    assert len(results) == 3
+    assert len(results) == 5
     assert not [path for path in target.rglob("*") if "FEATHERSTONE" in path.name]
     uids = dict(list(csv.reader((tmp_path / "maps" / "uids.csv").open()))[1:])
-    assert {ds.SOPInstanceUID for ds in results} == {uids[ds.SOPInstanceUID] for ds in originals[:3]}
+    assert {ds.SOPInstanceUID for ds in results} > {uids[ds.SOPInstanceUID] for ds in originals}
     rows = list(csv.reader((tmp_path / "maps" / "patients.csv").open()))
     assert rows[0] == ["id_old", "id_new"]
     assert dict(rows[1:])[PHI["PatientID"]] in {ds.PatientID for ds in results}

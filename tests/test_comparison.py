@@ -14,9 +14,13 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
+from lethe.node.burned.devices import DeviceRules
+from lethe.node.burned.engine import FrameCleaner
+from lethe.node.choices import Fill, PixelPolicy
 from lethe.node.comparison import Comparison, Row, element_name
 from lethe.node.deid.deidentify import deidentify, pass_pixels, pass_through
 from lethe.node.deid.errors import CannotClean
+from lethe.node.deid.frames import FrameRule, leave_frames
 from lethe.node.deid.part10 import MOST_KEPT, read_part10
 from lethe.node.deid.profile import APPLIED, Option, Profile
 from lethe.node.deid.pseudonyms import Pseudonyms
@@ -40,17 +44,29 @@ def rich() -> pydicom.FileDataset:
     return ds
 
 
-def compared(ds: pydicom.FileDataset, *, original: bool = True, options: tuple[Option, ...] = OPTIONS) -> Comparison:
+def compared(
+    ds: pydicom.FileDataset,
+    *,
+    original: bool = True,
+    options: tuple[Option, ...] = OPTIONS,
+    frame_rule: FrameRule = leave_frames,
+) -> Comparison:
     """The comparison of an object with what the engine makes of it."""
     file = BytesIO()
     ds.save_as(file)
-    return compared_bytes(file.getvalue(), original=original, options=options)
+    return compared_bytes(file.getvalue(), original=original, options=options, frame_rule=frame_rule)
 
 
-def compared_bytes(data: bytes, *, original: bool = True, options: tuple[Option, ...] = OPTIONS) -> Comparison:
+def compared_bytes(
+    data: bytes,
+    *,
+    original: bool = True,
+    options: tuple[Option, ...] = OPTIONS,
+    frame_rule: FrameRule = leave_frames,
+) -> Comparison:
     """The same for a file, its original header read as it would be kept."""
     file = BytesIO(data)
-    cleaned = deidentify(file, Profile(options), Pseudonyms(b"k" * 32), pass_pixels)
+    cleaned = deidentify(file, Profile(options), Pseudonyms(b"k" * 32), pass_pixels, frame_rule=frame_rule)
     result = BytesIO(b"".join(cleaned.chunks()))
     before = cleaned.before()
     assert before is not None
@@ -233,6 +249,16 @@ def test_an_object_that_was_de_identified_before() -> None:
     row = by_place(compared(ct(PatientIdentityRemoved="YES", DeidentificationMethod="by hand")))
     assert (row["(0012,0062)"].became, row["(0012,0062)"].rule) == (Became.KEPT, "PS3.15 E.1.1")
     assert (row["(0012,0063)"].became, row["(0012,0063)"].before) == (Became.REPLACED, "by hand")
+
+
+@pytest.mark.parametrize("original", [True, False])
+@pytest.mark.parametrize("flag", ["YES", "NO", None])
+def test_what_the_frames_were_found_to_be_is_a_mark(flag: str | None, original: bool) -> None:
+    look = FrameCleaner(PixelPolicy.PHI, Fill.BACKGROUND, ("rapidocr",), DeviceRules())
+    ds = ct() if flag is None else ct(BurnedInAnnotation=flag)
+    row = by_place(compared(ds, original=original, frame_rule=look))["(0028,0301)"]
+    became = Became.KEPT if original and flag == "NO" else Became.REPLACED if original and flag else Became.ADDED
+    assert (row.became, row.after, row.rule) == (became, "NO", "PS3.15 E.3.1") and row.reason
 
 
 @pytest.mark.parametrize("options", [OPTIONS, tuple(set(APPLIED) - {Option.RETAIN_LONGITUDINAL_FULL_DATES})])

@@ -162,7 +162,8 @@ def test_a_project_is_given_its_step(tmp_path: Path, archive: Archive, change: C
     config = Config(projects=(Project("default", options=options, deface="blank"),), steps=(step,))
     project = projects_of(config, archive.files)["default"]
     plain = projects_of(Config(projects=(Project("default", options=options),)), archive.files)["default"]
-    assert project.digest.startswith(plain.digest) and project.digest != plain.digest
+    assert project.defacer is not None
+    assert project.digest == plain.digest.replace(":auto", f":{project.defacer.digest}:auto") != plain.digest
     data = raw_of(head())
     with pytest.raises(CannotClean, match="it needs a defacing step"):
         plain.clean(BytesIO(data))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 import requests
-from builders import bundled, ct, saved, secondary_capture
+from builders import bundled, ct, saved, secondary_capture, slide_label
+from burned_screens import frames_of, is_gone, screen, words
+from PIL import Image
 from programs import Node, running_node
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
@@ -62,7 +66,8 @@ def sent() -> list[pydicom.FileDataset]:
     study = generate_uid()
     names = ("MR_small_bigendian.dcm", "MR_small_implicit.dcm", "693_J2KI.dcm", "rtplan.dcm", "waveform_ecg.dcm")
     objects = [ct(StudyInstanceUID=study), ct(StudyInstanceUID=study), *(bundled(name) for name in names)]
-    return [planted(ds) for ds in [*objects, secondary_capture()]]
+    shown = pydicom.dcmread(BytesIO(screen(words()[0])))
+    return [planted(ds) for ds in [*objects, secondary_capture(), shown, slide_label()]]
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +125,24 @@ def test_no_file_holds_anything_of_the_source(node: Node, forbidden: list[str]) 
     for path in files:
         assert not found(path.read_bytes(), forbidden)
         assert not found(path.name.encode(), forbidden)
+
+
+def test_no_frame_shows_anything_of_the_source(node: Node) -> None:
+    """Of the screen that does; the stored frame and what a viewer is given."""
+    _, boxes = words()
+    (path,) = (path for path in (node.folder / "data" / "clean").rglob("*") if path.is_file() and is_screen(path))
+    (frame,) = frames_of(path.read_bytes())
+    assert all(is_gone(frame, box) for box in boxes)
+    ds = pydicom.dcmread(path)
+    place = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+    answer = node.get(f"/dicom-web/{place}/rendered")
+    rendered = np.asarray(Image.open(BytesIO(answer.content)).convert("L"))
+    assert rendered.shape == frame.shape
+    assert all(is_gone(rendered, box) for box in boxes)
+
+
+def is_screen(path: Path) -> bool:
+    return pydicom.dcmread(path, stop_before_pixels=True).get("Columns") == 640
 
 
 def test_no_response_header_or_url_holds_anything_of_the_source(node: Node, forbidden: list[str]) -> None:

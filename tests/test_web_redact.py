@@ -17,7 +17,8 @@ from typing import Any
 import pydicom
 import pytest
 import requests
-from builders import PHI, ct, saved, secondary_capture
+from builders import PHI, ct, saved, slide_label
+from burned_screens import frames_of, is_gone, screen, words
 from flask.testing import FlaskClient
 from programs import free_port, running_node, wait_for
 
@@ -101,15 +102,24 @@ class TestOneFile:
         assert (told["policy"], told["fill"], told["boxes"]) == ("phi", "background", [])
         assert told["text_finders"] == ["rapidocr"]
 
+    @pytest.mark.parametrize("fill", Fill)
+    def test_that_shows_the_patient_comes_back_without(self, web: FlaskClient, fill: Fill) -> None:
+        picture, boxes = words()
+        answer = send(web, screen(picture), f"?fill={fill}")
+        (shown,) = frames_of(answer.data)
+        assert all(is_gone(shown, box) for box in boxes) and phi_in(answer.data) == []
+        told = send(web, screen(picture), f"?boxes=json&fill={fill}").json
+        assert len(told["boxes"]) >= len(boxes) and told["fill"] == fill
+
     def test_has_the_policy_and_fill_that_are_asked_for(self, web: FlaskClient) -> None:
         told = send(web, raw(ct()), "?boxes=json&policy=regions&fill=contrast").json
         assert (told["policy"], told["fill"]) == ("regions", "contrast")
 
     def test_that_cannot_be_cleaned_is_refused_with_a_reason(self, web: FlaskClient, archive: Archive) -> None:
-        answer = send(web, raw(secondary_capture()))
+        answer = send(web, raw(slide_label()))
         assert (answer.status_code, answer.mimetype) == (422, "application/problem+json")
-        assert "burned-in text" in answer.json["detail"] and phi_in(answer.data) == []
-        assert "burned-in text" in archive.audit.newest(1)[0].detail
+        assert "slide's label" in answer.json["detail"] and phi_in(answer.data) == []
+        assert "slide's label" in archive.audit.newest(1)[0].detail
         assert left_behind(archive) == []
 
     @pytest.mark.parametrize("body", [b"no DICOM at all", raw(ct())[:2000], bytes(5000)], ids=["text", "cut", "zeros"])
@@ -120,7 +130,7 @@ class TestOneFile:
     @pytest.mark.parametrize(
         ("query", "said"),
         [
-            ("?policy=none", "policy is one of phi, all, regions"),
+            ("?policy=none", "policy is one of auto, phi, all, regions"),
             ("?policy=FEATHERSTONE", "policy is one of"),
             ("?fill=pink", "fill is one of background, contrast"),
             ("?project=other", "no such project"),
@@ -196,7 +206,7 @@ class TestFolder:
     def test_is_redacted_and_its_progress_told(self, web: FlaskClient, archive: Archive, root: Path) -> None:
         for number in range(2):
             saved(ct(), root / "in" / "deeper", f"{number}.dcm")
-        saved(secondary_capture(), root / "in", "zz_DOE.dcm")
+        saved(slide_label(), root / "in", "zz_DOE.dcm")
         answer = self.order(web, root / "in", root / "out", fill="contrast")
         assert answer.status_code == 202 and answer.json["total"] == 3
         place = answer.headers["Location"]
@@ -206,7 +216,7 @@ class TestFolder:
         assert (told["done"], told["clean"], told["refused"]) == (3, 2, 1)
         assert told["asked"] == {"project": "default", "fill": "contrast"}
         (refusal,) = told["refusals"]
-        assert refusal["file"] == 3 and "burned-in text" in refusal["reason"]
+        assert refusal["file"] == 3 and "slide's label" in refusal["reason"]
         assert "DOE" not in web.get(place).text, "file names are not told"
         results = list((root / "out").rglob("*.dcm"))
         assert len(results) == 2 and not any(phi_in(path.read_bytes()) for path in results)

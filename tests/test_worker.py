@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
 import pytest
-from builders import PHI, ct, saved, secondary_capture
+from builders import PHI, ct, saved, slide_label
+from burned_screens import frames_of, is_gone, screen, words
 
 from lethe.node.choices import PixelPolicy, ProfileName
 from lethe.node.config import Config
@@ -73,20 +75,40 @@ def test_the_same_work_done_again_gives_the_same_bytes(archive: Archive, take: T
 
 
 def test_refused_goes_to_quarantine_with_its_reason_and_the_original_stays(archive: Archive, take: Take) -> None:
-    take(secondary_capture())
+    take(slide_label())
     worker(archive).step()
     (job,) = archive.jobs.find()
     assert job.state == State.QUARANTINED
-    assert "burned-in" in job.reason
+    assert job.reason == "an image of a slide's label"
     assert len(list(archive.files.names("inbox"))) == 1
     assert archive.index.totals() == (0, 0, 0)
     assert not [value for value in PHI.values() if value in job.reason]
 
 
-def test_pixel_policy_none_lets_it_through(archive: Archive, take: Take) -> None:
-    take(secondary_capture())
-    worker(archive, pixel_policy=PixelPolicy.NONE).step()
-    assert archive.counts()["published"] == 1
+def published(archive: Archive) -> bytes:
+    (entry,) = archive.index.find(Query(Level.INSTANCE))
+    return archive.files.path("clean", entry.file).read_bytes()
+
+
+def test_what_a_screen_shows_of_the_patient_is_covered_and_the_rest_published(archive: Archive, take: Take) -> None:
+    picture, boxes = words()
+    take(pydicom.dcmread(BytesIO(screen(picture))))
+    worker(archive).step()
+    (shown,) = frames_of(published(archive))
+    assert all(is_gone(shown, box) for box in boxes)
+    assert archive.counts() | {"published": 1, "quarantined": 0} == archive.counts()
+
+
+def test_pixel_policy_none_leaves_pixels_alone(archive: Archive, take: Take) -> None:
+    picture, _ = words()
+    take(pydicom.dcmread(BytesIO(screen(picture))))
+    take(slide_label())
+    one = worker(archive, pixel_policy=PixelPolicy.NONE)
+    assert one.step()
+    (shown,) = frames_of(published(archive))
+    assert (shown == picture).all()
+    assert one.step()
+    assert archive.counts()["published"] == 2
 
 
 def test_profile_none_passes_the_bytes_through_unchanged_and_says_so_in_the_audit_trail(

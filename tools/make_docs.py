@@ -20,8 +20,9 @@ from lethe.node.config import Project
 from lethe.node.deid.content import _table as content_rules
 from lethe.node.deid.decisions import Decisions
 from lethe.node.deid.dummies import _VALUES
-from lethe.node.deid.pixels import may_carry_text
+from lethe.node.deid.pixels import beside_frames
 from lethe.node.deid.profile import _BEYOND_THE_TABLE, APPLIED, BASIC_CODE, Action, Option, Profile, Rule
+from lethe.node.deid.receipt import LOOKED
 from lethe.node.deid.registry import class_name
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
 from lethe.storage.entries import SEARCHABLE
@@ -81,7 +82,7 @@ def options() -> str:
     rows = []
     for option in Option:
         counts = Counter(row["options"].get(option.replace("-", "_")) for row in rules().values())
-        code = APPLIED[option][0] if option in APPLIED else "not applied yet"
+        code = APPLIED[option][0] if option in APPLIED else "113101, by `pixel_policy`"
         rows.append([f"`{option}`", code, counts["K"] or "", counts["C"] or ""])
     return rows_of(head, *rows)
 
@@ -90,10 +91,10 @@ def profiles() -> str:
     """PS3.2 Table N.8-7."""
     rows = [["Basic Profile", f"{BASIC_CODE[0]} {BASIC_CODE[1]}", "Y", "N", "always"]]
     for option in Option:
-        code, meaning = APPLIED.get(option, ("", "not applied"))
+        code, meaning = APPLIED.get(option, LOOKED)
         default = "by project; on by default" if option in DEFAULTS.applied else "by project"
-        applied = option in APPLIED
-        rows.append([f"`{option}`", f"{code} {meaning}".strip(), "NY"[applied], "N", default if applied else ""])
+        how = default if option in APPLIED else "by `pixel_policy` of the project; on by default"
+        rows.append([f"`{option}`", f"{code} {meaning}", "Y", "N", how])
     return rows_of(["Profile or option", "Code (CID 7050)", "De-identifier", "Re-identifier", "Configurable"], *rows)
 
 
@@ -153,7 +154,7 @@ def classes() -> str:
     """Every storage SOP Class, and whether its objects are cleaned with the default options."""
     rows = []
     for uid in storage_classes():
-        why = may_carry_text(image(uid), EXPLICIT, DEFAULTS.applied)
+        why = beside_frames(image(uid), EXPLICIT, DEFAULTS.applied)
         helps = remedy(uid) if why else ""
         rows.append([class_name(uid), f"`{uid}`", why or "", helps])
     return rows_of(["SOP Class", "UID", "Refused by default", "Unless"], *rows)
@@ -161,18 +162,14 @@ def classes() -> str:
 
 def remedy(uid: str) -> str:
     for option in APPLIED:
-        if may_carry_text(image(uid), EXPLICIT, (*DEFAULTS.applied, option)) is None:
+        if beside_frames(image(uid), EXPLICIT, (*DEFAULTS.applied, option)) is None:
             return f"`{option}`"
-    if may_carry_text(image(uid, BurnedInAnnotation="NO"), EXPLICIT, DEFAULTS.applied) is None:
-        return "(0028,0301) is NO"
     return '`pixel_policy = "none"`'
 
 
-def image(uid: str, **more: str) -> Dataset:
+def image(uid: str) -> Dataset:
     header = Dataset()
     header.SOPClassUID = uid
-    for keyword, value in more.items():
-        setattr(header, keyword, value)
     return header
 
 

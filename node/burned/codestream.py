@@ -18,10 +18,10 @@ BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, JPEG_LS, JPEG_2000 = 0xC0, 0xC1, 0xC2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS}
 _BARE = frozenset(range(0xD0, 0xD8)) | {0x01}
 _HUFFMAN, _SCAN, _END, _RESTARTS, _APP0, _APP14, _COMMENT = 0xC4, 0xDA, 0xD9, 0xDD, 0xE0, 0xEE, 0xFE
-_SIZE, _CODING, _TILE_PART, _TEXT = 0xFF51, 0xFF52, 0xFF90, 0xFF64
+_SIZE, _CODING, _TILE_PART = 0xFF51, 0xFF52, 0xFF90
 # What is a marker among entropy coded bytes: no stuffed zero or, in JPEG-LS, bit, no restart.
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
-_NO_IMAGE = "a frame is not in the form that its transfer syntax (0002,0010) says"
+NO_IMAGE = "a frame is not in the form that its transfer syntax (0002,0010) says"
 _AFTER_END = "a frame has bytes after the end of its image"
 
 
@@ -29,8 +29,7 @@ _AFTER_END = "a frame has bytes after the end of its image"
 class Stream:
     """What a codestream says of its image. `process` is what kind it is; `colours` what JPEG markers say of its colour:
     "RGB", "YBR" or nothing; `sampling` each component's factors, across and down; `transformed` whether JPEG 2000 mixes
-    its components, `reversible` whether without loss; `selection` the predictor or near value of its first scan;
-    `says` what text and other data of applications it carries."""
+    its components, `reversible` whether without loss; `selection` the predictor or near value of its first scan."""
 
     process: int
     columns: int
@@ -44,7 +43,6 @@ class Stream:
     reversible: bool = True
     order: int = 0
     selection: int = 0
-    says: bytes = b""
 
 
 def stream_of(data: bytes) -> Stream:
@@ -56,12 +54,12 @@ def stream_of(data: bytes) -> Stream:
             return _jpeg(data)
     except (IndexError, StructError):
         pass
-    raise CannotClean(_NO_IMAGE)
+    raise CannotClean(NO_IMAGE)
 
 
 def _jpeg(data: bytes) -> Stream:
     found: dict[str, object] = {}
-    ids, adobe, jfif, says, at = b"", -1, False, b"", 2
+    ids, adobe, jfif, at = b"", -1, False, 2
     for marker, at, length in _segments(data):
         body = data[at : at + length]
         if marker in _FRAMES:
@@ -69,24 +67,22 @@ def _jpeg(data: bytes) -> Stream:
             ids = body[6::3][:components]
             factors = tuple((one >> 4, one & 15) for one in body[7::3][:components])
             if found or len(factors) != components:
-                raise CannotClean(_NO_IMAGE)
+                raise CannotClean(NO_IMAGE)
             found = {"process": marker, "columns": columns, "rows": rows, "components": components}
             found |= {"precision": precision, "sampling": factors}
         elif marker == _SCAN:
             found["selection"] = body[1 + 2 * body[0]]
         elif marker == _APP0 and body[:5] == b"JFIF\0":
-            jfif, says = True, says + body[14:]
+            jfif = True
         elif marker == _APP14 and body[:5] == b"Adobe":
             adobe = body[11]
-        elif marker == _COMMENT or _APP0 <= marker < _APP0 + 16:
-            says += body
     if "process" not in found or "selection" not in found:
-        raise CannotClean(_NO_IMAGE)
+        raise CannotClean(NO_IMAGE)
     end = _end_of_scans(data, at + length)
     if data[end:].strip(b"\0\xff"):
         raise CannotClean(_AFTER_END)
     colours = "YBR" if jfif or adobe == 1 else "RGB" if adobe == 0 or ids == b"RGB" else ""
-    return Stream(colours=colours if found["components"] == 3 else "", says=says, **found)  # type: ignore[arg-type]
+    return Stream(colours=colours if found["components"] == 3 else "", **found)  # type: ignore[arg-type]
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -94,14 +90,14 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     at = 2
     while True:
         if data[at] != 0xFF:
-            raise CannotClean(_NO_IMAGE)
+            raise CannotClean(NO_IMAGE)
         marker = data[at + 1]
         if marker == 0xFF or marker in _BARE:
             at += 1 if marker == 0xFF else 2
             continue
         (length,) = unpack_from(">H", data, at + 2)
         if marker == _END or length < 2 or at + 2 + length > len(data):
-            raise CannotClean(_NO_IMAGE)
+            raise CannotClean(NO_IMAGE)
         yield marker, at + 4, length - 2
         at += 2 + length
         if marker == _SCAN:
@@ -119,22 +115,21 @@ def _end_of_scans(data: bytes, at: int) -> int:
 
 
 def _jpeg_2000(data: bytes) -> Stream:
-    at, size, coding, says = 2, b"", b"", b""
+    at, size, coding = 2, b"", b""
     while True:
         marker, length = unpack_from(">HH", data, at)
         if marker == _TILE_PART:
             break
         if marker >> 8 != 0xFF or length < 2:
-            raise CannotClean(_NO_IMAGE)
+            raise CannotClean(NO_IMAGE)
         body = data[at + 4 : at + 2 + length]
         size, coding = (body if marker == _SIZE else size), (body if marker == _CODING else coding)
-        says += body[2:] if marker == _TEXT else b""
         at += 2 + length
     _, right, bottom, left, top = unpack_from(">HLLLL", size)
     tile_width, tile_height, tile_left, tile_top, components = unpack_from(">LLLLH", size, 18)
     tiled = tile_left <= left < tile_left + tile_width and tile_top <= top < tile_top + tile_height
     if not tiled or len(size) != 36 + 3 * components:
-        raise CannotClean(_NO_IMAGE)
+        raise CannotClean(NO_IMAGE)
     depths = {size[36 + 3 * number] for number in range(components)}
     steps = tuple((size[37 + 3 * number], size[38 + 3 * number]) for number in range(components))
     if len(depths) != 1 or set(steps) != {(1, 1)}:
@@ -154,7 +149,6 @@ def _jpeg_2000(data: bytes) -> Stream:
         transformed=bool(coding[4]),
         reversible=coding[9] == 1,
         order=coding[1],
-        says=says,
     )
 
 

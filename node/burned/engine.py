@@ -14,6 +14,7 @@ from ..deid.part10 import Part10
 from ..deid.presidio import Voter
 from ..deid.terms import TermBank
 from .box import Box, without_covered
+from .comments import quiet
 from .devices import DeviceRules
 from .engines import eyes_of
 from .frames import Frames, open_frames
@@ -73,7 +74,11 @@ class FrameCleaner:
 
     def __call__(self, source: Part10, terms: TermBank) -> Looked:
         """The object with clean frames. Raises CannotClean; NotProven with the boxes where a person may decide."""
-        if source.pixels is None or not is_picture(source.header):
+        if source.pixels is None:
+            return Looked(source)
+        said = quiet(source, terms)
+        source = said.source
+        if not is_picture(source.header):
             return Looked(source)
         frames = open_frames(source)
         policy = policy_for(source.header, self._policy)
@@ -86,7 +91,8 @@ class FrameCleaner:
         if verdict.held:
             raise NotProven(_REFUSALS[policy], _found(frames, [*verdict.covered, *verdict.held]))
         done = redacted(frames, source, _by_frame(verdict.covered), self._fill, beside=_hidden(frames))
-        return Looked(done.source, self._record(policy, verdict, sights, done.notes))
+        notes = {**done.notes, **({"comments": said.blanked} if said.blanked else {})}
+        return Looked(done.source, self._record(policy, verdict, sights, notes))
 
     @cached_property
     def _eyes(self) -> Eyes:

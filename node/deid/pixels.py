@@ -1,7 +1,8 @@
 """Tells whether an object may carry text that identifies somebody outside its header, in pixels, pages or film.
 
-Until such text can be found and removed, what may carry it is refused: the header's word that there is none is trusted
-only where the kind of object makes it likely.
+What frames show is looked for in the frames themselves (`node/burned`); what lies beside them is refused here. For one
+who cannot look, what may carry text is refused as well: the header's word that there is none is trusted only where the
+kind of object makes it likely.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def beside_frames(header: Dataset, transfer_syntax: str, options: Collection[Opt
     sop_class = "".join(_words(header, "SOPClassUID"))
     is_report = sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header
     if is_report and Option.CLEAN_STRUCTURED_CONTENT not in options:
-        return "a structured report: its text cannot be cleaned yet"
+        return "a structured report: its text is cleaned only by an option of the project"
     if sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(transfer_syntax):
-        return "video: its frames cannot be cleaned yet"
+        return "video: its frames cannot be cleaned"
     if sop_class in _SOUND_CLASSES:
         return "a sound recording: what is said in it cannot be cleaned"
     image_type = _words(header, "ImageType")

@@ -21,9 +21,8 @@ _TEMPORAL = {
     Option.RETAIN_LONGITUDINAL_FULL_DATES: "UNMODIFIED",
     Option.RETAIN_LONGITUDINAL_MODIFIED_DATES: "MODIFIED",
 }
-
-
-_LOOKED = ("113101", "Clean Pixel Data Option")
+LOOKED = ("113101", "Clean Pixel Data Option")
+"""The code (CID 7050) of an object whose frames were looked at."""
 
 
 def mark(header: Dataset, profile: Profile, *, looked: bool = False) -> None:
@@ -36,7 +35,7 @@ def mark(header: Dataset, profile: Profile, *, looked: bool = False) -> None:
             del header[keyword]
     header.PatientIdentityRemoved = "YES"
     header.DeidentificationMethod = f"Lethe: DICOM PS3.15 {profile.edition} Basic Profile {profile.digest}"
-    codes = [*profile.codes(), *([_LOOKED] if looked else [])]
+    codes = [*profile.codes(), *([LOOKED] if looked else [])]
     header.DeidentificationMethodCodeSequence = Sequence(_code(value, meaning) for value, meaning in codes)
     if looked:
         header.BurnedInAnnotation = "NO"
@@ -54,7 +53,7 @@ def receipt(report: Report, profile: Profile, key_id: str, looked: Mapping[str, 
         "profile": "basic",
         "profile_digest": profile.digest,
         "edition": f"PS3.15 {profile.edition}",
-        "codes": codes if looked is None else [*codes, _LOOKED[0]],
+        "codes": codes if looked is None else [*codes, LOOKED[0]],
         "options": list(profile.applied),
         "key_id": key_id,
         "counts": {str(done): count for done, count in sorted(report.counts.items())},
