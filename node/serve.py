@@ -27,7 +27,8 @@ log = logging.getLogger("lethe.serve")
 _PATIENCE = 45.0
 _LONGEST_PAUSE = 30.0
 _STEADY = 10.0
-_PORT_PATIENCE = 15.0
+_PORT_PATIENCE = 45.0
+"""Longer than the parts of a node that was killed take to end (`parts.py`): one can start again right after it."""
 
 
 @dataclass
@@ -127,7 +128,7 @@ def serve(config: Config, config_file: Path) -> int:
 
 def _await_port(host: str, port: int, key: str) -> None:
     """Wait a little for a port that the parts of an earlier run may still hold. Raises Unavailable."""
-    deadline = time.monotonic() + _PORT_PATIENCE
+    deadline, said = time.monotonic() + _PORT_PATIENCE, False
     while True:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
@@ -138,6 +139,9 @@ def _await_port(host: str, port: int, key: str) -> None:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                     raise Unavailable(f"cannot listen at {host}:{port} ({key}): {error.strerror}") from None
+        if not said:
+            log.warning("%s:%d (%s) is in use; waiting up to %d s for it", host, port, key, _PORT_PATIENCE)
+        said = True
         time.sleep(0.5)
 
 
