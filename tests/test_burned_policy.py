@@ -54,11 +54,13 @@ def test_what_looks_like_a_term_is_one(written: str, read: str) -> None:
     assert not Likeness(terms).finds("T2 TSE AX 5.0 mm")
 
 
-def test_a_label_gives_its_neighbour_away() -> None:
+def test_a_label_gives_its_neighbour_away_and_goes_with_it() -> None:
     label, value = decided([("Name:", 40, 40), ("Gain 55%", 110, 40)])
-    assert (label.reason, value.reason) == (Reason.LABEL, Reason.FIELD)
+    assert (label.reason, value.reason) == (Reason.BESIDE, Reason.FIELD)
     label, value, other = decided([("Name:", 40, 40), ("SUPINE", 40, 64), ("SUPINE", 40, 300)])
-    assert (label.reason, value.reason, other.reason) == (Reason.LABEL, Reason.FIELD, Reason.TECHNICAL)
+    assert (label.reason, value.reason, other.reason) == (Reason.BESIDE, Reason.FIELD, Reason.TECHNICAL)
+    [alone] = decided([("Name:", 40, 40)])
+    assert alone.reason is Reason.LABEL
 
 
 def test_a_label_without_a_colon_may_be_part_of_a_name() -> None:

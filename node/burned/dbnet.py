@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +16,7 @@ import numpy.typing as npt
 
 from .box import Box
 from .views import Picture
+from .weights import edition_of, network
 
 _MODEL = "PP-OCRv6_det_small.onnx"
 _STRIDE = 32
@@ -46,7 +45,7 @@ class DbNet:
     @property
     def edition(self) -> str:
         """Names engine, model and versions."""
-        return f"rapidocr {version('rapidocr')} {Path(_MODEL).stem} onnxruntime {version('onnxruntime')}"
+        return edition_of(_MODEL)
 
     def find(self, picture: Picture, scale: float) -> list[Box]:
         """Where text is, in pixels of the picture."""
@@ -83,26 +82,16 @@ class DbNet:
         shrinks = sides[0] < picture.shape[1]
         resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         batch = (resized.astype(np.float32) * (2 / 255) - 1).transpose(2, 0, 1)[None]
-        return self._network.run(None, {self._input: np.ascontiguousarray(batch)})[0][0, 0]  # type: ignore[no-any-return]
+        heat: Heat = self._network.run(None, {self._input: np.ascontiguousarray(batch)})[0][0, 0]
+        return heat
 
     @cached_property
-    def _network(self):  # type: ignore[no-untyped-def]
-        import onnxruntime  # here, for it takes a third of a second that others need not spend
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(str(model(_MODEL)), options, providers=["CPUExecutionProvider"])
+    def _network(self) -> Any:
+        return network(_MODEL)
 
     @cached_property
     def _input(self) -> str:
         return str(self._network.get_inputs()[0].name)
-
-
-def model(name: str) -> Path:
-    """The file of weights called so in RapidOCR's wheel."""
-    found = find_spec("rapidocr")
-    assert found is not None and found.submodule_search_locations
-    return Path(found.submodule_search_locations[0]) / "models" / name
 
 
 def _spots(heat: Heat, likely: float) -> list[Box]:

@@ -7,9 +7,9 @@ import numpy as np
 from ..choices import Fill
 from .box import Box
 from .form import Form, Pixels
+from .palette import LIGHTNESS
 
 _RING = 2
-_LIGHTNESS = (0.299, 0.587, 0.114)
 
 
 def filling(
@@ -61,7 +61,7 @@ def _index(around: Pixels, fill: Fill, form: Form, palette: Pixels | None) -> Pi
 
 
 def _black_or_white(middle: Pixels, form: Form, colours: str) -> Pixels:
-    is_light = (middle[0] if colours == "YBR" else middle @ np.array(_LIGHTNESS)) > form.highest / 2
+    is_light = (middle[0] if colours == "YBR" else middle @ np.array(LIGHTNESS)) > form.highest / 2
     light = 0 if is_light else form.highest
     grey = 1 << (form.bits_stored - 1)
     return np.array([light, grey, grey] if colours == "YBR" else [light] * 3, form.dtype)

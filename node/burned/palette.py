@@ -9,13 +9,14 @@ from pydicom.pixels.processing import apply_color_lut
 from .form import Form, Pixels
 
 _MOST_INDICES = 1 << 16
-_LIGHTNESS = (0.299, 0.587, 0.114)
+LIGHTNESS = (0.299, 0.587, 0.114)
+"""What red, green and blue add to how light a colour is."""
 
 
 def lightness(header: Dataset, form: Form) -> Pixels | None:
     """A number for each index that can be stored; None where the palette is missing or cannot be read."""
     colours = palette_colours(header, form)
-    return None if colours is None else colours @ np.array(_LIGHTNESS)
+    return None if colours is None else colours @ np.array(LIGHTNESS)
 
 
 def palette_colours(header: Dataset, form: Form) -> Pixels | None:

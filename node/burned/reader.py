@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cache
 from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -20,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box
+from .weights import edition_of, network
 
 Picture = NDArray[np.uint8]
 Crop = NDArray[np.float32]
@@ -117,15 +116,7 @@ class RapidReader:
     """RapidOCR's recogniser, run by onnxruntime in one thread."""
 
     def __init__(self) -> None:
-        import onnxruntime
-
-        found = find_spec("rapidocr")
-        assert found and found.submodule_search_locations
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        model = Path(found.submodule_search_locations[0]) / "models" / _MODEL
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._session = network(_MODEL)
         characters = self._session.get_modelmeta().custom_metadata_map["character"].splitlines()
         self._characters = ["", *characters, " "]
         self._input = self._session.get_inputs()[0].name
@@ -133,8 +124,7 @@ class RapidReader:
     @property
     def version(self) -> str:
         """Of the model and what runs it."""
-        model = _MODEL.removesuffix(".onnx")
-        return f"rapidocr {metadata.version('rapidocr')} {model} onnxruntime {metadata.version('onnxruntime')}"
+        return edition_of(_MODEL)
 
     def read(self, picture: Picture, boxes: Sequence[Box]) -> list[Reading]:
         """Upright first, tall boxes both ways up, and what is badly read upside down as well."""
