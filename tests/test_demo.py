@@ -18,7 +18,7 @@ def test_the_demonstration(tmp_path: Path) -> None:
     assert received == clean + quarantined
     assert delivered == clean > 5
     assert quarantined > 5
-    for word in ("patient now", "removed", "replaced", " kept ", "may carry burned-in text", "/dicom-web/studies"):
+    for word in ("patient now", "removed", "replaced", " kept ", "cannot be decoded", "/dicom-web/studies"):
         assert word in text
     folder = Path(re.search(r"folder (/\S+)", text).group(1))
     assert not folder.exists()

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.peer
 BUNDLED = Path(get_testdata_file("CT_small.dcm", download=False) or "").parent
 
 
-def peers(storescp_port: int, orthanc_port: int, pixel_policy: str = "auto") -> str:
+def peers(storescp_port: int, orthanc_port: int) -> str:
     return f"""[[peers]]
 name = "storescp"
 ae_title = "ARCHIVE"
@@ -42,7 +42,6 @@ port = {orthanc_port}
 [projects.default]
 options = ["retain-longitudinal-modified-dates"]
 send_to = ["storescp", "orthanc"]
-pixel_policy = "{pixel_policy}"
 """
 
 
@@ -119,7 +118,7 @@ def test_a_folder_of_every_kind_sent_by_dcmsend(folder: Path, tmp_path: Path) ->
 def test_a_folder_of_every_kind_sent_by_pynetdicom(folder: Path, tmp_path: Path) -> None:
     classes, fates = set(storage_classes()), Counter[str]()
     with storescp(tmp_path / "scp") as scp, orthanc(tmp_path / "orthanc") as (dicom, url):
-        with running_node(tmp_path / "node", peers(scp, dicom, "none")) as node:  # dcmsend's were looked at
+        with running_node(tmp_path / "node", peers(scp, dicom)) as node:
             lethe = Peer("lethe", "LETHE", "127.0.0.1", node.dicom)
             with Destination(lethe, "PYNETDICOM") as destination:
                 for path in sorted(folder.rglob("*")):
