@@ -59,7 +59,7 @@ def standing_out(values: Values) -> Grey:
     low, high = np.percentile(wide[::2, ::2], (0.5, 99.5))
     faint = max(float(high - low), 1.0) * _FAINT
     away = wide - _mean(wide, _NEAR)
-    usual = np.sqrt(_mean(away * away, _FAR))
+    usual = np.sqrt(np.maximum(_mean(away * away, _FAR), 0))  # sums that slide can end a little below nothing
     return np.clip(away / (usual + faint) * _STRENGTH + 128, 0, 255).astype(np.uint8)
 
 
