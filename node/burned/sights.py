@@ -21,7 +21,7 @@ from .views import Grey, Picture, picture_of, plain_picture
 
 _FEW = 2
 """So many different frames are looked at one by one."""
-_FRAMES_A_STILL = 18
+_FRAMES_A_STILL = 27
 """For every so many frames of a stretch, one is also looked at by itself."""
 _SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _CALM = 0.995
