@@ -246,7 +246,7 @@ class TestForm:
 
     @pytest.mark.parametrize(("noise", "size"), [(5, 20), (20, 14), (20, 20)])
     def test_text_that_is_faint_beside_a_bright_body_is_seen(self, clean: Clean, noise: int, size: int) -> None:
-        """Ten times the noise, and with little of it a twentieth of the range, which hardly shows in the usual window."""
+        """Ten times the noise; with little of it, a twentieth of the range: it hardly shows in the usual window."""
         grey, boxes = words([("FEATHERSTONE ANTONIA", 30, 20), ("MRN-7741-AZF", 30, 80)], size=size)
         down, across = np.mgrid[:400, :640]
         body = ((down - 250) / 120) ** 2 + ((across - 320) / 200) ** 2 < 1
