@@ -244,6 +244,17 @@ class TestForm:
         (frame,) = clean(raw).frames
         assert all(is_gone(frame, box, most=1100) and frame[box.rows, box.columns].max() < 1100 for box in boxes)
 
+    @pytest.mark.parametrize(("noise", "size"), [(5, 20), (20, 14), (20, 20)])
+    def test_text_that_is_faint_beside_a_bright_body_is_seen(self, clean: Clean, noise: int, size: int) -> None:
+        """Ten times the noise; with little of it, a twentieth of the range: it hardly shows in the usual window."""
+        grey, boxes = words([("FEATHERSTONE ANTONIA", 30, 20), ("MRN-7741-AZF", 30, 80)], size=size)
+        down, across = np.mgrid[:400, :640]
+        body = ((down - 250) / 120) ** 2 + ((across - 320) / 200) ** 2 < 1
+        picture = np.random.default_rng(1).normal(1000, noise, grey.shape) + 800 * body
+        picture += (grey > 100) * 10 * noise
+        (frame,) = clean(screen(picture.clip(0, 4095), DEEP, SOPClassUID=CT)).frames
+        assert all(is_gone(frame, box.grown(0, -1), most=9 * noise) for box in boxes)
+
     def test_what_hides_beside_the_bits_stored_is_cleared(self, clean: Clean) -> None:
         grey, _ = words()
         picture = np.full(grey.shape, 77) + (grey > 100) * 0x4000

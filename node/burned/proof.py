@@ -20,10 +20,10 @@ from .views import Picture
 
 _BLOCK = 16
 _SHARP = 9.0
-"""How high a step is at least, in terms of what is usual around it: 6 standard deviations of noise."""
-_FAINT = 0.012
+"""How high a step is at least, in terms of what is usual around it: 4 standard deviations of the frame's noise."""
+_FAINT = 0.004
 """How high it is at least, in terms of the range of all values."""
-_STROKE = 7
+_STROKE, _ALONG = 7, 5
 _AROUND, _STROKES = 24, 12
 """So many pixels at both ends of strokes, in a square of that size, might be a letter."""
 _LEAST = 150
@@ -115,7 +115,8 @@ def _parts(marks: Marks, box: Box) -> list[Box]:
 
 def _strokes(wide: Wide, faint: float) -> Marks:
     """1 where, along the rows, there are enough ends of strokes."""
-    steps = np.diff(wide, axis=1, append=wide[:, -1:])
+    even = cv2.blur(wide, (1, _ALONG))  # along a stroke noise evens out, and the stroke stays
+    steps = np.diff(even, axis=1, append=even[:, -1:])
     least = cv2.resize(_usual(np.abs(steps)), wide.shape[::-1], interpolation=cv2.INTER_LINEAR) * _SHARP + faint
     up, down = (steps > least).astype(np.uint8), (steps < -least).astype(np.uint8)
     ahead, first = np.ones((1, _STROKE), np.uint8), (0, 0)
