@@ -15,7 +15,6 @@ import numpy as np
 
 from .box import Box, tiles, without_covered
 from .finder import TextFinder
-from .proof import mosaic
 from .reader import Reader
 from .views import Picture
 
@@ -62,12 +61,6 @@ class Eyes:
         first = without_covered(self._found(picture, 1.0, places))
         again = self._found(covered(plain, first), _CLOSER, places)
         return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
-
-    def is_blank(self, picture: Picture, places: Sequence[Box]) -> bool:
-        """Whether a frame has no text, if text could be at those places only."""
-        if not places:
-            return True
-        return not self._finds(mosaic(picture, places), max(_scale(picture), _LEAST))
 
     def left(self, plain: Picture, seen: Seen) -> list[Box]:
         """What can still be read around that which only the second look found, once all that was found is covered."""
