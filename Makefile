@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid clean
+.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid bench-pixels clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,10 @@ bench-kill: setup
 # De-identification side by side with other programs; they are installed below .bench/.
 bench-deid: setup
 	$(BIN)/python benchmarks/deidentify.py
+
+# Burned-in text, Presidio beside us on the same files; WRITE=--write puts tables and pictures into docs/.
+bench-pixels: setup
+	$(BIN)/python benchmarks/pixels.py $(WRITE)
 
 clean:
 	rm -rf $(VENV) .bench .types build
