@@ -3,8 +3,8 @@ up and, a few pixels on, a sharp step down, or the other way round. Where none o
 no text is.
 
 Measured on 99 synthetic frames with 649 strings (text of 8 to 60 pixels, faint text and text outside of the window
-among them), and on text of 10 to 20 pixels that is 4 to 10 times as strong as the noise around it: whatever the detector
-finds has such a place. To look at such places alone was tried: the detector found less there than in the whole frame.
+among them), and on text of 10 to 20 pixels that is 4 to 10 times as strong as the noise around it: whatever the
+detector finds has such a place. To look at such places alone was tried, and lost text that is found in whole frames.
 """
 
 from __future__ import annotations
