@@ -67,9 +67,11 @@ class DbNet:
                     yield _text(inner, across, down)
                 elif again:
                     yield from self._again(picture, _enlarged(inner, across, down), huge, again)
+                else:
+                    yield _text(inner, across, down)
 
     def _again(self, picture: Picture, where: Box, huge: float, again: tuple[float, ...]) -> Iterator[Box]:
-        """What is in a huge spot, seen by itself. What is huge at every scale is no text."""
+        """What is in a huge spot, seen by itself. What is huge at every scale stays so: most of it is no text."""
         rows, columns = picture.shape[:2]
         part = where.grown(_MARGIN, _MARGIN).within(columns, rows)
         scale = min(again[0], (_MOST_AGAIN / part.area) ** 0.5)

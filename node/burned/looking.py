@@ -26,6 +26,8 @@ _TILE, _OVERLAP = 1100, 96
 """Pixels of a large frame that are looked at together, and how many of them with the next: more than a line is high."""
 _LEAST = 0.7
 """A frame that would have to be made smaller than this is looked at in tiles, or small text is lost."""
+_HUGE = 0.25
+"""Of the shorter side of a frame: so high a text is rarer than noise that looks like one, and has to be read."""
 _KNOWN = 0.5
 _READ_SURE, _READ_LETTERS = 0.6, 2
 
@@ -58,7 +60,11 @@ class Eyes:
     def look(self, picture: Picture, plain: Picture, places: Sequence[Box] | None = None) -> Seen:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
-        first = without_covered(self._found(picture, 1.0, places))
+        rows, columns = plain.shape[:2]
+        found = self._found(picture, 1.0, places)
+        huge = [box for box in found if min(box.width, box.height) > _HUGE * min(rows, columns)]
+        read = [*self._supported(plain, huge), *self._supported(picture, huge)]
+        first = without_covered([*(box for box in found if box not in huge), *read])
         again = self._found(covered(plain, first), _CLOSER, places)
         return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
 
