@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .box import Box
+from .finder import Found
 from .views import Picture
 from .weights import edition_of, network
 
@@ -24,8 +25,7 @@ _STRIDE = 32
 _LIKELY, _CORE = 0.1, 0.4
 """How likely every pixel of a spot must be text, and within a huge spot."""
 _SURE, _MEAN, _THIN = 0.6, 0.3, 4
-"""How likely the most likely of them must be, how likely all together, and how many pixels thick a spot must be: what
-was measured of text was never less than 0.9, 0.5 and 5 if somebody could read it."""
+"""How likely the most likely of them must be, how likely all together, and how many pixels thick a spot must be."""
 _ALONG, _ACROSS = 0.9, 0.4
 """By what part of the height of a line of text its box grows at its ends and at its sides."""
 _HUGE = 0.13
@@ -47,36 +47,36 @@ class DbNet:
         """Names engine, model and versions."""
         return edition_of(_MODEL)
 
-    def find(self, picture: Picture, scale: float) -> list[Box]:
+    def find(self, picture: Picture, scale: float) -> list[Found]:
         """Where text is, in pixels of the picture."""
         rows, columns = picture.shape[:2]
         huge = max(_HUGE * min(rows, columns), 16)
-        return [box.within(columns, rows) for box in self._looked(picture, scale, huge, _AGAIN)]
+        return [Found(box.within(columns, rows), sure) for box, sure in self._looked(picture, scale, huge, _AGAIN)]
 
-    def _looked(self, picture: Picture, scale: float, huge: float, again: tuple[float, ...]) -> Iterator[Box]:
+    def _looked(self, picture: Picture, scale: float, huge: float, again: tuple[float, ...]) -> Iterator[Found]:
         rows, columns = picture.shape[:2]
         heat = self._heat(picture, scale)
         down, across = rows / heat.shape[0], columns / heat.shape[1]
-        for spot in _spots(heat, _LIKELY):
+        for spot, sure in _spots(heat, _LIKELY):
             if min(spot.width * across, spot.height * down) <= huge:
-                yield _text(spot, across, down)
+                yield Found(_text(spot, across, down), sure)
                 continue
-            for core in _spots(heat[spot.rows, spot.columns], _CORE):
+            for core, sure_of_core in _spots(heat[spot.rows, spot.columns], _CORE):
                 inner = core.moved(spot.left, spot.top)
                 if min(inner.width * across, inner.height * down) <= huge:
-                    yield _text(inner, across, down)
+                    yield Found(_text(inner, across, down), sure_of_core)
                 elif again:
                     yield from self._again(picture, _enlarged(inner, across, down), huge, again)
                 else:
-                    yield _text(inner, across, down)
+                    yield Found(_text(inner, across, down), sure=0.0)
 
-    def _again(self, picture: Picture, where: Box, huge: float, again: tuple[float, ...]) -> Iterator[Box]:
+    def _again(self, picture: Picture, where: Box, huge: float, again: tuple[float, ...]) -> Iterator[Found]:
         """What is in a huge spot, seen by itself. What is huge at every scale stays so: most of it is no text."""
         rows, columns = picture.shape[:2]
         part = where.grown(_MARGIN, _MARGIN).within(columns, rows)
         scale = min(again[0], (_MOST_AGAIN / part.area) ** 0.5)
-        for box in self._looked(picture[part.rows, part.columns], scale, huge, again[1:]):
-            yield box.moved(part.left, part.top)
+        for box, sure in self._looked(picture[part.rows, part.columns], scale, huge, again[1:]):
+            yield Found(box.moved(part.left, part.top), sure)
 
     def _heat(self, picture: Picture, scale: float) -> Heat:
         """How likely each pixel is part of text, 0 to 1, of the picture enlarged so that the network can take it."""
@@ -96,7 +96,7 @@ class DbNet:
         return str(self._network.get_inputs()[0].name)
 
 
-def _spots(heat: Heat, likely: float) -> list[Box]:
+def _spots(heat: Heat, likely: float) -> list[Found]:
     """Where neighbouring pixels are likely, together and one of them surely, to be text."""
     _, labels, places, _ = cv2.connectedComponentsWithStats((heat > likely).astype(np.uint8))
     spots = []
@@ -104,8 +104,9 @@ def _spots(heat: Heat, likely: float) -> list[Box]:
         left, top, width, height, area = places[label].tolist()
         spot = Box(left, top, left + width, top + height)
         own = heat[spot.rows, spot.columns][labels[spot.rows, spot.columns] == label]
-        if min(width, height) >= _THIN and own.sum() >= _MEAN * area:
-            spots.append(spot)
+        mean = float(own.sum()) / area
+        if min(width, height) >= _THIN and mean >= _MEAN:
+            spots.append(Found(spot, mean))
     return spots
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..choices import Fill, PixelPolicy
+from ..deid.errors import CannotClean
 from ..deid.frames import Looked
 from ..deid.part10 import Part10
 from ..deid.presidio import Voter
@@ -27,6 +28,8 @@ from .review import Found, NotProven, Reviewed, Suspect
 from .sights import Sight, sights_of
 
 _MOST_LISTED = 1000
+_MOST_PIXELS = 40 * 10**6
+"""Of a frame: three times the largest mammogram, half a minute and 900 MB."""
 _FOUND, _SECOND, _LEFT = "text", "text, at the second look", "text, left after redaction"
 _DEVICE, _REVIEWER = "device rule", "reviewer"
 _MOVES = "not read in all frames"
@@ -81,6 +84,8 @@ class FrameCleaner:
         if not is_picture(source.header):
             return Looked(source)
         frames = open_frames(source)
+        if frames.form.rows * frames.form.columns > _MOST_PIXELS:
+            raise CannotClean(f"its frames have more than {_MOST_PIXELS // 10**6} million pixels, too many to look at")
         policy = policy_for(source.header, self._policy)
         given = self._given(frames, source, policy)
         if self._reviewed and self._reviewed.accepts_rest:
@@ -169,7 +174,7 @@ class FrameCleaner:
 
 
 _REFUSALS = {
-    PixelPolicy.REGIONS: "text that is not proven technical stands outside the regions that its device is known for",
+    PixelPolicy.REGIONS: "text that is not proven technical stands where no rule for the device covers it",
     PixelPolicy.ALL: "text was left after redaction",
     PixelPolicy.PHI: "text was left after redaction",
 }

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .box import Box
 from .views import Picture
+
+
+class Found(NamedTuple):
+    """A box of what may be text, and how sure the engine is that it is, from 0 to 1; what it is not sure of counts only
+    if it can be read."""
+
+    box: Box
+    sure: float = 1.0
 
 
 class TextFinder(Protocol):
@@ -18,6 +26,6 @@ class TextFinder(Protocol):
     def edition(self) -> str:
         """Names engine, model and versions, for the receipt."""
 
-    def find(self, picture: Picture, scale: float) -> list[Box]:
+    def find(self, picture: Picture, scale: float) -> list[Found]:
         """Where text is, upright or turned, the boxes a little larger than it. `scale` is by how much to enlarge the
         picture before looking, so that small text can be found."""

@@ -17,6 +17,9 @@ _ONE_WRONG, _TWO_WRONG = 5, 9
 """From how many letters on one, and two, may be wrong."""
 
 
+_LONG_NUMBER = 5
+
+
 class Likeness:
     """The words of a header's bank, to be compared with what was read."""
 
@@ -27,10 +30,15 @@ class Likeness:
             for shape in _shapes(word):
                 by_length.setdefault(len(shape), set()).add(shape)
         self._shapes = by_length
+        digits = ("".join(filter(str.isdigit, word)) for word in terms.words)
+        self._numbers = {number for number in digits if len(number) >= _LONG_NUMBER}
 
     def finds(self, text: str) -> bool:
         """Whether the text holds a term of the header, or what looks like one."""
-        return self._terms.finds(text) or any(map(self._is_like, _candidates(text)))
+        if self._terms.finds(text) or any(map(self._is_like, _candidates(text))):
+            return True
+        digits = "".join(filter(str.isdigit, text))  # "4711.99 ms" may be the patient's 471199
+        return any(number in digits for number in self._numbers)
 
     def _is_like(self, word: str) -> bool:
         return len(word) >= _SHORTEST and any(map(self._is_near, _shapes(word)))

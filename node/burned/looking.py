@@ -1,8 +1,8 @@
 """Finds all text in a picture: looks once at what no window hides, then again, closer, at what a screen would show with
 everything found the first time covered.
 
-What only the second look finds counts if the reader can make something of it: with the text gone, a detector looks
-for it in noise.
+What only the second look finds, or a detector is not sure of, counts if the reader can make something of it: with the
+text gone, a detector looks for it in noise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 
 from .box import Box, tiles, without_covered
-from .finder import TextFinder
+from .finder import Found, TextFinder
 from .reader import Reader
 from .views import Picture
 
@@ -26,8 +26,8 @@ _TILE, _OVERLAP = 1100, 96
 """Pixels of a large frame that are looked at together, and how many of them with the next: more than a line is high."""
 _LEAST = 0.7
 """A frame that would have to be made smaller than this is looked at in tiles, or small text is lost."""
-_HUGE = 0.25
-"""Of the shorter side of a frame: so high a text is rarer than noise that looks like one, and has to be read."""
+_SURE = 0.2
+"""How sure finders must be, or else what they found has to be read."""
 _KNOWN = 0.5
 _READ_SURE, _READ_LETTERS = 0.6, 2
 
@@ -60,12 +60,11 @@ class Eyes:
     def look(self, picture: Picture, plain: Picture, places: Sequence[Box] | None = None) -> Seen:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
-        rows, columns = plain.shape[:2]
         found = self._found(picture, 1.0, places)
-        huge = [box for box in found if min(box.width, box.height) > _HUGE * min(rows, columns)]
-        read = [*self._supported(plain, huge), *self._supported(picture, huge)]
-        first = without_covered([*(box for box in found if box not in huge), *read])
-        again = self._found(covered(plain, first), _CLOSER, places)
+        doubtful = [one.box for one in found if one.sure < _SURE]
+        read = [*self._supported(plain, doubtful), *self._supported(picture, doubtful)]
+        first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
+        again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
         return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
 
     def left(self, plain: Picture, seen: Seen) -> list[Box]:
@@ -75,23 +74,23 @@ class Eyes:
         for box in seen.second:
             part = box.grown(2 * box.height, 2 * box.height).within(columns, rows)
             for one in self._found(shown[part.rows, part.columns], _CLOSER):
-                there = one.moved(part.left, part.top)
+                there = one.box.moved(part.left, part.top)
                 left += [] if _is_known(there, seen.boxes) else [there]
         return self._supported(shown, left)
 
-    def _found(self, picture: Picture, closer: float, places: Sequence[Box] | None = None) -> list[Box]:
+    def _found(self, picture: Picture, closer: float, places: Sequence[Box] | None = None) -> list[Found]:
         """What the finders find: in a large frame also in tiles, or small text would be too small."""
         rows, columns = picture.shape[:2]
         scale = _scale(picture) * closer
-        boxes = self._finds(picture, scale)
+        found = self._finds(picture, scale)
         for tile in tiles(rows, columns, _TILE, _OVERLAP) if scale < _LEAST else ():
             if places is None or any(tile.touches(place) for place in places):
                 part = np.ascontiguousarray(picture[tile.rows, tile.columns])
-                boxes += [box.moved(tile.left, tile.top) for box in self._finds(part, _LEAST)]
-        return boxes
+                found += [Found(box.moved(tile.left, tile.top), sure) for box, sure in self._finds(part, _LEAST)]
+        return found
 
-    def _finds(self, picture: Picture, scale: float) -> list[Box]:
-        return [box for finder in self.finders for box in finder.find(picture, scale)]
+    def _finds(self, picture: Picture, scale: float) -> list[Found]:
+        return [one for finder in self.finders for one in finder.find(picture, scale)]
 
     def _supported(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those in which something can be read."""

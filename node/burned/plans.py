@@ -54,7 +54,8 @@ def plans_for(frames: Frames, changed: Collection[int]) -> list[Plan]:
         components = _native_photometric(frames, first)
         blocks = Plan("jpeg blocks", syntax, form.photometric, blocks=True)
         lossless = Plan("jpeg lossless, all frames", UID(JPEG_LOSSLESS_SV1), components, every=True)
-        return [blocks, lossless, native]
+        # Decoders take three components of a lossless JPEG for RGB, whatever the header says: T.81 has no word for it.
+        return [blocks, native] if components == "YBR_FULL" else [blocks, lossless, native]
     if syntax in J2K | HTJ2K and form.photometric == "YBR_ICT":
         # What was transformed with loss is kept as it was decoded, and transformed without (PS3.5 8.2.4).
         return [Plan("reversible, all frames", syntax, "YBR_RCT", every=True), native]

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from .box import Box
+from .finder import Found
 from .views import Grey, Picture
 
 _SCATTERED = "--psm 11"
@@ -28,7 +29,7 @@ class Tesseract:
 
         return f"tesseract {pytesseract.get_tesseract_version()} presidio {version('presidio-image-redactor')}"
 
-    def find(self, picture: Picture, scale: float) -> list[Box]:
+    def find(self, picture: Picture, scale: float) -> list[Found]:
         """Where words are, in pixels of the picture."""
         rows, columns = picture.shape[:2]
         enlarged = max(scale, _TWICE)
@@ -36,7 +37,7 @@ class Tesseract:
         size = round(columns * enlarged), round(rows * enlarged)
         large = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC), np.uint8)
         boxes = [*self._words(large), *self._words(255 - large)]
-        return [_of_the_picture(box, enlarged).within(columns, rows) for box in boxes]
+        return [Found(_of_the_picture(box, enlarged).within(columns, rows)) for box in boxes]
 
     def _words(self, grey: Grey) -> list[Box]:
         from PIL import Image

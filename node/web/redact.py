@@ -155,7 +155,7 @@ def _told(made: Redaction, asked: Asked, config: Config) -> dict[str, Any]:
         "policy": made.policy,
         "fill": made.fill,
         "text_finders": list(project.text_finders) if project else [],
-        "engine": dict(made.pixels.get("engine", {})),
+        "engines": list(made.pixels.get("engines", [])),
         "boxes": list(made.pixels.get("boxes", [])),
     }
 
