@@ -38,6 +38,12 @@ def test_technical_text_of_the_header_goes(terms: TermBank, text: str) -> None:
     assert one.redacted == (one.box,)
 
 
+@pytest.mark.parametrize("text", ["4711.99 ms", "W:4711 L:99"])
+def test_a_number_of_the_header_goes_however_it_is_cut(text: str) -> None:
+    assert Likeness(bank(identifier="471199")).finds(text)
+    assert not Likeness(bank(identifier="982233")).finds(text)
+
+
 @pytest.mark.parametrize(
     ("written", "read"),
     [

@@ -1,0 +1,53 @@
+"""What the eyes find in drawn frames; the engines are the real ones."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lethe.node.burned.box import Box
+from lethe.node.burned.engines import eyes_of
+from lethe.node.burned.proof import suspicious
+from lethe.node.burned.views import picture_of, plain_picture
+
+
+def tissue(rows: int, columns: int, level: int = 80) -> NDArray[np.uint8]:
+    chance = np.random.default_rng(rows + columns)
+    slow = cv2.resize(chance.normal(0, 1, (rows // 40, columns // 40)).astype(np.float32), (columns, rows))
+    return (level + 25 * slow + chance.normal(0, 6, (rows, columns))).clip(0, 200).astype(np.uint8)
+
+
+def written(frame: NDArray[np.uint8], text: str, at: tuple[int, int], size: float) -> tuple[NDArray[np.uint8], Box]:
+    """The frame with white text, and where it stands."""
+    ink = np.zeros(frame.shape, np.uint8)
+    cv2.putText(ink, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, 255, max(round(size * 1.5), 1))
+    down, across = np.nonzero(ink)
+    where = Box(int(across.min()), int(down.min()), int(across.max()) + 1, int(down.max()) + 1)
+    return np.maximum(frame, ink), where
+
+
+def share_found(frame: NDArray[np.uint8], where: Box) -> float:
+    boxes = eyes_of(("rapidocr",)).look(picture_of(frame), plain_picture(frame), suspicious(frame)).boxes
+    found = np.zeros(frame.shape, bool)
+    for box in boxes:
+        found[box.rows, box.columns] = True
+    return float(found[where.rows, where.columns].mean())
+
+
+@pytest.mark.parametrize("size", [0.4, 1.0, 3.0, 6.0])
+def test_text_of_any_size_is_found(size: float) -> None:
+    frame, where = written(tissue(800, 1200), "DOE JO", (40, 400), size)
+    assert share_found(frame, where) > 0.95
+
+
+def test_small_text_in_the_middle_of_a_large_frame_is_found() -> None:
+    frame, where = written(tissue(2400, 2800), "HARGROVE MARGARET 4711998", (1200, 1100), 0.5)
+    assert share_found(frame, where) > 0.95
+
+
+def test_where_there_is_no_stroke_nothing_is_suspected() -> None:
+    assert suspicious(np.zeros((512, 512), np.uint16)) == []
+    noise = np.random.default_rng(5).normal(1000, 20, (512, 512)).astype(np.int16)
+    assert suspicious(noise) == []
+    frame, where = written(tissue(512, 512), "L", (300, 300), 0.5)
+    assert any(place.touches(where) for place in suspicious(frame))
