@@ -26,6 +26,7 @@ from .redaction import redacted
 from .regions import us_banner
 from .review import Found, NotProven, Reviewed, Suspect
 from .sights import Sight, sights_of
+from .spelled import refuse_spelled
 
 _MOST_LISTED = 1000
 _MOST_PIXELS = 40 * 10**6
@@ -82,6 +83,7 @@ class FrameCleaner:
         said = quiet(source, terms)
         source = said.source
         if not is_picture(source.header):
+            refuse_spelled(source, terms)
             return Looked(source)
         frames = open_frames(source)
         if frames.form.rows * frames.form.columns > _MOST_PIXELS:
@@ -96,6 +98,7 @@ class FrameCleaner:
         if verdict.held:
             raise NotProven(_REFUSALS[policy], _found(frames, [*verdict.covered, *verdict.held]))
         done = redacted(frames, source, _by_frame(verdict.covered), self._fill, beside=_hidden(frames))
+        refuse_spelled(done.source, terms)
         notes = {**done.notes, **({"comments": said.blanked} if said.blanked else {})}
         return Looked(done.source, self._record(policy, verdict, sights, notes))
 
