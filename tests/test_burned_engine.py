@@ -149,7 +149,7 @@ class TestPolicy:
         picture, boxes = words()
         with pytest.raises(NotProven) as refusal:
             clean(screen(picture), "regions")
-        assert "outside the regions" in str(refusal.value)
+        assert "no rule for the device" in str(refusal.value)
         found = refusal.value.found
         assert (found.frames, found.rows, found.columns) == (1, 400, 640)
         assert all(any(box.shared(one.box).area > 0.8 * box.area for one in found.suspects) for box in boxes)
@@ -457,7 +457,7 @@ class TestReviewed:
         archive.accept(path, "1.2.3", Origin("US01"), ["default"])
         assert worker.step()
         (job,) = archive.jobs.find()
-        assert job.state == State.QUARANTINED and "outside the regions" in job.reason
+        assert job.state == State.QUARANTINED and "no rule for the device" in job.reason
         details = archive.reviews.details(job.id)
         assert (details["frames"], details["rows"], details["columns"]) == (2, 400, 640)
         assert len(details["boxes"]) >= len(WORDS) and all(one[0] is None for one in details["boxes"])

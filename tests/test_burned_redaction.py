@@ -211,15 +211,21 @@ def test_lossy_colour_in_jpeg_2000_becomes_reversible_and_says_so() -> None:
     assert notes["encoder"] == "reversible, all frames" and notes["transfer_syntax_after"] == jpeg(91)
 
 
-def test_a_progressive_jpeg_becomes_a_lossless_one_and_says_so() -> None:
+@pytest.mark.parametrize(
+    ("grey", "syntax", "photometric"),
+    [(True, jpeg(70), "MONOCHROME2"), (False, EXPLICIT, "YBR_FULL")],
+)
+def test_a_progressive_jpeg_becomes_lossless_and_says_so(grey: bool, syntax: str, photometric: str) -> None:
     buffer = BytesIO()
-    values = KINDS["rgb"].some(1, 40, 40)[0]
+    kind = Kind() if grey else Kind("YBR_FULL_422")
+    values = (Kind() if grey else KINDS["rgb"]).some(1, 40, 40)[0]
     Image.fromarray(values).save(buffer, "JPEG", progressive=True, quality=90)
-    raw = compressed(Kind("YBR_FULL_422"), [buffer.getvalue()] * 2, (40, 40), BASELINE)
+    raw = compressed(kind, [buffer.getvalue()] * 2, (40, 40), BASELINE)
     made, notes = check(raw, {1: [Box(0, 0, 20, 10)]}, Fill.CONTRAST)
     after = pydicom.dcmread(BytesIO(made))
-    assert after.file_meta.TransferSyntaxUID == jpeg(70) and after.PhotometricInterpretation == "YBR_FULL"
-    assert notes["encoder"] == "jpeg lossless, all frames"
+    # Decoders take three components of a lossless JPEG for RGB, so colours leave uncompressed.
+    assert after.file_meta.TransferSyntaxUID == syntax and after.PhotometricInterpretation == photometric
+    assert notes["encoder"] == ("jpeg lossless, all frames" if grey else "native, all frames")
 
 
 def test_what_hides_beside_the_bits_stored_is_cleared_in_the_boxes_or_alone() -> None:
