@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -28,7 +27,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from .deid.elements import decoded, joined, texts
+from .deid.elements import joined, said
 from .deid.errors import CannotClean
 from .deid.faces import may_show_face
 from .deid.part10 import Part10, read_part10
@@ -132,9 +131,7 @@ def _is_family(before: str, after: str) -> bool:
 
 
 def _said(header: Dataset, keyword: str) -> str:
-    tag = Tag(keyword)
-    value = joined(texts(decoded(header, tag, ()))) if tag in header else ""
-    return value or {"NumberOfFrames": "1", "PlanarConfiguration": "0"}.get(keyword, "")
+    return joined(said(header, keyword)) or {"NumberOfFrames": "1", "PlanarConfiguration": "0"}.get(keyword, "")
 
 
 def _native_length(header: Dataset) -> int:

@@ -8,7 +8,6 @@ from typing import BinaryIO
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
-from pydicom.tag import Tag
 
 from lethe.dicomweb.rendering import encoded, picture
 from lethe.storage.archive import Archive
@@ -20,7 +19,7 @@ from .burned.devices import BadRules, DeviceRule, device_of, rule_from
 from .burned.regions import us_banner
 from .burned.review import BadReview, Found, Reviewed, Suspect, found_in, reviewed_from
 from .deid.collect import collect_terms
-from .deid.elements import decoded, texts
+from .deid.elements import said
 from .deid.errors import CannotClean
 from .deid.profile import Profile
 
@@ -137,15 +136,10 @@ def _device(header: Dataset) -> str:
     """The device it is from; "" where that is not told, or where what is told holds anything of the patient."""
     try:
         terms = collect_terms(header, Profile(()))
-        said = " ".join(text for keyword in _DEVICE for text in _said(header, keyword))
+        words = " ".join(text for keyword in _DEVICE for text in said(header, keyword))
     except CannotClean:
         return ""
-    return "" if terms.finds(said) or not said.isprintable() else " ".join(said.split())
-
-
-def _said(header: Dataset, keyword: str) -> list[str]:
-    tag = Tag(keyword)
-    return texts(decoded(header, tag, ())) if tag in header else []
+    return "" if terms.finds(words) or not words.isprintable() else " ".join(words.split())
 
 
 def _png(file: BinaryIO, frame: int) -> bytes:

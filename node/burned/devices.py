@@ -20,7 +20,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from ..deid.elements import decoded, joined, texts
+from ..deid.elements import joined, said
 from ..deid.errors import CannotClean
 from ..deid.registry import is_storage_class
 from .box import Box, without_covered
@@ -223,8 +223,7 @@ def _plain(text: str) -> str:
 
 def _said(header: Dataset, keyword: str) -> str:
     """The values of an attribute; empty where there are none that can be read."""
-    tag = Tag(tag_for_keyword(keyword) or 0)
     try:
-        return joined(texts(decoded(header, tag, ()))) if tag in header else ""
+        return joined(said(header, Tag(tag_for_keyword(keyword) or 0)))
     except CannotClean:  # what cannot be read matches nothing
         return ""

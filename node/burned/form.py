@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from lethe.node.deid.elements import decoded, texts
+from lethe.node.deid.elements import said
 from lethe.node.deid.errors import CannotClean
 
 Pixels = NDArray[Any]
@@ -139,7 +139,7 @@ def _refuse_size(form: Form) -> None:
 def text_of(header: Dataset, name: str | int) -> str:
     """The one value of an element, named by keyword or tag; empty where it has none. Raises CannotClean."""
     tag = Tag(name)
-    found = texts(decoded(header, tag, ())) if tag in header else []
+    found = said(header, tag)
     if len(found) > 1:
         raise CannotClean(f"{_called(name)} has several values")
     return found[0] if found else ""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
 from ..choices import PixelPolicy
-from ..deid.elements import decoded, joined, texts
+from ..deid.elements import joined, said
 from ..deid.pixels import screen_kind
 
 _CLASSES = "1.2.840.10008.5.1.4.1.1."
@@ -16,7 +15,7 @@ _NO_PICTURES = frozenset(f"{_CLASSES}{one}" for one in ("66.4", "66.7", "481.2",
 
 def is_picture(header: Dataset) -> bool:
     """Whether text could be in the object's frames."""
-    return _sop_class(header) not in _NO_PICTURES
+    return joined(said(header, "SOPClassUID")) not in _NO_PICTURES
 
 
 def policy_for(header: Dataset, policy: PixelPolicy) -> PixelPolicy:
@@ -25,10 +24,3 @@ def policy_for(header: Dataset, policy: PixelPolicy) -> PixelPolicy:
     if policy != PixelPolicy.AUTO:
         return policy
     return PixelPolicy.ALL if screen_kind(header) else PixelPolicy.PHI
-
-
-def _sop_class(header: Dataset) -> str:
-    return joined(texts(decoded(header, _SOP_CLASS, ()))) if _SOP_CLASS in header else ""
-
-
-_SOP_CLASS = Tag("SOPClassUID")

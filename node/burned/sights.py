@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from pydicom.dataset import Dataset
 
-from ..deid.pixels import screen_kind
+from ..deid.pixels import SLIDE, screen_kind
 from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
@@ -23,7 +23,6 @@ _FEW = 2
 """So many different frames are looked at one by one."""
 _FRAMES_A_STILL = 27
 """For every so many frames of a stretch, one is also looked at by itself."""
-_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _CALM = 0.995
 """Of the pixels of a box: a single digit that changes is more than the others."""
 
@@ -49,7 +48,7 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     """All that is seen in an object. Raises CannotClean for a frame that cannot be read."""
     shown = Shown(frames, header)
     alike = _alike(frames)
-    if len(alike) <= _FEW or str(header.get("SOPClassUID", "")) == _SLIDE:
+    if len(alike) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
         for numbers in alike:
             yield _still(shown, numbers, eyes, proves=screen_kind(header) is None)
         return

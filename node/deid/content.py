@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 from pydicom.sr._snomed_dict import mapping
 from pydicom.tag import Tag
 
-from .elements import decoded, texts
+from .elements import decoded, said
 from .profile import Action, Option
 
 CONTENT_SEQUENCE = Tag(0x0040A730)
@@ -56,7 +56,7 @@ def concept(item: Dataset) -> tuple[str, str]:
 
 
 def _word(item: Dataset, tag: Any) -> str:
-    values = texts(decoded(item, tag, ())) if tag in item else []
+    values = said(item, tag)
     return values[0].strip() if values else ""
 
 

@@ -10,13 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
 from .cleaned import Cleaned, InstanceUids
 from .collect import collect_terms
 from .decisions import Decisions
 from .documents import DocumentRule, opened_document, put_document, refuse_documents
-from .elements import decoded, joined, texts
+from .elements import joined, said
 from .errors import CannotClean
 from .faces import FaceRule, refuse_faces
 from .frames import FrameRule, leave_frames
@@ -136,8 +135,7 @@ _DEMANDED = {
 
 def _value(header: Dataset, keyword: str) -> str:
     """The value of an attribute as pseudonyms are made from it; empty where it has none. Raises CannotClean."""
-    tag = Tag(keyword)
-    return joined(texts(decoded(header, tag, ()))) if tag in header else ""
+    return joined(said(header, keyword))
 
 
 def replaced(all_replaced: Mapping[tuple[int, str], str], attribute: int) -> dict[str, str]:

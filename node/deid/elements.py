@@ -14,7 +14,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR, repeater_has_tag
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 
 from .errors import CannotClean
 from .report import place
@@ -145,6 +145,13 @@ def texts(element: DataElement) -> list[str]:
     if element.VR == "PN" and not isinstance(value, str) and hasattr(value, "components"):
         values = [value]
     return [text for text in (_text(one) for one in values) if text]
+
+
+def said(header: Dataset, attribute: BaseTag | str) -> list[str]:
+    """The values of an attribute, named by tag or keyword, in this data set; none where it is absent. Raises
+    CannotClean."""
+    tag = Tag(attribute)
+    return texts(decoded(header, tag, ())) if tag in header else []
 
 
 def joined(values: list[str]) -> str:

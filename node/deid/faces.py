@@ -13,7 +13,7 @@ from typing import BinaryIO
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from .elements import decoded, items, texts, vr_of
+from .elements import decoded, items, said, texts, vr_of
 from .errors import CannotClean
 from .part10 import Part10
 
@@ -83,7 +83,7 @@ def refuse_faces(_file: BinaryIO, source: Part10) -> Part10:
 
 def _kind(header: Dataset) -> str | None:
     """What the object is, if it is of a kind that can show a face."""
-    sop_class = "".join(texts(decoded(header, _SOP_CLASS, ()))) if _SOP_CLASS in header else ""
+    sop_class = "".join(said(header, _SOP_CLASS))
     if sop_class == _STRUCTURE_SET:
         types = {word for item in _items(header, _OBSERVATIONS) for word in _words(item, _ROI_TYPE)}
         return "contours of the skin" if "EXTERNAL" in types else None

@@ -14,7 +14,7 @@ from pydicom.tag import BaseTag, Tag
 
 from .content import AGES, CONTENT_SEQUENCE, action_for, concept
 from .decisions import Decision, lists_references
-from .elements import Path, contradicts, decoded, items, pad_odd_values, texts, vr_of
+from .elements import Path, contradicts, decoded, items, pad_odd_values, said, vr_of
 from .private import creator_tag, safe_vr
 from .profile import Action, Option
 from .report import Done, place
@@ -159,6 +159,6 @@ def _cap_age(item: Dataset) -> None:
     if _MEASURED_VALUE not in item:
         return
     for _, value in items(decoded(item, _MEASURED_VALUE, ()), (), int(_MEASURED_VALUE)):
-        numbers = texts(decoded(value, _NUMERIC_VALUE, ())) if _NUMERIC_VALUE in value else []
+        numbers = said(value, _NUMERIC_VALUE)
         if any(re.fullmatch(r"\d+(\.\d*)?", number) and float(number) > OLDEST for number in numbers):
             value[_NUMERIC_VALUE] = DataElement(_NUMERIC_VALUE, "DS", str(OLDEST + 1))

@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from .elements import decoded, joined, texts, vr_of
+from .elements import decoded, joined, said, texts, vr_of
 from .errors import CannotClean
 from .report import place
 from .tags import PATIENT_ID, PATIENT_NAME
@@ -58,7 +58,7 @@ def identity_of(header: Dataset) -> dict[str, dict[str, Any]]:
 
 def who(header: Dataset) -> str:
     """What a clean object calls its patient: the ID, else the name, marked so that no ID can be taken for it."""
-    patient_id, name = (joined(texts(decoded(header, tag, ()))) if tag in header else "" for tag in (_ID, _NAME))
+    patient_id, name = (joined(said(header, tag)) for tag in (_ID, _NAME))
     return patient_id or (f"{BY_NAME}{name}" if name else "")
 
 

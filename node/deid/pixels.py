@@ -11,9 +11,8 @@ import re
 from collections.abc import Collection
 
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 
-from .elements import decoded, texts
+from .elements import said
 from .profile import Option
 from .registry import class_name
 
@@ -40,7 +39,8 @@ _SOUND_CLASSES = frozenset(f"1.2.840.10008.5.1.4.1.1.9.4.{number}" for number in
 # MPEG-2, MPEG-4 and HEVC (PS3.5 A.4.5 to A.4.11) and SMPTE ST 2110 (A.7).
 _VIDEO_SYNTAXES = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10\d|7)(\.\d+)*")
 _SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "OVERVIEW", "SECONDARY_CAPTURE"})
-_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+"""VL Whole Slide Microscopy Image Storage."""
 _DOCUMENT_PREFIX = "1.2.840.10008.5.1.4.1.1.104."
 _CONTENT_SEQUENCE = 0x0040A730
 READS = (
@@ -75,7 +75,7 @@ def beside_frames(header: Dataset, transfer_syntax: str, options: Collection[Opt
     image_type = _words(header, "ImageType")
     if "LABEL" in image_type or "YES" in _words(header, "SpecimenLabelInImage"):
         return "an image of a slide's label"
-    if sop_class == _SLIDE and "OVERVIEW" in image_type:
+    if sop_class == SLIDE and "OVERVIEW" in image_type:
         return "an image of a whole slide, its label included"
     return None
 
@@ -121,5 +121,4 @@ def _has_pixels(header: Dataset, sop_class: str) -> bool:
 
 def _words(header: Dataset, keyword: str) -> list[str]:
     """The values of a code string, in capitals."""
-    tag = Tag(keyword)
-    return [text.upper() for text in texts(decoded(header, tag, ()))] if tag in header else []
+    return [text.upper() for text in said(header, keyword)]
