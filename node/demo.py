@@ -24,6 +24,7 @@ from lethe.storage.errors import StorageError
 from lethe.storage.intake import Origin
 
 from .config import Peer
+from .dimse.admission import Admission
 from .dimse.scp import Receiver
 from .dimse.scu import Destination, is_stored
 from .fates import show_fates
@@ -85,7 +86,7 @@ def _second_receiver(folder: Path, port: int) -> Iterator[None]:
     def nowhere(_origin: Origin) -> tuple[str, ...]:
         return ()
 
-    receiver = Receiver(Archive(folder), "ARCHIVE", peers=[], trust_loopback=True, projects_for=nowhere)
+    receiver = Receiver(Archive(folder), Admission("ARCHIVE", [], trust_loopback=True), projects_for=nowhere)
     receiver.start("127.0.0.1", port)
     try:
         yield

@@ -38,6 +38,7 @@ def open_archive(config: Config) -> Archive:
 
 def receive(config: Config) -> int:
     """Listen for associations."""
+    from .dimse.admission import Admission
     from .dimse.scp import Receiver
 
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
@@ -45,9 +46,7 @@ def receive(config: Config) -> int:
     archive.route_held(router.projects_for, router.stage_for)
     receiver = Receiver(
         archive,
-        config.node.ae_title,
-        peers=config.peers,
-        trust_loopback=config.node.trust_loopback,
+        Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
         projects_for=router.projects_for,
         stage_for=router.stage_for,
     )

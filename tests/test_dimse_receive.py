@@ -18,6 +18,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
+from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
@@ -32,9 +33,7 @@ CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 def receiver(archive: Archive) -> Iterator[Receiver]:
     receiver = Receiver(
         archive,
-        "LETHE",
-        peers=[],
-        trust_loopback=True,
+        Admission("LETHE", [], trust_loopback=True),
         projects_for=lambda origin: () if origin.source == "LOST" else ("default",),
     )
     yield receiver
@@ -120,15 +119,15 @@ def test_another_called_ae_title_is_rejected(archive: Archive, port: int) -> Non
         ("CT01", (Ability.STORE,), "127.0.0.1", True),
         ("CT01", (Ability.STORE,), "localhost", True),
         ("CT02", (Ability.STORE,), "127.0.0.1", False),
-        ("CT01", (Ability.FIND,), "127.0.0.1", False),
+        ("CT01", (Ability.FIND,), "127.0.0.1", True),
         ("CT01", (Ability.STORE,), "192.0.2.1", False),
     ],
 )
-def test_without_trust_in_loopback_only_peers_that_may_store_are_let_in(
+def test_without_trust_in_loopback_only_peers_are_let_in(
     archive: Archive, caller: str, may: tuple[Ability, ...], host: str, let_in: bool
 ) -> None:
     known = Peer("ct", "CT01", host, 104, may)
-    receiver = Receiver(archive, "LETHE", peers=[known], trust_loopback=False, projects_for=lambda _: ())
+    receiver = Receiver(archive, Admission("LETHE", [known], trust_loopback=False), projects_for=lambda _: ())
     port = receiver.start("127.0.0.1", 0)
     try:
         ae = AE(caller)
@@ -141,6 +140,21 @@ def test_without_trust_in_loopback_only_peers_that_may_store_are_let_in(
             assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)
     finally:
         receiver.stop(0.5)
+
+
+def test_a_peer_that_may_not_store_is_told_so_and_keeps_its_association(archive: Archive, tmp_path: Path) -> None:
+    known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.FIND,))
+    admission = Admission("LETHE", [known], trust_loopback=False)
+    receiver = Receiver(archive, admission, projects_for=lambda _: ("default",))
+    port = receiver.start("127.0.0.1", 0)
+    try:
+        with Destination(peer(port), "CT01") as destination:
+            destination.open([(CT, LITTLE)])
+            path = saved(ct(), tmp_path)
+            assert [destination.send(path, (CT, LITTLE)) for _ in range(2)] == [0x0124, 0x0124]
+    finally:
+        receiver.stop(0.5)
+    assert archive.counts()["received"] == 0
 
 
 def test_every_storage_class_is_accepted_in_every_transfer_syntax(port: int) -> None:
@@ -233,7 +247,7 @@ def test_many_associations_at_once_lose_and_double_nothing(archive: Archive, por
 def test_stopping_lets_a_running_association_end(archive: Archive, tmp_path: Path) -> None:
     from threading import Thread
 
-    receiver = Receiver(archive, "LETHE", peers=[], trust_loopback=True, projects_for=lambda _: ("default",))
+    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), projects_for=lambda _: ("default",))
     port = receiver.start("127.0.0.1", 0)
     with Destination(peer(port), "CT01") as destination:
         destination.open([(CT, LITTLE)])

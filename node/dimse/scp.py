@@ -24,15 +24,14 @@ from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
 from ..choices import Ability
-from ..config import Peer
-from ..loopback import is_loopback
+from .admission import CLOSING, Admission, Rejection, origin_of
 from .contexts import support_storage
+from .services import NOT_AUTHORIZED, Service, Services
 
 log = logging.getLogger("lethe.receive")
 
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110  # PS3.7 C
 OUT_OF_RESOURCES, WRONG_SOP_CLASS, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4 Table B.2-1
-_REJECT_CALLING, _REJECT_CALLED, _REJECT_BUSY = (1, 1, 3), (1, 1, 7), (2, 3, 1)  # PS3.8 Table 9-21
 _C_STORE_RQ = 0x0001
 _MOST_ASSOCIATIONS = 100
 _LONGEST_PDU = 131_072
@@ -40,31 +39,31 @@ _LEAST_FREE = 64 << 20  # so that there is room to say no while a data set is st
 
 
 class Receiver:
-    """Accepts associations from `peers` (and, if `trust_loopback`, from anybody on this machine) that call us
-    `ae_title`, and hands what they store to the archive."""
+    """Accepts the associations that `admission` lets in, hands what they store to the archive, and leaves other
+    messages to `services`."""
 
     def __init__(
         self,
         archive: Archive,
-        ae_title: str,
+        admission: Admission,
         *,
-        peers: Sequence[Peer],
-        trust_loopback: bool,
         projects_for: Callable[[Origin], Sequence[str]],
         stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
+        services: Sequence[Service] = (),
     ) -> None:
         self._archive = archive
-        self._peers = peers
-        self._trust_loopback = trust_loopback
+        self._admission = admission
+        self._services = Services(services, admission)
         self._projects_for = projects_for
         self._stage_for = stage_for
         self._closing = False
         self._misnamed: set[tuple[int, int | None]] = set()
-        self._ae = AE(ae_title)
+        self._ae = AE(admission.ae_title)
         self._ae.maximum_associations = _MOST_ASSOCIATIONS
         self._ae.maximum_pdu_size = _LONGEST_PDU
         self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, 60, 60
         support_storage(self._ae)
+        self._services.support(self._ae)
 
     def start(self, host: str, port: int) -> int:
         """Listen, without blocking. Returns the port, which is chosen where 0 is given."""
@@ -79,6 +78,7 @@ class Receiver:
             (evt.EVT_DIMSE_RECV, self._on_message),
             (evt.EVT_C_STORE, self.on_store),
             (evt.EVT_CONN_CLOSE, _drop_unfinished),
+            *self._services.handlers(),
         ]
         server = self._ae.start_server((host, port), block=False, evt_handlers=handlers)  # type: ignore[arg-type]
         assert server is not None and server.socket is not None
@@ -95,10 +95,13 @@ class Receiver:
 
     def on_store(self, event: Event) -> int:
         """Take over one object. The status is a promise: 0x0000 only after file and jobs are durable."""
-        origin, request = _origin(event), event.request
+        origin, request = origin_of(event), event.request
         if (id(event.assoc), request.MessageID) in self._misnamed:
             self._misnamed.discard((id(event.assoc), request.MessageID))
             return WRONG_SOP_CLASS
+        if not self._admission.may(origin, Ability.STORE):
+            log.warning("%s may not store", origin.source)
+            return NOT_AUTHORIZED
         if shutil.disk_usage(self._archive.folder).free < _LEAST_FREE:
             log.error("%s: cannot store now: the disk of the data folder is full", origin.source)
             return OUT_OF_RESOURCES
@@ -130,56 +133,23 @@ class Receiver:
             self._misnamed.add((id(event.assoc), int(command.MessageID)))
 
     def _on_requested(self, event: Event) -> None:
-        origin, request = _origin(event), event.assoc.requestor.primitive
+        origin, request = origin_of(event), event.assoc.requestor.primitive
         called = str(request.called_ae_title).strip() if request else ""
-        rejection = self._rejection(origin, called)
+        rejection = CLOSING if self._closing else self._admission.rejection(origin, called)
         if rejection is None:
             return
-        log.warning("association of %r from %s rejected: %s", origin.source, origin.address, _REASONS[rejection])
+        log.warning("association of %r from %s rejected: %s", origin.source, origin.address, rejection.why)
         try:
-            if rejection != _REJECT_BUSY:
-                self._record_rejection(origin, called, _REASONS[rejection])
+            if rejection is not CLOSING:
+                self._record_rejection(origin, called, rejection)
         finally:
-            event.assoc.acse.send_reject(*rejection)
+            event.assoc.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
             event.assoc.kill()
 
-    def _record_rejection(self, origin: Origin, called: str, why: str) -> None:
+    def _record_rejection(self, origin: Origin, called: str, rejection: Rejection) -> None:
         with transaction(self._archive.database):
-            actor, detail = Actor(origin.source, origin.address), {"called": called, "why": why}
+            actor, detail = Actor(origin.source, origin.address), {"called": called, "why": rejection.why}
             self._archive.audit.record(actor, "association-rejected", "", detail)
-
-    def _rejection(self, origin: Origin, called: str) -> tuple[int, int, int] | None:
-        if self._closing:
-            return _REJECT_BUSY
-        if called != self._ae.ae_title.strip():
-            return _REJECT_CALLED
-        if (self._trust_loopback and is_loopback(origin.address)) or any(
-            peer.ae_title == origin.source and Ability.STORE in peer.may and _is_at(peer.host, origin.address)
-            for peer in self._peers
-        ):
-            return None
-        return _REJECT_CALLING
-
-
-_REASONS = {
-    _REJECT_CALLING: "no peer with this AE title and address may store",
-    _REJECT_CALLED: "it called another AE title than ours",
-    _REJECT_BUSY: "shutting down",
-}
-
-
-def _origin(event: Event) -> Origin:
-    request = event.assoc.requestor.primitive
-    title = str(request.calling_ae_title).strip() if request else ""
-    return Origin(title, str(event.assoc.requestor.address or ""))
-
-
-def _is_at(host: str, address: str) -> bool:
-    """Whether a configured host is that network address."""
-    try:
-        return address in {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
 
 
 def answer_at_once(event: Event) -> None:
