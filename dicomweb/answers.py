@@ -6,12 +6,13 @@ ours; it repeats nothing the client sent and nothing an object holds.
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import traceback
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from flask import Response, request, stream_with_context
@@ -24,6 +25,7 @@ from . import accept, multipart
 from .accept import JSON_TYPES, MediaRange, NotAcceptable, Offer, Packing
 from .locate import chunks
 from .multipart import Part
+from .ready import Ready
 
 _LOG = logging.getLogger("lethe.dicomweb")
 _JSON_OFFERS = tuple(Offer(name) for name in JSON_TYPES)
@@ -33,16 +35,26 @@ _RETRY_AFTER = "10"
 
 @dataclass(frozen=True)
 class Service:
-    """What every view works on: the archive, and the absolute URL of the service's root."""
+    """What every view works on: the archive, the absolute URL of the service's root, and answers given before."""
 
     archive: Archive
     url: Callable[[], str]
+    ready: Ready = field(default_factory=Ready)
 
     def base(self) -> str:
         return self.url().rstrip("/")
 
     def instance_url(self, study: str, series: str, instance: str) -> str:
         return f"{self.base()}/studies/{study}/series/{series}/instances/{instance}"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What was asked, and the version of what the answer is made from: while it holds, so does the answer."""
+
+    ready: Ready
+    asked: Hashable
+    version: Hashable
 
 
 def accepted() -> Sequence[MediaRange]:
@@ -60,16 +72,33 @@ def require_json() -> None:
     accept.choose(accepted(), _JSON_OFFERS)
 
 
-def json_array(items: Iterable[bytes]) -> Response:
-    """Already encoded DICOM JSON objects as one array, compressed where the client wants that."""
+def json_array(items: Iterable[bytes], keep: Keep | None = None) -> Response:
+    """Already encoded DICOM JSON objects as one array, compressed where the client wants that, which may be kept."""
+    response, pieces = _json(), _array(items)
+    if "Content-Encoding" in response.headers:
+        pieces = _gzipped(pieces)
+        if keep is not None:
+            pieces = keep.ready.keeping(keep.asked, keep.version, pieces)
+    response.response = stream_with_context(_guarded(pieces))
+    return response
+
+
+def json_kept(keep: Keep) -> Response | None:
+    """The answer that was given to this question before, if it is kept and still holds."""
+    body = keep.ready.get(keep.asked, keep.version)
+    if body is None:
+        return None
+    response = _json()
+    response.data = body if "Content-Encoding" in response.headers else gzip.decompress(body)
+    return response
+
+
+def _json() -> Response:
     response = Response(content_type="application/dicom+json")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Vary"] = "Accept, Accept-Encoding"
-    pieces = _array(items)
-    if request.accept_encodings.quality("gzip") > 0 and request.headers.get("Accept-Encoding"):
+    if request.headers.get("Accept-Encoding") and request.accept_encodings.quality("gzip") > 0:
         response.headers["Content-Encoding"] = "gzip"
-        pieces = _gzipped(pieces)
-    response.response = stream_with_context(_guarded(pieces))
     return response
 
 

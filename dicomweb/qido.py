@@ -20,7 +20,7 @@ from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text, is_u
 from lethe.storage.errors import Refused
 from lethe.storage.query import Level, Match, Query
 
-from .answers import Service, json_array, require_json
+from .answers import Keep, Service, json_array, json_kept, require_json
 from .dicomjson import served
 
 MOST = 5000
@@ -73,6 +73,12 @@ def instances(service: Service, study: str | None = None, series: str | None = N
 
 def _search(service: Service, level: Level, uids: Sequence[str | None]) -> Response:
     require_json()
+    asked = (service.base(), level, tuple(uids), request.query_string)
+    keep = Keep(service.ready, asked, service.archive.index.version())
+    return json_kept(keep) or _found(service, level, uids, keep)
+
+
+def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Keep) -> Response:
     parents = tuple(Match(tag, (uid,)) for tag, uid in zip(_PATH_UIDS, uids, strict=False) if uid)
     matches = _matches()
     wish = _wish(_levels(level, uids), [match.tag for match in matches])
@@ -80,15 +86,24 @@ def _search(service: Service, level: Level, uids: Sequence[str | None]) -> Respo
     limit = MOST if asked is None else min(asked, MOST)
     query = Query(level, parents + matches, limit=limit, offset=offset)
     entries = service.archive.index.find(query) if limit else []
-    response = json_array(_results(service, query, entries, wish)) if entries else Response(status=204)
-    response.headers["Cache-Control"] = "no-cache"
-    if len(entries) == MOST and asked != MOST:
-        remaining = service.archive.index.count(query) - offset - len(entries)
-        if remaining > 0:
-            _warn(service, response, f"There are {remaining} additional results that can be requested")
-    if (_control("fuzzymatching") or ["false"])[-1].lower() == "true":
-        _warn(service, response, _LITERALLY)
+    warnings = list(_warnings(service, query, len(entries), asked))
+    if not entries:
+        response = Response(status=204, headers={"Cache-Control": "no-cache"})
+    else:
+        response = json_array(_results(service, query, entries, wish), None if warnings else keep)
+    for text in warnings:
+        response.headers.add("Warning", f"299 {service.base()}: {text}")
     return response
+
+
+def _warnings(service: Service, query: Query, found: int, asked: int | None) -> Iterator[str]:
+    """What the client should know beside the results (PS3.18 8.3.4.2, 8.3.4.4)."""
+    if found == MOST and asked != MOST:
+        remaining = service.archive.index.count(query) - query.offset - found
+        if remaining > 0:
+            yield f"There are {remaining} additional results that can be requested"
+    if (_control("fuzzymatching") or ["false"])[-1].lower() == "true":
+        yield _LITERALLY
 
 
 def tag_of(name: str) -> str:
@@ -218,8 +233,3 @@ def _not_remembered(service: Service, query: Query, entries: Sequence[Entry], wi
         metadata = json.loads(gzip.decompress(body))
         found[first_text(metadata, "00080018")] = {tag: metadata[tag] for tag in missing if tag in metadata}
     return found
-
-
-def _warn(service: Service, response: Response, text: str) -> None:
-    """PS3.18 8.3.4.2 and 8.3.4.4: a warning with code 299 from this service."""
-    response.headers.add("Warning", f"299 {service.base()}: {text}")

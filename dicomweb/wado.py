@@ -18,7 +18,18 @@ from lethe.storage.errors import NotFound
 from lethe.storage.query import Level, Match, Query
 
 from .accept import Offer, Packing, choose
-from .answers import Service, accepted, json_array, multipart_body, require_json, stretch, tagged, unchanged
+from .answers import (
+    Keep,
+    Service,
+    accepted,
+    json_array,
+    json_kept,
+    multipart_body,
+    require_json,
+    stretch,
+    tagged,
+    unchanged,
+)
 from .dicomjson import served
 from .locate import CHUNK
 from .multipart import Part
@@ -52,17 +63,17 @@ def instance(service: Service, study: str, series: str, instance: str) -> Respon
 
 def study_metadata(service: Service, study: str) -> Response:
     """The attributes of all instances of a study (PS3.18 10.4.1.1.2)."""
-    return _metadata(service, Level.STUDY, study)
+    return _metadata(service, study)
 
 
 def series_metadata(service: Service, study: str, series: str) -> Response:
     """The attributes of all instances of a series (PS3.18 10.4.1.1.2)."""
-    return _metadata(service, Level.SERIES, study, series)
+    return _metadata(service, study, series)
 
 
 def instance_metadata(service: Service, study: str, series: str, instance: str) -> Response:
     """The attributes of one instance (PS3.18 10.4.1.1.2)."""
-    return _metadata(service, Level.INSTANCE, study, series, instance)
+    return _metadata(service, study, series, instance)
 
 
 def below(*uids: str) -> Query:
@@ -81,16 +92,18 @@ def _instances(service: Service, *uids: str) -> Response:
     return multipart_body([_part(service, entry) for entry in entries], _DICOM)
 
 
-def _metadata(service: Service, level: Level, *uids: str) -> Response:
+def _metadata(service: Service, *uids: str) -> Response:
     require_json()
-    entry = service.archive.index.one(level, *uids)
-    base = service.base()
-    count = [entry.text(tag) for tag in ("00201208", "00201209")]
-    tag = hashlib.sha256(repr((uids, entry.updated, count, base)).encode()).hexdigest()[:32]
+    version, base = service.archive.index.version_of(*uids), service.base()
+    tag = hashlib.sha256(repr((uids, version, base)).encode()).hexdigest()[:32]
     if known := unchanged(tag):
         return known
+
+    keep = Keep(service.ready, (base, uids), version)
+    if ready := json_kept(keep):
+        return tagged(ready, tag)
     bodies = service.archive.index.metadata(below(*uids))
-    return tagged(json_array(served(gzip.decompress(body), base) for body in bodies), tag)
+    return tagged(json_array((served(gzip.decompress(body), base) for body in bodies), keep), tag)
 
 
 def _offer(entry: Entry, packing: Packing) -> Offer:

@@ -56,6 +56,7 @@ class Http:
 
     host: str = _key("address to listen on", as_text, "127.0.0.1")
     port: int = _key("HTTP port", as_whole(1, 65535), 8080)
+    workers: int = _key("processes that answer", as_whole(1, 64), 2)
     public_url: str = _key("what users type, if a proxy stands in front; empty: taken from the request", as_url, "")
 
 

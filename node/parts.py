@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import uuid
@@ -94,18 +93,19 @@ def deliver(config: Config) -> int:
 def web(config: Config) -> int:
     """Serve portal, DICOMweb and FHIR."""
     from .projects import projects_of
-    from .site import listen
+    from .webserver import serve_web
 
     _begin("web", config)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # waitress drains and ends at SystemExit
     archive = open_archive(config)
     projects_of(config, archive.files)
-    server = listen(config, archive)
-    if config.auth.mode == AuthMode.LOCAL:  # only now, when the port is ours: it is shown once
-        password = archive.users.first_administrator()
+
+    def ready() -> None:  # only now, when the port is ours: it is shown once
+        password = archive.users.first_administrator() if config.auth.mode == AuthMode.LOCAL else None
         if password:
             print(f"\n  First start. Log in as admin with the one-time password {password}\n", flush=True)
-    server.run()
+        archive.close()
+
+    serve_web(config, ready)
     return 0
 
 

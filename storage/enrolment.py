@@ -96,7 +96,7 @@ class Enrolment:
         )
 
     def _count(self, study: int, series: int, modality: str, *, new_series: bool) -> None:
-        now, table = self._clock(), self._tables.study
+        now, version, table = self._clock(), self._next_version(), self._tables.study
         modalities = set(next(iter(table.select(table.modalities).where(table.id == study).tuples()))[0].split("\\"))
         table.update(
             {
@@ -104,10 +104,18 @@ class Enrolment:
                 table.series: table.series + int(new_series),
                 table.modalities: "\\".join(sorted((modalities | {modality}) - {""})),
                 table.updated: now,
+                table.version: version,
             }
         ).where(table.id == study).execute()
         below = self._tables.series
-        below.update({below.instances: below.instances + 1, below.updated: now}).where(below.id == series).execute()
+        counted = {below.instances: below.instances + 1, below.updated: now, below.version: version}
+        below.update(counted).where(below.id == series).execute()
+
+    def _next_version(self) -> int:
+        """The number of this change of the index."""
+        version = self._tables.version
+        rows = version.update({version.version: version.version + 1}).returning(version.version).tuples().execute()
+        return int(next(iter(rows))[0])
 
     def _remembered(self, metadata: DicomJson, tags: frozenset[str]) -> dict[str, Any]:
         attributes = {tag: element for tag, element in metadata.items() if tag in tags}

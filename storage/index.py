@@ -25,6 +25,12 @@ _STUDIES_OF_SERIES = (
 )
 _STUDIES_OF_INSTANCES = """SELECT DISTINCT study.uid FROM instance JOIN series ON series.id = instance.series
     JOIN study ON study.id = series.study WHERE instance.uid IN ({})"""
+_VERSIONS = (
+    "SELECT version FROM study WHERE uid = ?",
+    "SELECT series.version FROM series JOIN study ON study.id = series.study WHERE study.uid = ? AND series.uid = ?",
+    """SELECT instance.id FROM instance JOIN series ON series.id = instance.series
+    JOIN study ON study.id = series.study WHERE study.uid = ? AND series.uid = ? AND instance.uid = ?""",
+)
 _MISCOUNTS = {
     Level.STUDY: """SELECT study.uid, study.instances, COUNT(instance.id) FROM study LEFT JOIN series
         ON series.study = study.id LEFT JOIN instance ON instance.series = series.id
@@ -75,6 +81,19 @@ class Index:
         if not found:
             raise NotFound("there is no such instance")
         return found[0]
+
+    def version(self) -> int:
+        """A number that every change of the index makes another one."""
+        return int(self._database.execute_sql("SELECT version FROM index_version").fetchone()[0])
+
+    def version_of(self, study: str, series: str = "", instance: str = "") -> int:
+        """The same for what stands below a study, or one of its series, or for one instance. Raises NotFound where
+        they do not belong together."""
+        given = tuple(uid for uid in (study, series, instance) if uid)
+        row = self._database.execute_sql(_VERSIONS[len(given) - 1], given).fetchone()
+        if row is None:
+            raise NotFound(f"there is no such {Level(len(given)).name.lower()}")
+        return int(row[0])
 
     def metadata(self, query: Query) -> Iterator[bytes]:
         """For each matching instance, in order, its attributes without bulk data as gzip-compressed DICOM JSON."""

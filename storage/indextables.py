@@ -1,4 +1,4 @@
-"""Names the three tables of the index, which `schema.py` makes."""
+"""Names the tables of the index, which `schema.py` makes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .query import Level
 
 _COLUMNS = {
     "study": "id uid patient_id patient_name patient_key birth_date sex study_date study_time accession_number "
-    "study_id referring_physician description modalities series instances attributes updated",
+    "study_id referring_physician description modalities series instances attributes updated version",
     "series": "id uid study modality number description body_part series_date series_time pps_date pps_time "
-    "instances attributes updated",
+    "instances attributes updated version",
     "instance": "id uid series sop_class number transfer_syntax project file size attributes metadata receipt updated",
 }
 
@@ -25,6 +25,8 @@ class IndexTables:
     study: Any
     series: Any
     instance: Any
+    version: Any
+    """One row that numbers the changes of the others."""
 
     def of(self, level: Level) -> Any:
         """The table of a level."""
@@ -34,5 +36,6 @@ class IndexTables:
 def index_tables(database: Any) -> IndexTables:
     """The tables in that database."""
     return IndexTables(
-        **{name: Table(name, tuple(columns.split()), _database=database) for name, columns in _COLUMNS.items()}
+        **{name: Table(name, tuple(columns.split()), _database=database) for name, columns in _COLUMNS.items()},
+        version=Table("index_version", ("version",), _database=database),
     )

@@ -152,4 +152,20 @@ _REVIEWS = (
         started REAL NOT NULL, updated REAL NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _IDENTITIES, _SEALED_HEADERS, _REVIEWS)
+_INDEX_VERSIONS = (
+    # Numbers every change of the index, so that an answer made from it can be known to hold still.
+    "CREATE TABLE index_version (version INTEGER NOT NULL)",
+    "INSERT INTO index_version (version) VALUES (1)",
+    "ALTER TABLE study ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE series ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _IDENTITIES,
+    _SEALED_HEADERS,
+    _REVIEWS,
+    _INDEX_VERSIONS,
+)
