@@ -39,6 +39,7 @@ def open_archive(config: Config) -> Archive:
 def receive(config: Config) -> int:
     """Listen for associations."""
     from .dimse.admission import Admission
+    from .dimse.limits import limits_of
     from .dimse.scp import Receiver
 
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
@@ -49,8 +50,9 @@ def receive(config: Config) -> int:
         Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
         projects_for=router.projects_for,
         stage_for=router.stage_for,
+        limits=limits_of(config.node),
     )
-    receiver.start(config.node.host, config.node.port)
+    receiver.start(config.node.host, config.node.port, shared=config.node.receivers > 1)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
     while not stopping.wait(_SWEEP_EVERY):
         archive.sweep()

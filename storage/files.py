@@ -1,7 +1,8 @@
 """Writes, adopts, opens and removes files so that they survive a crash.
 
 The only module that opens a file for writing. Names come from our own digests, never from a string a peer sent. A file
-is visible under its name only when all of it is on disk: written beside, synced, renamed, and its folder synced.
+is visible under its name only when all of it is there: written beside, synced, named, and its folder synced before any
+row mentions it.
 """
 
 from __future__ import annotations
@@ -58,15 +59,35 @@ class FileStore:
         return self.folder / room / name[:2] / name
 
     def adopt(self, source: Path, room: str, name: str) -> None:
-        """Make a complete file from `incoming/` durable under its name: sync, rename, sync the folder. Its age counts
-        from here. Raises Unavailable."""
+        """Make a complete file from `incoming/` durable under its name; its age counts from here. Raises
+        Unavailable."""
+        self.place(source, room, name)
+        self.settle(room, [name])
+
+    def place(self, source: Path, room: str, name: str) -> None:
+        """The first half of `adopt`: the file is synced and has its name, which `settle` has still to make durable, for
+        many at once. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures():
-            with source.open("rb") as file:
-                os.utime(file.fileno())
-                self._sync(file.fileno())
-            source.rename(target)
-            self._sync_folder(target.parent)
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.utime(descriptor)
+                if _linked(source, target):
+                    # A new name is given first: one sync then makes both durable on a journalling file system.
+                    source.unlink()
+                    self._sync(descriptor)
+                else:
+                    # The name is taken by a file that may be in use: what replaces it is synced before.
+                    self._sync(descriptor)
+                    source.rename(target)
+            finally:
+                os.close(descriptor)
+
+    def settle(self, room: str, names: Iterable[str]) -> None:
+        """The second half of `adopt`: the names are durable. Raises Unavailable."""
+        with _passing_failures():
+            for folder in {self.path(room, name).parent for name in names}:
+                self._sync_folder(folder)
 
     def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
         """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
@@ -203,6 +224,15 @@ class FileStore:
             self._sync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where another file has it."""
+    try:
+        os.link(source, target)
+        return True
+    except FileExistsError:
+        return False
 
 
 @contextmanager

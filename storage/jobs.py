@@ -33,6 +33,12 @@ _COLUMNS = (
 )
 
 
+_INSERT = (
+    f"INSERT INTO job ({', '.join(_COLUMNS[1:])}) VALUES ({', '.join('?' * len(_COLUMNS[1:]))})"  # noqa: S608 - ours
+    " ON CONFLICT DO NOTHING"
+)
+
+
 class Stage(StrEnum):
     """What a job does."""
 
@@ -126,22 +132,8 @@ class JobQueue:
     ) -> bool:
         """Add a job inside the caller's transaction; False where the same job exists already."""
         now = self._clock()
-        row = {
-            "stage": stage,
-            "state": state,
-            "project": project,
-            "subject": subject,
-            "destination": destination,
-            "attempts": 0,
-            "ready_at": now,
-            "lease_until": 0.0,
-            "owner": "",
-            "reason": reason,
-            "created": now,
-            "updated": now,
-        }
-        added = self._job.insert(row).on_conflict_ignore().returning(self._job.id).tuples().execute()
-        return bool(list(added))
+        values = (stage, state, project, subject, destination, 0, now, 0.0, "", reason, now, now)
+        return bool(self._database.execute_sql(_INSERT, values).rowcount)
 
     def claim(self, stage: Stage, owner: str, lease: float, *, destination: str = "") -> Job | None:
         """Lease the oldest ready job of that stage (and destination) to `owner` for `lease` seconds, or None.
