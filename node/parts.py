@@ -80,7 +80,11 @@ def deliver(config: Config) -> int:
     named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
     wanted = {name for names in named for name in names} | set(archive.jobs.destinations())
     couriers = [
-        Courier(archive, Destination(peer, config.node.ae_title), _owner("deliver"))
+        Courier(
+            archive,
+            Destination(peer, config.node.ae_title, answer_seconds=config.node.answer_seconds),
+            _owner("deliver"),
+        )
         for peer in config.peers
         if peer.name in wanted
     ]

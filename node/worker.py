@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.storage.archive import Archive
@@ -22,6 +21,7 @@ from lethe.storage.names import clean_name
 from .burned.review import reviewed_from
 from .deid.errors import CannotClean
 from .deid.part10 import pixel_vr
+from .leases import LeaseKeeper
 from .projects import Project, crosswalk_of, identity_of
 from .returns import Destinations, Returns, nowhere
 
@@ -46,6 +46,7 @@ class Worker:
         self._projects = projects
         self._owner = owner
         self._returns = Returns(archive, projects, destinations)
+        self._keeper = LeaseKeeper(archive, _LEASE)
         self._turns = [Stage.CLEAN, Stage.REIDENTIFY]
 
     def step(self) -> bool:
@@ -56,7 +57,7 @@ class Worker:
         if job.attempts > 2 * _TRIES:  # the process died over it each time, or it would have had its verdict
             self._archive.fail(job, f"given up after {job.attempts - 1} attempts that ended without a verdict")
             return True
-        with self._kept_alive(job):
+        with self._keeper.kept_alive(job):
             self._judge(job)
         return True
 
@@ -128,24 +129,3 @@ class Worker:
 
     def _later(self, job: Job, reason: str) -> None:
         self._archive.jobs.later(job, retry_delay(job.attempts, random.random()), reason)  # noqa: S311 - not a secret
-
-    @contextmanager
-    def _kept_alive(self, job: Job) -> Iterator[None]:
-        """Extend the lease while the work goes on, however long a large object takes."""
-        done = threading.Event()
-
-        def extend() -> None:
-            while not done.wait(_LEASE / 3):
-                try:
-                    self._archive.jobs.extend([job], _LEASE)
-                except Exception:
-                    log.exception("job %d: its lease could not be extended", job.id)
-            self._archive.close()
-
-        keeper = threading.Thread(target=extend, daemon=True)
-        keeper.start()
-        try:
-            yield
-        finally:
-            done.set()
-            keeper.join()

@@ -1,8 +1,8 @@
 """Writes, adopts, opens and removes files so that they survive a crash.
 
-The only module that opens a file for writing. Names come from our own digests, never from a string a peer sent. A file
-is visible under its name only when all of it is there: written beside, synced, named, and its folder synced before any
-row mentions it.
+The only module that opens a file for writing, beside `incoming.py`, into whose files objects come. Names come from our
+own digests, never from a string a peer sent. A file is visible under its name only when all of it is there: written
+beside, synced, named, and its folder synced before any row mentions it.
 """
 
 from __future__ import annotations
@@ -74,12 +74,17 @@ class FileStore:
                 os.utime(descriptor)
                 if _linked(source, target):
                     # A new name is given first: one sync then makes both durable on a journalling file system.
+                    try:
+                        self._sync(descriptor)
+                    except OSError:
+                        _take_back(target, descriptor)
+                        raise
                     source.unlink()
-                    self._sync(descriptor)
                 else:
                     # The name is taken by a file that may be in use: what replaces it is synced before.
                     self._sync(descriptor)
-                    source.rename(target)
+                    with _locked(target.parent):
+                        source.rename(target)
             finally:
                 os.close(descriptor)
 
@@ -233,6 +238,13 @@ def _linked(source: Path, target: Path) -> bool:
         return True
     except FileExistsError:
         return False
+
+
+def _take_back(name: Path, descriptor: int) -> None:
+    """Remove a name, unless another file has taken it over meanwhile."""
+    with _locked(name.parent), suppress(FileNotFoundError):
+        if name.stat().st_ino == os.fstat(descriptor).st_ino:
+            name.unlink()
 
 
 @contextmanager

@@ -108,6 +108,13 @@ class Reactor(DULServiceProvider):
             return self._bell.wait(-1, self._patience())
         return sock.holds_decrypted or self._bell.wait(sock.descriptor, self._patience())
 
+    def _is_transport_event(self) -> bool:
+        """Read what has come; after the end, close once nothing more comes."""
+        if self.state_machine.current_state == _CLOSING:
+            return super()._is_transport_event()
+        self._read_pdu_data()
+        return True
+
     def _patience(self) -> float | None:
         """How long there is nothing to do if nothing comes."""
         timer = self.artim_timer

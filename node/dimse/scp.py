@@ -98,6 +98,7 @@ class Receiver:
     def _on_requested(self, event: Event) -> None:
         origin, request, association = origin_of(event), event.assoc.requestor.primitive, event.assoc
         self._listener.heard(association)
+        association.ended.append(self._archive.close)  # type: ignore[attr-defined]
         called = str(request.called_ae_title).strip() if request else ""
         rejection = CLOSING if self._closing else self._admission.rejection(origin, called)
         if rejection is None:

@@ -33,10 +33,10 @@ Context = tuple[str, str]
 class Destination:
     """An association to a peer that is opened when there is something to send and kept while it fits."""
 
-    def __init__(self, peer: Peer, ae_title: str) -> None:
+    def __init__(self, peer: Peer, ae_title: str, *, answer_seconds: float = 60) -> None:
         self.peer = peer
         self._ae = AE(ae_title)
-        self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, 60, 60
+        self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, answer_seconds, answer_seconds
         self._ae.connection_timeout = 10
         self._association: PromptAssociation | None = None
         self._proposed: frozenset[Context] = frozenset()
