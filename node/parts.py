@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -43,6 +44,7 @@ def receive(config: Config) -> int:
     from .dimse.scp import Receiver
 
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
+    _allow_many_descriptors()
     archive.sweep()
     archive.route_held(router.projects_for, router.stage_for)
     receiver = Receiver(
@@ -129,6 +131,12 @@ def stop_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _thread.start_new_thread(stopping.set, ()))
     return stopping
+
+
+def _allow_many_descriptors() -> None:
+    """An association needs up to six, and the usual limit is 1,024 where it could be much more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _begin(part: str, config: Config) -> threading.Event:

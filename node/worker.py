@@ -47,6 +47,8 @@ class Worker:
         self._owner = owner
         self._returns = Returns(archive, projects, destinations)
         self._keeper = LeaseKeeper(archive, _LEASE)
+        self._next: Job | None = None
+        self._stopping: threading.Event | None = None
         self._turns = [Stage.CLEAN, Stage.REIDENTIFY]
 
     def step(self) -> bool:
@@ -63,7 +65,7 @@ class Worker:
 
     def run(self, stopping: threading.Event) -> None:
         """Step until told to stop, waiting a little longer each time there is nothing to do."""
-        idle = 0.02
+        idle, self._stopping = 0.02, stopping
         while not stopping.is_set():
             try:
                 idle = 0.02 if self.step() else min(idle * 1.5, 0.5)
@@ -72,6 +74,8 @@ class Worker:
                 idle = 0.5
             if idle > 0.02:
                 stopping.wait(idle)
+        if self._next is not None:
+            self._archive.jobs.give_back([self._next])
 
     def clean(self, job: Job) -> None:
         """De-identify the job's object and publish it. Raises CannotClean, Refused, NotFound, Unavailable."""
@@ -95,16 +99,30 @@ class Worker:
                 receipt=receipt,
             )
             told, who = crosswalk_of(cleaned), identity_of(cleaned)
-            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, told, who, before)
+            try:
+                self._archive.publish(
+                    job, cleaned.chunks(), instance, project.send_to, told, who, before, meanwhile=self._claim_next
+                )
+            except BaseException:
+                self._next = None  # its claim went with the transaction
+                raise
 
     def _claimed(self) -> Job | None:
         """The next job, of the stage whose turn it is if there is one: neither waits for all of the other."""
+        job, self._next = self._next, None
+        if job is not None:
+            return job
         for stage in tuple(self._turns):
             job = self._archive.jobs.claim(stage, self._owner, _LEASE) if self._archive.jobs.has_open(stage) else None
             if job is not None:
                 self._turns.sort(key=lambda turn: turn == job.stage)
                 return job
         return None
+
+    def _claim_next(self) -> None:
+        """Claim the job after this one within the transaction that ends this one, which saves a synced commit."""
+        if self._stopping is not None and not self._stopping.is_set():
+            self._next = self._claimed()
 
     def _judge(self, job: Job) -> None:
         try:

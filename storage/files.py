@@ -15,6 +15,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,7 @@ _SHARDS = [f"{number:02x}" for number in range(256)]
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 ROOMS = ("inbox", "clean", "returns")
+_SYNCS = 16
 _SECRET = ("keys", "returns")
 
 
@@ -40,6 +42,7 @@ class FileStore:
         self._sync = sync
         self._incoming: Path | None = None
         self._incoming_lock = threading.Lock()
+        self._syncing = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
         for room in ROOMS:
             for shard in _SHARDS:
                 (folder / room / shard).mkdir(parents=True, exist_ok=True)
@@ -61,38 +64,22 @@ class FileStore:
     def adopt(self, source: Path, room: str, name: str) -> None:
         """Make a complete file from `incoming/` durable under its name; its age counts from here. Raises
         Unavailable."""
-        self.place(source, room, name)
-        self.settle(room, [name])
-
-    def place(self, source: Path, room: str, name: str) -> None:
-        """The first half of `adopt`: the file is synced and has its name, which `settle` has still to make durable, for
-        many at once. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures():
             descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.utime(descriptor)
                 if _linked(source, target):
-                    # A new name is given first: one sync then makes both durable on a journalling file system.
-                    try:
-                        self._sync(descriptor)
-                    except OSError:
-                        _take_back(target, descriptor)
-                        raise
+                    self._sync_with_its_name(target, descriptor)
                     source.unlink()
                 else:
                     # The name is taken by a file that may be in use: what replaces it is synced before.
                     self._sync(descriptor)
                     with _locked(target.parent):
                         source.rename(target)
+                    self._sync_folder(target.parent)
             finally:
                 os.close(descriptor)
-
-    def settle(self, room: str, names: Iterable[str]) -> None:
-        """The second half of `adopt`: the names are durable. Raises Unavailable."""
-        with _passing_failures():
-            for folder in {self.path(room, name).parent for name in names}:
-                self._sync_folder(folder)
 
     def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
         """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
@@ -209,12 +196,28 @@ class FileStore:
                     continue
         return swept
 
+    def _sync_with_its_name(self, name: Path, descriptor: int) -> None:
+        """Sync a file and the folder that has just named it: at once, for one write of the file system's journal then
+        holds both, and a disk that others use as well is waited for once."""
+        folder = self._syncing.submit(self._sync_folder, name.parent)
+        try:
+            self._sync(descriptor)
+            folder.result()
+        except BaseException:
+            folder.exception()
+            _take_back(name, descriptor)
+            raise
+
     def _write(self, target: Path, chunks: Iterable[bytes], *, mode: int) -> int:
         beside = target.with_name(f".{uuid.uuid4().hex}")
         try:
             with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 size = sum(file.write(chunk) for chunk in chunks)
                 file.flush()
+                if _linked(beside, target):
+                    self._sync_with_its_name(target, file.fileno())
+                    beside.unlink()
+                    return size
                 self._sync(file.fileno())
             beside.rename(target)
         except BaseException:

@@ -38,7 +38,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class Placed:
     """An object whose file is in place: what is to be written about it."""
 
     name: str
@@ -47,7 +47,6 @@ class Arrival:
     origin: Origin
     projects: tuple[str, ...]
     stage: Stage
-    is_placed: bool
 
 
 class Intake(DataFolder):
@@ -55,7 +54,7 @@ class Intake(DataFolder):
 
     def __init__(self, folder: Path, url: str = "", *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(folder, url, clock=clock)
-        self._commit: GroupCommit[Arrival, Acceptance] = GroupCommit(self._take_over)
+        self._commit: GroupCommit[Placed, Acceptance] = GroupCommit(self._take_over)
 
     def accept(
         self,
@@ -69,18 +68,17 @@ class Intake(DataFolder):
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
-        When this returns, file and jobs have survived; what comes in at the same time shares syncs and transaction.
+        When this returns, file and jobs have survived; what comes in at the same time shares a transaction.
         With no project the job is held until a route matches. The file is known by `digest`, the SHA-256 of its data
         set, which is read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID
         before. Raises Unavailable, with nothing taken over.
         """
         name, size = digest or data_set_digest(path), path.stat().st_size
-        is_done = self._is_done(stage, name, projects)
-        if is_done:
+        if self._is_done(stage, name, projects):
             path.unlink()
         else:
-            self.files.place(path, "inbox", name)
-        return self._commit(Arrival(name, sop_uid, size, origin, tuple(projects), stage, not is_done))
+            self.files.adopt(path, "inbox", name)
+        return self._commit(Placed(name, sop_uid, size, origin, tuple(projects), stage))
 
     def original(self, job: Job) -> BinaryIO:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
@@ -115,58 +113,57 @@ class Intake(DataFolder):
             routed += 1
         return routed
 
-    def _take_over(self, arrivals: Sequence[Arrival]) -> list[Acceptance | Exception]:
-        """Make all of it durable: the names of the files, then their rows in one transaction."""
-        self.files.settle("inbox", [arrival.name for arrival in arrivals if arrival.is_placed])
+    def _take_over(self, objects: Sequence[Placed]) -> list[Acceptance | Exception]:
+        """Write the rows of all of them in one transaction; their files are durable."""
         with transaction(self.database):
-            outcomes = [self._enter(arrival) for arrival in arrivals]
+            outcomes = [self._enter(placed) for placed in objects]
             self.audit.record_all(
                 Record(
-                    Actor(arrival.origin.source, arrival.origin.address),
+                    Actor(placed.origin.source, placed.origin.address),
                     outcome,
-                    arrival.name,
-                    {"sop_instance_uid": arrival.sop_uid, "size": arrival.size, "projects": list(arrival.projects)},
+                    placed.name,
+                    {"sop_instance_uid": placed.sop_uid, "size": placed.size, "projects": list(placed.projects)},
                 )
-                for arrival, outcome in zip(arrivals, outcomes, strict=True)
+                for placed, outcome in zip(objects, outcomes, strict=True)
                 if isinstance(outcome, Acceptance)
             )
         return outcomes
 
-    def _enter(self, arrival: Arrival) -> Acceptance | Exception:
+    def _enter(self, placed: Placed) -> Acceptance | Exception:
         """Its row and its jobs, inside the caller's transaction."""
-        uid_digest = hashlib.sha256(arrival.sop_uid.encode()).hexdigest()
+        uid_digest = hashlib.sha256(placed.sop_uid.encode()).hexdigest()
         known = {
             row[0]
             for row in self.database.execute_sql(
                 "SELECT name FROM received WHERE uid_digest = ? UNION ALL SELECT name FROM received WHERE name = ?",
-                (uid_digest, arrival.name),
+                (uid_digest, placed.name),
             ).fetchall()
         }
-        if arrival.name not in known:  # nobody else can know the file yet, nor remove it
-            self._add(arrival, uid_digest)
+        if placed.name not in known:  # nobody else can know the file yet, nor remove it
+            self._add(placed, uid_digest)
             return Acceptance.CONFLICT if known else Acceptance.NEW
         try:
             with self.database.atomic():
-                self._add(arrival, uid_digest)
-                if not self._originals.drop(arrival.name) and not self.files.holds("inbox", arrival.name):
+                self._add(placed, uid_digest)
+                if not self._originals.drop(placed.name) and not self.files.holds("inbox", placed.name):
                     # The last project that needed it was done with it, and removed it, between our naming it and now.
                     raise Unavailable("the object was removed while it came in again; it must be sent once more")
             return Acceptance.AGAIN
         except Unavailable as error:
             return error
 
-    def _add(self, arrival: Arrival, uid_digest: str) -> None:
-        origin = arrival.origin
+    def _add(self, placed: Placed, uid_digest: str) -> None:
+        origin = placed.origin
         self.database.execute_sql(
             "INSERT INTO received (name, uid_digest, source, address, size, at) VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
-            (arrival.name, uid_digest, origin.source, origin.address, arrival.size, self._clock()),
+            (placed.name, uid_digest, origin.source, origin.address, placed.size, self._clock()),
         )
-        for project in arrival.projects or ("",):
+        for project in placed.projects or ("",):
             state = State.READY if project else State.HELD
             reason = "" if project else "no route matches its source"
-            of = arrival.stage if project else Stage.CLEAN
-            self.jobs.add(of, arrival.name, project=project, state=state, reason=reason)
+            of = placed.stage if project else Stage.CLEAN
+            self.jobs.add(of, placed.name, project=project, state=state, reason=reason)
 
     def _is_done(self, stage: Stage, name: str, projects: Sequence[str]) -> bool:
         """Whether these bytes are known and every wanted project has done with them, so that no file is needed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Event as Flag
 from threading import Thread
 
@@ -279,3 +280,31 @@ def test_a_peer_that_takes_the_call_and_says_nothing_is_a_peer_that_is_away(arch
         one.step()
         assert time.monotonic() - started < 10
     assert {job.state for job in send_jobs(archive).values()} == {State.READY}
+
+
+def test_what_is_delivered_is_written_down_together(
+    archive: Archive, archiver: Archiver, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    together = archive.together
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        with together():
+            yield
+        written.append(archive.counts()["delivered"])
+
+    monkeypatch.setattr(archive, "together", counted)
+    for _ in range(5):
+        publish(ct())
+    assert courier(archive, archiver.port).step()
+    assert written == [5]
+
+
+def test_what_was_delivered_before_the_peer_broke_off_is_written_down(
+    archive: Archive, archiver: Archiver, publish: Publish
+) -> None:
+    uids = [publish(ct()) for _ in range(3)]
+    archiver.answers[uids[1]] = [-1]
+    assert courier(archive, archiver.port).step()
+    assert [send_jobs(archive)[uid].state for uid in uids] == [State.DONE, State.READY, State.READY]

@@ -233,13 +233,13 @@ def test_an_object_that_cannot_be_entered_is_not_acknowledged(archive):
 def test_an_original_dropped_while_it_comes_in_for_another_project_is_not_acknowledged(archive, monkeypatch):
     """Between the rename and the transaction, the only project that needed it so far is done with it."""
     hand_in(archive)
-    job, place = claim(archive), archive.files.place
+    job, adopt = claim(archive), archive.files.adopt
 
-    def place_and_lose(*arguments):
-        place(*arguments)
+    def adopt_and_lose(*arguments):
+        adopt(*arguments)
         publish(archive, job)
 
-    monkeypatch.setattr(archive.files, "place", place_and_lose)
+    monkeypatch.setattr(archive.files, "adopt", adopt_and_lose)
     with pytest.raises(Unavailable):
         hand_in(archive, projects=("other",))
     monkeypatch.undo()
