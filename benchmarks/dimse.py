@@ -294,7 +294,7 @@ def memory(megabytes: int, folder: Path | None) -> str:
 
 
 def steady(images: list[Image], crowds: int, folder: Path | None) -> str:
-    """Crowds of 100 associations, one after another: what the receiver has grown by since the second, and its idling."""
+    """Crowds of 100 associations, one after another: what the receiver has grown by meanwhile, and its idling."""
     with temporary(folder) as where, lethe_receivers(where, 1) as (port, title):
         receiver, seen = process_of(where), []
         for number in range(crowds):
@@ -309,8 +309,8 @@ def steady(images: list[Image], crowds: int, folder: Path | None) -> str:
         idle = (ticks(receiver) - before) / os.sysconf("SC_CLK_TCK") / 5
     (early, _, some), (late, threads, descriptors) = seen[1], seen[-1]
     return (
-        f"\n{crowds * 100:,} associations in crowds of 100, {crowds * 200:,} images: memory {early / 1000:.0f} MB after "
-        f"the second crowd, {late / 1000:.0f} MB after the last; {threads} threads; {some} descriptors, then "
+        f"\n{crowds * 100:,} associations in crowds of 100, {crowds * 200:,} images: memory {early / 1000:.0f} MB "
+        f"after the second crowd, {late / 1000:.0f} MB after the last; {threads} threads; {some} descriptors, then "
         f"{descriptors}. Idle, it takes {idle:.1%} of a processor."
     )
 

@@ -125,6 +125,22 @@ def test_receivers_of_one_folder_count_together(start: Start) -> None:
         assert second.associate()[0] == REJECT
 
 
+def test_receivers_share_a_port_and_one_goes_on_without_the_other(archive: Archive, tmp_path: Path) -> None:
+    admission = Admission("LETHE", (), trust_loopback=True)
+    one, other = (
+        Receiver(archive, admission, projects_for=lambda _: ("default",), limits=Limits(least_free=0)) for _ in range(2)
+    )
+    port = one.start("127.0.0.1", 0, shared=True)
+    assert other.start("127.0.0.1", port, shared=True) == port
+    try:
+        assert all(stores(port, tmp_path) for _ in range(8))
+        one.stop(0.0)
+        assert all(stores(port, tmp_path) for _ in range(4))
+    finally:
+        other.stop(0.0)
+    assert archive.counts()["received"] == 12
+
+
 def test_a_hundred_associations_at_once_leave_no_thread_and_no_descriptor(start: Start, tmp_path: Path) -> None:
     port = start()
     assert stores(port, tmp_path)
