@@ -61,7 +61,7 @@ def prove_nothing_is_lost(node: Node, received: Path, orthanc_url: str) -> None:
     assert send.keys() <= {State.DONE, State.QUARANTINED}
     assert len(send[State.DONE]) + len(send.get(State.QUARANTINED, ())) == 2 * len(clean[State.DONE])
     for job in send.get(State.QUARANTINED, ()):
-        # "Cannot understand" is DCMTK's word on rtdose_rle of pydicom, whose pixel data have an odd length, from any sender.
+        # "Cannot understand" is what DCMTK says of rtdose_rle of pydicom, whose pixel data have an odd length.
         assert "accepts no presentation context" in job.reason or job.reason.endswith("answered 0xC000")
     delivered = Counter(job.destination for job in send[State.DONE])
     assert len(list(received.iterdir())) == delivered["storescp"]
