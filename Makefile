@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid bench-pixels clean
+.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid bench-pixels bench-dimse clean
 
 setup: $(STAMP)
 
@@ -54,6 +54,10 @@ bench-deid: setup
 # Burned-in text, Presidio beside us on the same files; WRITE=--write puts tables and pictures into docs/.
 bench-pixels: setup
 	$(BIN)/python benchmarks/pixels.py $(WRITE)
+
+# Receiving, sending and the whole way, beside Orthanc and storescp; WRITE=--write puts the tables into docs/.
+bench-dimse: setup
+	$(BIN)/python benchmarks/dimse.py $(WRITE)
 
 clean:
 	rm -rf $(VENV) .bench .types build

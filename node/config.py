@@ -46,6 +46,16 @@ class Node:
     data: str = _key("folder for database, files and keys", as_text, "data")
     database: str = _key("database URL; empty means SQLite in the data folder", lambda value: str(value), "")
     workers: int = _key("processes that de-identify", as_whole(1, 256), 2)
+    receivers: int = _key("processes that receive, on the same port", as_whole(1, 64), 1)
+    associations: int = _key("how many associations all peers together may have open to us", as_whole(1, 10_000), 100)
+    longest_pdu: int = _key("bytes of the longest PDU that is taken", as_whole(4096, 1 << 20), 131_072)
+    largest_object: int = _key("megabytes of the largest object that is taken", as_whole(1, 1 << 20), 8192)
+    least_free: int = _key(
+        "megabytes that must be free on the disk, or new associations are turned away", as_whole(0, 1 << 20), 512
+    )
+    request_seconds: int = _key("how long a caller may take to ask for its association", as_whole(1, 3600), 30)
+    idle_seconds: int = _key("how long a peer may say nothing, or stop within a message", as_whole(1, 86400), 60)
+    answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)
     log_level: str = _key("how much is logged; never PHI, at any level", as_log_level, "INFO")
 
@@ -76,6 +86,7 @@ class Peer:
     host: str = _key("its address or host name", as_text)
     port: int = _key("its DICOM port", as_whole(1, 65535))
     may: tuple[Ability, ...] = _key("what it may ask of us", as_list_of(as_choice(Ability)), tuple(Ability))
+    associations: int = _key("how many associations it may have open to us; 0: as many as all", as_whole(0, 10_000), 0)
     identified: bool = _key("whether re-identified results (PHI) may be sent to it", as_truth, False)
 
 

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ _BATCH = 50
 _LEASE = 300.0
 _IDLE_RELEASE = 3.0
 _LONGEST_WAIT = 300.0
+_LONGEST_UNWRITTEN = 1.0
 
 
 class Parcel(NamedTuple):
@@ -48,6 +50,8 @@ class Courier:
         self._owner = owner
         self._chance = chance
         self._failures = 0
+        self._stored: list[Callable[[], object]] = []
+        self._first_stored = 0.0
 
     def step(self) -> bool:
         """Send one batch if there is one ready; whether there was."""
@@ -125,6 +129,12 @@ class Courier:
         if not parcels:
             return
         self._destination.open(parcel.context for parcel in parcels)
+        try:
+            self._send_each(parcels)
+        finally:
+            self._write_down()
+
+    def _send_each(self, parcels: list[Parcel]) -> None:
         for job, path, context in parcels:
             try:
                 status = self._destination.send(path, context)
@@ -138,10 +148,24 @@ class Courier:
             self._failures = 0
             self._judge(job, status)
 
+    def _write_down(self) -> None:
+        """Make what was delivered durable, in one transaction. What a crash takes from it is sent once more."""
+        stored, self._stored = self._stored, []
+        if stored:
+            with self._archive.together():
+                for write in stored:
+                    write()
+
     def _judge(self, job: Job, status: int) -> None:
         """What the peer answered is what the job's state says."""
-        if is_stored(status):
-            self._archive.delivered(job, status)
+        if is_stored(status) and job.stage == Stage.RETURN:
+            self._archive.delivered(job, status)  # at once, for its file goes with it
+        elif is_stored(status):
+            if not self._stored:
+                self._first_stored = time.monotonic()
+            self._stored.append(partial(self._archive.delivered, job, status))
+            if time.monotonic() - self._first_stored > _LONGEST_UNWRITTEN:
+                self._write_down()
         elif may_work_later(status):
             delay = retry_delay(job.attempts, self._chance())
             self._archive.jobs.later(job, delay, f"{self._name} answered 0x{status:04X}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -38,9 +39,11 @@ def open_archive(config: Config) -> Archive:
 def receive(config: Config) -> int:
     """Listen for associations."""
     from .dimse.admission import Admission
+    from .dimse.limits import limits_of
     from .dimse.scp import Receiver
 
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
+    _allow_many_descriptors()
     archive.sweep()
     archive.route_held(router.projects_for, router.stage_for)
     receiver = Receiver(
@@ -48,8 +51,9 @@ def receive(config: Config) -> int:
         Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
         projects_for=router.projects_for,
         stage_for=router.stage_for,
+        limits=limits_of(config.node),
     )
-    receiver.start(config.node.host, config.node.port)
+    receiver.start(config.node.host, config.node.port, shared=config.node.receivers > 1)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
     while not stopping.wait(_SWEEP_EVERY):
         archive.sweep()
@@ -77,7 +81,11 @@ def deliver(config: Config) -> int:
     named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
     wanted = {name for names in named for name in names} | set(archive.jobs.destinations())
     couriers = [
-        Courier(archive, Destination(peer, config.node.ae_title), _owner("deliver"))
+        Courier(
+            archive,
+            Destination(peer, config.node.ae_title, answer_seconds=config.node.answer_seconds),
+            _owner("deliver"),
+        )
         for peer in config.peers
         if peer.name in wanted
     ]
@@ -123,6 +131,12 @@ def stop_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _thread.start_new_thread(stopping.set, ()))
     return stopping
+
+
+def _allow_many_descriptors() -> None:
+    """An association needs up to six, and the usual limit is 1,024 where it could be much more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _begin(part: str, config: Config) -> threading.Event:

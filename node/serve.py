@@ -50,7 +50,7 @@ class Supervisor:
         self._config_file = config_file
         self._archive = archive
         self._read_end, self._write_end = os.pipe()
-        commands = ["receive", *["worker"] * config.node.workers, "deliver", "web"]
+        commands = [*["receive"] * config.node.receivers, *["worker"] * config.node.workers, "deliver", "web"]
         self.parts = [Part(command) for command in commands]
 
     def watch(self) -> None:

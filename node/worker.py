@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.storage.archive import Archive
@@ -22,6 +21,7 @@ from lethe.storage.names import clean_name
 from .burned.review import reviewed_from
 from .deid.errors import CannotClean
 from .deid.part10 import pixel_vr
+from .leases import LeaseKeeper
 from .projects import Project, crosswalk_of, identity_of
 from .returns import Destinations, Returns, nowhere
 
@@ -46,6 +46,9 @@ class Worker:
         self._projects = projects
         self._owner = owner
         self._returns = Returns(archive, projects, destinations)
+        self._keeper = LeaseKeeper(archive, _LEASE)
+        self._next: Job | None = None
+        self._stopping: threading.Event | None = None
         self._turns = [Stage.CLEAN, Stage.REIDENTIFY]
 
     def step(self) -> bool:
@@ -56,13 +59,13 @@ class Worker:
         if job.attempts > 2 * _TRIES:  # the process died over it each time, or it would have had its verdict
             self._archive.fail(job, f"given up after {job.attempts - 1} attempts that ended without a verdict")
             return True
-        with self._kept_alive(job):
+        with self._keeper.kept_alive(job):
             self._judge(job)
         return True
 
     def run(self, stopping: threading.Event) -> None:
         """Step until told to stop, waiting a little longer each time there is nothing to do."""
-        idle = 0.02
+        idle, self._stopping = 0.02, stopping
         while not stopping.is_set():
             try:
                 idle = 0.02 if self.step() else min(idle * 1.5, 0.5)
@@ -71,6 +74,8 @@ class Worker:
                 idle = 0.5
             if idle > 0.02:
                 stopping.wait(idle)
+        if self._next is not None:
+            self._archive.jobs.give_back([self._next])
 
     def clean(self, job: Job) -> None:
         """De-identify the job's object and publish it. Raises CannotClean, Refused, NotFound, Unavailable."""
@@ -94,16 +99,30 @@ class Worker:
                 receipt=receipt,
             )
             told, who = crosswalk_of(cleaned), identity_of(cleaned)
-            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, told, who, before)
+            try:
+                self._archive.publish(
+                    job, cleaned.chunks(), instance, project.send_to, told, who, before, meanwhile=self._claim_next
+                )
+            except BaseException:
+                self._next = None  # its claim went with the transaction
+                raise
 
     def _claimed(self) -> Job | None:
         """The next job, of the stage whose turn it is if there is one: neither waits for all of the other."""
+        job, self._next = self._next, None
+        if job is not None:
+            return job
         for stage in tuple(self._turns):
             job = self._archive.jobs.claim(stage, self._owner, _LEASE) if self._archive.jobs.has_open(stage) else None
             if job is not None:
                 self._turns.sort(key=lambda turn: turn == job.stage)
                 return job
         return None
+
+    def _claim_next(self) -> None:
+        """Claim the job after this one within the transaction that ends this one, which saves a synced commit."""
+        if self._stopping is not None and not self._stopping.is_set():
+            self._next = self._claimed()
 
     def _judge(self, job: Job) -> None:
         try:
@@ -128,24 +147,3 @@ class Worker:
 
     def _later(self, job: Job, reason: str) -> None:
         self._archive.jobs.later(job, retry_delay(job.attempts, random.random()), reason)  # noqa: S311 - not a secret
-
-    @contextmanager
-    def _kept_alive(self, job: Job) -> Iterator[None]:
-        """Extend the lease while the work goes on, however long a large object takes."""
-        done = threading.Event()
-
-        def extend() -> None:
-            while not done.wait(_LEASE / 3):
-                try:
-                    self._archive.jobs.extend([job], _LEASE)
-                except Exception:
-                    log.exception("job %d: its lease could not be extended", job.id)
-            self._archive.close()
-
-        keeper = threading.Thread(target=extend, daemon=True)
-        keeper.start()
-        try:
-            yield
-        finally:
-            done.set()
-            keeper.join()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from .errors import Refused
 _COLUMNS = ("seq", "at", "actor", "action", "subject", "detail", "previous", "digest")
 _START = "0" * 64
 _PAGE = 1000
+_INSERT = f"INSERT INTO audit ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - ours
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,16 @@ SYSTEM = Actor("lethe")
 
 
 @dataclass(frozen=True)
+class Record:
+    """What an entry is to say."""
+
+    actor: Actor
+    action: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class AuditEvent:
     """One entry of the trail."""
 
@@ -52,8 +63,7 @@ class AuditEvent:
 
     def expected_digest(self) -> str:
         """SHA-256 over everything but the digest itself, as JSON with sorted keys."""
-        body = {key: value for key, value in asdict(self).items() if key != "digest"}
-        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return _digest({key: value for key, value in asdict(self).items() if key != "digest"})
 
     def as_dict(self) -> dict[str, Any]:
         """The entry for an export."""
@@ -80,21 +90,27 @@ class AuditTrail:
 
     def record(self, actor: Actor, action: str, subject: str = "", detail: Mapping[str, Any] | None = None) -> None:
         """Append one entry to the chain; the caller holds the write transaction."""
+        self.record_all([Record(actor, action, subject, detail or {})])
+
+    def record_all(self, records: Iterable[Record]) -> None:
+        """Append entries to the chain, in that order; the caller holds the write transaction."""
         if not self._database.in_transaction():
             raise Refused("an audit entry is written inside a transaction or not at all")
-        last = self._audit.select(self._audit.seq, self._audit.digest).order_by(self._audit.seq.desc()).limit(1)
-        row = next(iter(last.tuples()), (0, _START))
-        entry = AuditEvent(
-            seq=row[0] + 1,
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            actor=str(actor),
-            action=action,
-            subject=subject,
-            detail=json.dumps(detail or {}, sort_keys=True),
-            previous=row[1],
-            digest="",
-        )
-        self._audit.insert({**asdict(entry), "digest": entry.expected_digest()}).execute()
+        last = self._database.execute_sql("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+        seq, previous = last or (0, _START)
+        for record in records:
+            seq += 1
+            body = {
+                "seq": seq,
+                "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "actor": str(record.actor),
+                "action": str(record.action),
+                "subject": record.subject,
+                "detail": json.dumps(record.detail, sort_keys=True),
+                "previous": previous,
+            }
+            previous = _digest(body)
+            self._database.execute_sql(_INSERT, (*body.values(), previous))
 
     def entries(self, *, after: int = 0) -> Iterator[AuditEvent]:
         """All entries with a number above `after`, oldest first."""
@@ -124,3 +140,7 @@ class AuditTrail:
         if not seen:
             return Verdict(count, previous, count, "the digest noted earlier is no longer in the chain")
         return Verdict(count, previous)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from peewee import OperationalError, SqliteDatabase
 
 from .errors import Refused, Unavailable
 from .schema import MIGRATIONS
+from .turn import Turn
 
 _PRAGMAS = {"busy_timeout": 30_000, "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 _PASSING = {
@@ -43,6 +44,10 @@ class _Closer:
 class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
     """Says Unavailable where a statement failed for a reason that may pass; leaves no connection behind."""
 
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(str(path), **options)
+        self.turn = Turn(path.with_name(f"{path.name}-turn"))
+
     def _connect(self) -> sqlite3.Connection:
         connection: sqlite3.Connection = super()._connect()
         self._state.closer = _Closer(connection)
@@ -67,7 +72,7 @@ def open_database(url: str) -> Any:
         raise Refused(f"the database URL must look like sqlite:///path/lethe.db; {scheme!r} is not supported yet")
     path = Path(rest[1:])
     path.parent.mkdir(parents=True, exist_ok=True)
-    database = _Sqlite(str(path), pragmas=_PRAGMAS)
+    database = _Sqlite(path, pragmas=_PRAGMAS)
     try:
         _migrate(database)
     except BaseException:
@@ -82,7 +87,8 @@ def transaction(database: Any) -> Iterator[None]:
 
     Raises Unavailable where the lock is not to be had, or the disk is full.
     """
-    with _passing_failures(), database.atomic("IMMEDIATE"):
+    turn = nullcontext() if database.in_transaction() else database.turn
+    with turn, _passing_failures(), database.atomic("IMMEDIATE"):
         yield
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from peewee import Table
 from .audit import AuditTrail
 from .batches import Batches
 from .crosswalk import Crosswalk
-from .database import open_database
+from .database import open_database, transaction
 from .files import FileStore
 from .identities import Identities
 from .index import Index
@@ -50,6 +51,12 @@ class DataFolder:
         self._clock = clock
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction for several changes, which share its sync. Raises Unavailable."""
+        with transaction(self.database):
+            yield
 
     def close(self) -> None:
         """Close this thread's connection."""

@@ -21,15 +21,14 @@ from .entries import (
     receipt_text,
 )
 from .errors import Refused
-from .indextables import IndexTables
 from .matching import fold
 
 
 class Enrolment:
     """Writes the index, inside the caller's transactions."""
 
-    def __init__(self, tables: IndexTables, clock: Callable[[], float]) -> None:
-        self._tables = tables
+    def __init__(self, database: Any, clock: Callable[[], float]) -> None:
+        self._database = database
         self._clock = clock
 
     def add(self, instance: CleanInstance) -> bool:
@@ -41,8 +40,7 @@ class Enrolment:
         study_uid, series_uid, sop_uid = (first_text(metadata, tag) for tag in ("0020000D", "0020000E", "00080018"))
         if not (study_uid and series_uid and sop_uid):
             raise Refused("Study, Series or SOP Instance UID is missing or empty")
-        table = self._tables.instance
-        known = next(iter(table.select(table.file).where(table.uid == sop_uid).tuples()), None)
+        known = self._one("SELECT file FROM instance WHERE uid = ?", sop_uid)
         if known is not None:
             if known[0] != instance.file:
                 raise Refused("another object with the same SOP Instance UID was published before")
@@ -54,21 +52,21 @@ class Enrolment:
         return True
 
     def _enter_study(self, uid: str, metadata: DicomJson) -> int:
-        table = self._tables.study
-        for (number,) in table.select(table.id).where(table.uid == uid).tuples():
-            return int(number)
+        known = self._one("SELECT id FROM study WHERE uid = ?", uid)
+        if known is not None:
+            return int(known[0])
         columns = columns_of(STUDY_ATTRIBUTES, metadata)
         columns |= {"patient_key": fold(columns["patient_name"]), "modalities": "", "series": 0, "instances": 0}
-        return self._insert(table, columns | self._remembered(metadata, STUDY_TAGS))
+        return self._insert("study", columns | self._remembered(metadata, STUDY_TAGS))
 
     def _enter_series(self, uid: str, study: int, metadata: DicomJson) -> tuple[int, bool]:
-        table = self._tables.series
-        for number, owner in table.select(table.id, table.study).where(table.uid == uid).tuples():
-            if owner != study:
+        known = self._one("SELECT id, study FROM series WHERE uid = ?", uid)
+        if known is not None:
+            if known[1] != study:
                 raise Refused("the Series Instance UID is already known in another study")
-            return int(number), False
+            return int(known[0]), False
         columns = columns_of(SERIES_ATTRIBUTES, metadata) | {"study": study, "instances": 0}
-        return self._insert(table, columns | self._remembered(metadata, SERIES_TAGS)), True
+        return self._insert("series", columns | self._remembered(metadata, SERIES_TAGS)), True
 
     def _enter_instance(self, uid: str, series: int, instance: CleanInstance) -> None:
         own = {
@@ -78,7 +76,7 @@ class Enrolment:
         }
         body = json.dumps(instance.metadata, separators=(",", ":"), ensure_ascii=False).encode()
         self._insert(
-            self._tables.instance,
+            "instance",
             {
                 "uid": uid,
                 "series": series,
@@ -96,30 +94,30 @@ class Enrolment:
         )
 
     def _count(self, study: int, series: int, modality: str, *, new_series: bool) -> None:
-        now, version, table = self._clock(), self._next_version(), self._tables.study
-        modalities = set(next(iter(table.select(table.modalities).where(table.id == study).tuples()))[0].split("\\"))
-        table.update(
-            {
-                table.instances: table.instances + 1,
-                table.series: table.series + int(new_series),
-                table.modalities: "\\".join(sorted((modalities | {modality}) - {""})),
-                table.updated: now,
-                table.version: version,
-            }
-        ).where(table.id == study).execute()
-        below = self._tables.series
-        counted = {below.instances: below.instances + 1, below.updated: now, below.version: version}
-        below.update(counted).where(below.id == series).execute()
+        now, version = self._clock(), self._next_version()
+        (known,) = self._one("SELECT modalities FROM study WHERE id = ?", study) or ("",)
+        modalities = "\\".join(sorted((set(known.split("\\")) | {modality}) - {""}))
+        self._database.execute_sql(
+            "UPDATE study SET instances = instances + 1, series = series + ?, modalities = ?, updated = ?, version = ? "
+            "WHERE id = ?",
+            (int(new_series), modalities, now, version, study),
+        )
+        self._database.execute_sql(
+            "UPDATE series SET instances = instances + 1, updated = ?, version = ? WHERE id = ?", (now, version, series)
+        )
 
     def _next_version(self) -> int:
         """The number of this change of the index."""
-        version = self._tables.version
-        rows = version.update({version.version: version.version + 1}).returning(version.version).tuples().execute()
-        return int(next(iter(rows))[0])
+        return int(self._one("UPDATE index_version SET version = version + 1 RETURNING version")[0])
 
     def _remembered(self, metadata: DicomJson, tags: frozenset[str]) -> dict[str, Any]:
         attributes = {tag: element for tag, element in metadata.items() if tag in tags}
         return {"attributes": json.dumps(attributes, separators=(",", ":")), "updated": self._clock()}
 
-    def _insert(self, table: Any, values: dict[str, Any]) -> int:
-        return int(table.insert({getattr(table, name): value for name, value in values.items()}).execute())
+    def _one(self, sql: str, *parameters: object) -> Any:
+        return self._database.execute_sql(sql, parameters).fetchone()
+
+    def _insert(self, table: str, values: dict[str, Any]) -> int:
+        places = ", ".join("?" * len(values))
+        sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"  # noqa: S608 - names of ours
+        return int(self._database.execute_sql(sql, tuple(values.values())).lastrowid)

@@ -1,7 +1,8 @@
 """Writes, adopts, opens and removes files so that they survive a crash.
 
-The only module that opens a file for writing. Names come from our own digests, never from a string a peer sent. A file
-is visible under its name only when all of it is on disk: written beside, synced, renamed, and its folder synced.
+The only module that opens a file for writing, beside `incoming.py`, into whose files objects come. Names come from our
+own digests, never from a string a peer sent. A file is visible under its name only when all of it is there: written
+beside, synced, named, and its folder synced before any row mentions it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +27,7 @@ _SHARDS = [f"{number:02x}" for number in range(256)]
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 ROOMS = ("inbox", "clean", "returns")
+_SYNCS = 16
 _SECRET = ("keys", "returns")
 
 
@@ -39,6 +42,7 @@ class FileStore:
         self._sync = sync
         self._incoming: Path | None = None
         self._incoming_lock = threading.Lock()
+        self._syncing = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
         for room in ROOMS:
             for shard in _SHARDS:
                 (folder / room / shard).mkdir(parents=True, exist_ok=True)
@@ -58,15 +62,24 @@ class FileStore:
         return self.folder / room / name[:2] / name
 
     def adopt(self, source: Path, room: str, name: str) -> None:
-        """Make a complete file from `incoming/` durable under its name: sync, rename, sync the folder. Its age counts
-        from here. Raises Unavailable."""
+        """Make a complete file from `incoming/` durable under its name; its age counts from here. Raises
+        Unavailable."""
         target = self.path(room, name)
         with _passing_failures():
-            with source.open("rb") as file:
-                os.utime(file.fileno())
-                self._sync(file.fileno())
-            source.rename(target)
-            self._sync_folder(target.parent)
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.utime(descriptor)
+                if _linked(source, target):
+                    self._sync_with_its_name(target, descriptor)
+                    source.unlink()
+                else:
+                    # The name is taken by a file that may be in use: what replaces it is synced before.
+                    self._sync(descriptor)
+                    with _locked(target.parent):
+                        source.rename(target)
+                    self._sync_folder(target.parent)
+            finally:
+                os.close(descriptor)
 
     def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
         """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
@@ -183,12 +196,28 @@ class FileStore:
                     continue
         return swept
 
+    def _sync_with_its_name(self, name: Path, descriptor: int) -> None:
+        """Sync a file and the folder that has just named it: at once, for one write of the file system's journal then
+        holds both, and a disk that others use as well is waited for once."""
+        folder = self._syncing.submit(self._sync_folder, name.parent)
+        try:
+            self._sync(descriptor)
+            folder.result()
+        except BaseException:
+            folder.exception()
+            _take_back(name, descriptor)
+            raise
+
     def _write(self, target: Path, chunks: Iterable[bytes], *, mode: int) -> int:
         beside = target.with_name(f".{uuid.uuid4().hex}")
         try:
             with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 size = sum(file.write(chunk) for chunk in chunks)
                 file.flush()
+                if _linked(beside, target):
+                    self._sync_with_its_name(target, file.fileno())
+                    beside.unlink()
+                    return size
                 self._sync(file.fileno())
             beside.rename(target)
         except BaseException:
@@ -203,6 +232,22 @@ class FileStore:
             self._sync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where another file has it."""
+    try:
+        os.link(source, target)
+        return True
+    except FileExistsError:
+        return False
+
+
+def _take_back(name: Path, descriptor: int) -> None:
+    """Remove a name, unless another file has taken it over meanwhile."""
+    with _locked(name.parent), suppress(FileNotFoundError):
+        if name.stat().st_ino == os.fstat(descriptor).st_ino:
+            name.unlink()
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Index:
     def __init__(self, database: Any, clock: Callable[[], float]) -> None:
         self._database = database
         self._tables = index_tables(database)
-        self._enrolment = Enrolment(self._tables, clock)
+        self._enrolment = Enrolment(database, clock)
         self._selection = Selection(self._tables)
 
     def add(self, instance: CleanInstance) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from .audit import SYSTEM, Actor
+from .audit import SYSTEM, Actor, Record
 from .database import transaction
 from .datafolder import DataFolder
 from .errors import NotFound, Unavailable
+from .groupcommit import GroupCommit
 from .jobs import Job, Stage, State
 from .names import data_set_digest
 
@@ -35,38 +37,48 @@ class Origin:
     address: str = ""
 
 
+@dataclass(frozen=True)
+class Placed:
+    """An object whose file is in place: what is to be written about it."""
+
+    name: str
+    sop_uid: str
+    size: int
+    origin: Origin
+    projects: tuple[str, ...]
+    stage: Stage
+
+
 class Intake(DataFolder):
     """The originals, from their coming in until a job is done with them."""
 
+    def __init__(self, folder: Path, url: str = "", *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(folder, url, clock=clock)
+        self._commit: GroupCommit[Placed, Acceptance] = GroupCommit(self._take_over)
+
     def accept(
-        self, path: Path, sop_uid: str, origin: Origin, projects: Sequence[str], stage: Stage = Stage.CLEAN
+        self,
+        path: Path,
+        sop_uid: str,
+        origin: Origin,
+        projects: Sequence[str],
+        stage: Stage = Stage.CLEAN,
+        *,
+        digest: str = "",
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
-        When this returns, file and jobs have survived. With no project the job is held until a route matches. The file
-        is known by the SHA-256 of its data set; `sop_uid` tells whether other bytes came under the same UID before.
-        Raises Unavailable, with nothing taken over.
+        When this returns, file and jobs have survived; what comes in at the same time shares a transaction.
+        With no project the job is held until a route matches. The file is known by `digest`, the SHA-256 of its data
+        set, which is read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID
+        before. Raises Unavailable, with nothing taken over.
         """
-        name, size = data_set_digest(path), path.stat().st_size
-        uid_digest = hashlib.sha256(sop_uid.encode()).hexdigest()
+        name, size = digest or data_set_digest(path), path.stat().st_size
         if self._is_done(stage, name, projects):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
-        with transaction(self.database):
-            acceptance = self._enter(name, uid_digest, size, origin)
-            for project in projects or ("",):
-                state = State.READY if project else State.HELD
-                reason = "" if project else "no route matches its source"
-                of = stage if project else Stage.CLEAN
-                self.jobs.add(of, name, project=project, state=state, reason=reason)
-            if not self._originals.drop(name) and not self.files.holds("inbox", name):
-                # The last project that needed it was done with it, and removed it, between our rename and our lock.
-                raise Unavailable("the object was removed while it came in again; it must be sent once more")
-            actor = Actor(origin.source, origin.address)
-            detail = {"sop_instance_uid": sop_uid, "size": size, "projects": list(projects)}
-            self.audit.record(actor, acceptance, name, detail)
-        return acceptance
+        return self._commit(Placed(name, sop_uid, size, origin, tuple(projects), stage))
 
     def original(self, job: Job) -> BinaryIO:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
@@ -101,24 +113,60 @@ class Intake(DataFolder):
             routed += 1
         return routed
 
-    def _enter(self, name: str, uid_digest: str, size: int, origin: Origin) -> Acceptance:
-        table = self._received
-        same = (table.uid_digest == uid_digest) | (table.name == name)
-        known = {row[0] for row in table.select(table.name).where(same).tuples()}
-        row = {
-            "name": name,
-            "uid_digest": uid_digest,
-            "source": origin.source,
-            "address": origin.address,
-            "size": size,
-            "at": self._clock(),
+    def _take_over(self, objects: Sequence[Placed]) -> list[Acceptance | Exception]:
+        """Write the rows of all of them in one transaction; their files are durable."""
+        with transaction(self.database):
+            outcomes = [self._enter(placed) for placed in objects]
+            self.audit.record_all(
+                Record(
+                    Actor(placed.origin.source, placed.origin.address),
+                    outcome,
+                    placed.name,
+                    {"sop_instance_uid": placed.sop_uid, "size": placed.size, "projects": list(placed.projects)},
+                )
+                for placed, outcome in zip(objects, outcomes, strict=True)
+                if isinstance(outcome, Acceptance)
+            )
+        return outcomes
+
+    def _enter(self, placed: Placed) -> Acceptance | Exception:
+        """Its row and its jobs, inside the caller's transaction."""
+        uid_digest = hashlib.sha256(placed.sop_uid.encode()).hexdigest()
+        known = {
+            row[0]
+            for row in self.database.execute_sql(
+                "SELECT name FROM received WHERE uid_digest = ? UNION ALL SELECT name FROM received WHERE name = ?",
+                (uid_digest, placed.name),
+            ).fetchall()
         }
-        table.insert(row).on_conflict_ignore().execute()
-        if name in known:
+        if placed.name not in known:  # nobody else can know the file yet, nor remove it
+            self._add(placed, uid_digest)
+            return Acceptance.CONFLICT if known else Acceptance.NEW
+        try:
+            with self.database.atomic():
+                self._add(placed, uid_digest)
+                if not self._originals.drop(placed.name) and not self.files.holds("inbox", placed.name):
+                    # The last project that needed it was done with it, and removed it, between our naming it and now.
+                    raise Unavailable("the object was removed while it came in again; it must be sent once more")
             return Acceptance.AGAIN
-        return Acceptance.CONFLICT if known else Acceptance.NEW
+        except Unavailable as error:
+            return error
+
+    def _add(self, placed: Placed, uid_digest: str) -> None:
+        origin = placed.origin
+        self.database.execute_sql(
+            "INSERT INTO received (name, uid_digest, source, address, size, at) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            (placed.name, uid_digest, origin.source, origin.address, placed.size, self._clock()),
+        )
+        for project in placed.projects or ("",):
+            state = State.READY if project else State.HELD
+            reason = "" if project else "no route matches its source"
+            of = placed.stage if project else Stage.CLEAN
+            self.jobs.add(of, placed.name, project=project, state=state, reason=reason)
 
     def _is_done(self, stage: Stage, name: str, projects: Sequence[str]) -> bool:
         """Whether these bytes are known and every wanted project has done with them, so that no file is needed."""
-        jobs = {job.project: job.state for job in self.jobs.find(stage=stage, subject=name)}
+        sql = "SELECT project, state FROM job WHERE stage = ? AND subject = ?"
+        jobs = dict(self.database.execute_sql(sql, (stage, name)).fetchall())
         return bool(projects) and all(jobs.get(project) == State.DONE for project in projects)

@@ -33,6 +33,24 @@ _COLUMNS = (
 )
 
 
+_INSERT = (
+    f"INSERT INTO job ({', '.join(_COLUMNS[1:])}) VALUES ({', '.join('?' * len(_COLUMNS[1:]))})"  # noqa: S608 - ours
+    " ON CONFLICT DO NOTHING"
+)
+
+# Written out where they are run for every object: putting a statement together takes longer than running it.
+_LAPSED = "state = 'running' AND lease_until <= ?"
+_DUE = "state = 'ready' AND ready_at <= ?"
+_CLAIM = (  # noqa: S608 - names of ours
+    "UPDATE job SET state = ?, owner = ?, lease_until = ?, attempts = attempts + 1, updated = ? WHERE id IN"
+    " (SELECT id FROM job WHERE stage = ? AND destination = ? AND {free} ORDER BY ready_at, id LIMIT ?) RETURNING "
+) + ", ".join(_COLUMNS)
+_END = (
+    "UPDATE job SET state = ?, reason = ?, lease_until = 0, owner = '', updated = ?"
+    " WHERE id = ? AND state = ? AND owner = ? AND attempts = ?"
+)
+
+
 class Stage(StrEnum):
     """What a job does."""
 
@@ -126,22 +144,8 @@ class JobQueue:
     ) -> bool:
         """Add a job inside the caller's transaction; False where the same job exists already."""
         now = self._clock()
-        row = {
-            "stage": stage,
-            "state": state,
-            "project": project,
-            "subject": subject,
-            "destination": destination,
-            "attempts": 0,
-            "ready_at": now,
-            "lease_until": 0.0,
-            "owner": "",
-            "reason": reason,
-            "created": now,
-            "updated": now,
-        }
-        added = self._job.insert(row).on_conflict_ignore().returning(self._job.id).tuples().execute()
-        return bool(list(added))
+        values = (stage, state, project, subject, destination, 0, now, 0.0, "", reason, now, now)
+        return bool(self._database.execute_sql(_INSERT, values).rowcount)
 
     def claim(self, stage: Stage, owner: str, lease: float, *, destination: str = "") -> Job | None:
         """Lease the oldest ready job of that stage (and destination) to `owner` for `lease` seconds, or None.
@@ -156,25 +160,13 @@ class JobQueue:
         self, stage: Stage, owner: str, lease: float, *, most: int, destination: str = "", now: float | None = None
     ) -> list[Job]:
         """Lease up to `most` free jobs: those whose lease has ended, then the ready ones, each oldest first."""
-        job, now = self._job, self._clock() if now is None else now
-        here = (job.stage == stage) & (job.destination == destination)
-        lapsed = here & (job.state == State.RUNNING) & (job.lease_until <= now)
-        ready = here & (job.state == State.READY) & (job.ready_at <= now)
-        lease_out = job.update(
-            {
-                job.state: State.RUNNING,
-                job.owner: owner,
-                job.lease_until: now + lease,
-                job.attempts: job.attempts + 1,
-                job.updated: now,
-            }
-        )
+        now = self._clock() if now is None else now
         claimed: list[Job] = []
         with transaction(self._database):
-            for free in (lapsed, ready):  # not one OR: each is then read in the order of the index, and no further
-                chosen = job.select(job.id).where(free).order_by(job.ready_at, job.id).limit(most - len(claimed))
-                rows = lease_out.where(job.id << chosen).returning(*(getattr(job, name) for name in _COLUMNS)).tuples()
-                claimed += sorted(map(_job, rows.execute()), key=lambda taken: (taken.ready_at, taken.id))
+            for free in (_LAPSED, _DUE):  # not one OR: each is then read in the order of the index, and no further
+                values = (State.RUNNING, owner, now + lease, now, stage, destination, now, most - len(claimed))
+                rows = self._database.execute_sql(_CLAIM.format(free=free), values).fetchall()
+                claimed += sorted(map(_job, rows), key=lambda taken: (taken.ready_at, taken.id))
         return claimed
 
     def extend(self, jobs: Iterable[Job], lease: float) -> None:
@@ -276,7 +268,8 @@ class JobQueue:
 
     def is_unfinished(self, stage: Stage, subject: str) -> bool:
         """Whether a job of that stage about that subject is not done."""
-        return any(job.state != State.DONE for job in self.find(stage=stage, subject=subject))
+        sql = "SELECT 1 FROM job WHERE stage = ? AND subject = ? AND state <> ? LIMIT 1"
+        return self._database.execute_sql(sql, (stage, subject, State.DONE)).fetchone() is not None
 
     def counts(self) -> dict[tuple[Stage, State], int]:
         """How many jobs are in each stage and state; what is not there is not listed."""
@@ -323,9 +316,8 @@ class JobQueue:
         return int(job.update(values).where(waiting & (job.ready_at <= now + delay)).execute())
 
     def _end(self, job: Job, state: State, reason: str) -> bool:
-        row, now = self._job, self._clock()
-        values = {row.state: state, row.reason: reason, row.lease_until: 0.0, row.owner: "", row.updated: now}
-        return bool(row.update(values).where(self._mine(job)).execute())
+        mine = (job.id, State.RUNNING, job.owner, job.attempts)
+        return bool(self._database.execute_sql(_END, (state, reason, self._clock(), *mine)).rowcount)
 
     def _mine(self, job: Job) -> Any:
         row = self._job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,11 +29,13 @@ class Publication(DataFolder):
         crosswalk: Sequence[CrosswalkEntry] = (),
         identity: Identity | None = None,
         before: OriginalHeader | None = None,
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> bool:
         """Write the clean file, then in one transaction: index entry, crosswalk and who the patient was, SEND jobs,
         audit entry, job done.
 
-        `before` is the header it had, to be kept sealed; None keeps none.
+        `before` is the header it had, to be kept sealed; None keeps none. `meanwhile` is called in the transaction.
         Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
         Refused where the SOP Instance UID is published already with other content.
         """
@@ -53,6 +55,7 @@ class Publication(DataFolder):
                 if sealed:
                     self.headers.keep(clean.sop_uid, sealed)
                 self.audit.record(SYSTEM, "published", clean.sop_uid, _published(job, clean))
+            meanwhile()
         self._originals.drop(job.subject)
         return True
 

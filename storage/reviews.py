@@ -18,6 +18,7 @@ class Reviews:
     """The findings and decisions of one data folder."""
 
     def __init__(self, database: Any) -> None:
+        self._database = database
         self._review = Table("review", _COLUMNS, _database=database)
 
     def note(self, job: int, details: Mapping[str, Any]) -> None:
@@ -43,7 +44,5 @@ class Reviews:
         table.insert(row).on_conflict(conflict_target=(table.job,), update={target: text}).execute()
 
     def _read(self, job: int, column: str) -> dict[str, Any]:
-        table = self._review
-        for (text,) in table.select(getattr(table, column)).where(table.job == job).tuples():
-            return dict(json.loads(text))
-        return {}
+        row = self._database.execute_sql(f"SELECT {column} FROM review WHERE job = ?", (job,)).fetchone()  # noqa: S608
+        return dict(json.loads(row[0])) if row else {}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from peewee import Table, fn
+from peewee import Table
 
 _COLUMNS = ("id", "name", "document", "added")
 
@@ -15,13 +15,13 @@ class Rulebook:
     """The learned rules of one data folder."""
 
     def __init__(self, database: Any) -> None:
+        self._database = database
         self._rule = Table("device_rule", _COLUMNS, _database=database)
 
     def version(self) -> tuple[int, int]:
         """What changes whenever a rule is added, replaced or removed."""
-        rule = self._rule
-        (row,) = rule.select(fn.COUNT(rule.id), fn.COALESCE(fn.MAX(rule.id), 0)).tuples()
-        return int(row[0]), int(row[1])
+        count, newest = self._database.execute_sql("SELECT COUNT(id), COALESCE(MAX(id), 0) FROM device_rule").fetchone()
+        return int(count), int(newest)
 
     def documents(self) -> list[dict[str, Any]]:
         """All rules, by name."""

@@ -55,6 +55,14 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             port = 104
             data = "/srv/lethe"
             workers = 8
+            receivers = 2
+            associations = 40
+            longest_pdu = 65536
+            largest_object = 100
+            least_free = 1000
+            request_seconds = 5
+            idle_seconds = 20
+            answer_seconds = 90
             trust_loopback = false
             log_level = "DEBUG"
             [http]
@@ -69,6 +77,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             host = "192.0.2.1"
             port = 104
             may = ["store", "find"]
+            associations = 3
             [projects.trial]
             profile = "none"
             options = ["retain-uids"]
@@ -115,6 +124,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ('[node]\nae_title = "A\\\\B"', "an AE title"),
         ('[node]\nlog_level = "LOUD"', 'accepted: one of "DEBUG", "INFO"'),
         ("[node]\ntrust_loopback = 1", "accepted: true or false"),
+        ("[node]\nlongest_pdu = 1", "a whole number from 4096 to 1048576"),
         ("node = 1", "[node]: not a table"),
         ('[http]\npublic_url = "ftp://x"', "[http]: public_url"),
         ('[auth]\nmode = "oidc"', '[auth]: mode = \'oidc\' is not accepted; accepted: one of "local", "none"'),

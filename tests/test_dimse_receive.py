@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pydicom
 import pytest
@@ -273,6 +274,20 @@ def test_no_phi_in_the_log_at_debug(port: int, tmp_path: Path, caplog: pytest.Lo
 def test_little_room_is_said_before_there_is_none(
     archive: Archive, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lethe.node.dimse.scp._LEAST_FREE", 1 << 60)
-    assert store(port, saved(ct(), tmp_path)) == 0xA700
-    assert archive.counts()["received"] == 0
+    path, context = saved(ct(), tmp_path), (CT, LITTLE)
+    with Destination(peer(port), "CT01") as destination:
+        destination.open([context])
+        with monkeypatch.context() as patch:
+            patch.setattr("shutil.disk_usage", lambda _: DiskUsage(1 << 40, 1 << 40, 1 << 20))
+            assert destination.send(path, context) == 0xA700
+            with pytest.raises(Unavailable, match="rejected"):
+                Destination(peer(port), "CT02").echo()
+        assert archive.counts()["received"] == 0
+        assert destination.send(path, context) == 0x0000
+    assert Destination(peer(port), "CT02").echo() == 0x0000
+
+
+class DiskUsage(NamedTuple):
+    total: int
+    used: int
+    free: int

@@ -7,9 +7,11 @@ needs, so that a peer who may only store is told so and keeps its association.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from lethe.storage.intake import Origin
@@ -31,6 +33,7 @@ class Rejection:
 
 UNKNOWN_CALLER = Rejection(1, 1, 3, "no peer has this AE title and address")
 WRONG_CALLED = Rejection(1, 1, 7, "it called another AE title than ours")
+_ADDRESSES_HOLD = 30.0
 CLOSING = Rejection(2, 3, 1, "shutting down")
 
 
@@ -39,8 +42,9 @@ class Admission:
 
     def __init__(self, ae_title: str, peers: Sequence[Peer], *, trust_loopback: bool) -> None:
         self.ae_title = ae_title
-        self._peers = tuple(peers)
+        self.peers = tuple(peers)
         self._trust_loopback = trust_loopback
+        self._known_addresses: dict[str, tuple[float, frozenset[str]]] = {}
 
     def rejection(self, origin: Origin, called: str) -> Rejection | None:
         """Why this caller is not let in; None where he is."""
@@ -56,19 +60,32 @@ class Admission:
         return self._trust_loopback and is_loopback(origin.address)
 
     def _known(self, origin: Origin) -> list[Peer]:
-        return [peer for peer in self._peers if peer.ae_title == origin.source and _is_at(peer.host, origin.address)]
+        return [
+            peer
+            for peer in self.peers
+            if peer.ae_title == origin.source and origin.address in self._addresses(peer.host)
+        ]
+
+    def _addresses(self, host: str) -> frozenset[str]:
+        """The network addresses of a configured host, asked for once in a while: every message needs them."""
+        until, addresses = self._known_addresses.get(host, (0.0, frozenset()))
+        if time.monotonic() < until:
+            return addresses
+        try:
+            addresses = frozenset(str(entry[4][0]) for entry in socket.getaddrinfo(host, None))
+        except OSError:
+            return frozenset()
+        self._known_addresses[host] = (time.monotonic() + _ADDRESSES_HOLD, addresses)
+        return addresses
+
+
+def caller_of(association: Association) -> Origin:
+    """Who is at the other end of an association that was made to us."""
+    request = association.requestor.primitive
+    title = str(request.calling_ae_title).strip() if request else ""
+    return Origin(title, str(association.requestor.address or ""))
 
 
 def origin_of(event: Event) -> Origin:
-    """Who is at the other end of an association that was made to us."""
-    request = event.assoc.requestor.primitive
-    title = str(request.calling_ae_title).strip() if request else ""
-    return Origin(title, str(event.assoc.requestor.address or ""))
-
-
-def _is_at(host: str, address: str) -> bool:
-    """Whether a configured host is that network address."""
-    try:
-        return address in {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
+    """Who is at the other end of the association an event happened in."""
+    return caller_of(event.assoc)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from pydicom.filereader import read_file_meta_info
-from pynetdicom import AE, _config, build_context, evt
-from pynetdicom.association import Association
+from pynetdicom import AE, build_context
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.storage.errors import Refused, Unavailable
 
 from ..config import Peer
+from .association import PromptAssociation
+from .calling import associate
+from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
-from .scp import answer_at_once
+from .meta import read_file_meta
 
 log = logging.getLogger("lethe.send")
 
@@ -26,17 +31,26 @@ Context = tuple[str, str]
 """SOP Class UID and transfer syntax UID."""
 
 
+@dataclass(frozen=True)
+class Mover:
+    """Who asked for it by C-MOVE, and with which message (PS3.7 9.1.1.1)."""
+
+    ae_title: str
+    message_id: int
+
+
 class Destination:
     """An association to a peer that is opened when there is something to send and kept while it fits."""
 
-    def __init__(self, peer: Peer, ae_title: str) -> None:
+    def __init__(self, peer: Peer, ae_title: str, *, answer_seconds: float = 60) -> None:
         self.peer = peer
         self._ae = AE(ae_title)
-        self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, 60, 60
+        self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, answer_seconds, answer_seconds
         self._ae.connection_timeout = 10
-        self._association: Association | None = None
+        self._association: PromptAssociation | None = None
         self._proposed: frozenset[Context] = frozenset()
-        self._accepted: frozenset[Context] = frozenset()
+        self._accepted: dict[Context, int] = {}
+        self._messages = itertools.count(1)
 
     def __enter__(self) -> Destination:
         return self
@@ -55,19 +69,19 @@ class Destination:
         if self._association is not None and self._association.is_established and wanted <= self._proposed:
             return
         self.close()
-        _config.STORE_SEND_CHUNKED_DATASET = True  # streams the file as it is; nothing is decoded or converted
         proposed = [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)[:MOST_CONTEXTS]]
         self._association = association = self._associate(proposed)
         self._proposed = wanted
-        self._accepted = frozenset(
-            (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
-        )
+        self._accepted = {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
+            for context in association.accepted_contexts
+        }
 
     def close(self) -> None:
         """Release the association if there is one."""
         if self._association is not None and self._association.is_established:
             self._association.release()
-        self._association, self._proposed, self._accepted = None, frozenset(), frozenset()
+        self._association, self._proposed, self._accepted = None, frozenset(), {}
 
     def echo(self) -> int:
         """The status of a C-ECHO. Raises Unavailable."""
@@ -77,30 +91,40 @@ class Destination:
         finally:
             association.release()
 
-    def send(self, path: Path, context: Context) -> int:
-        """Store one Part 10 file there. Returns the status word the peer answered with.
+    def send(self, path: Path, context: Context, *, mover: Mover | None = None) -> int:
+        """Store one Part 10 file there, for `mover` if somebody asked for it. Returns the status word the peer answered
+        with.
 
         Raises Refused where the peer did not accept the context, Unavailable where the connection broke.
         """
         association = self._association
-        if association is not None and context in self._proposed - self._accepted:
+        if association is not None and context in self._proposed and context not in self._accepted:
             raise Refused(f"{self.peer.name} accepts no presentation context for {context[0]} in {context[1]}")
         if association is None or not association.is_established:
             raise Unavailable(f"{self.peer.name}: the association is gone")
         try:
-            return self._status(association.send_c_store(path))
-        except (RuntimeError, OSError) as error:
+            with path.open("rb") as file:
+                meta = read_file_meta(file)
+                request = StoreRequest(
+                    self._accepted[context],
+                    next(self._messages) & 0xFFFF,
+                    context[0],
+                    meta.sop_instance,
+                    *((mover.ae_title, mover.message_id) if mover else ()),
+                )
+                status = association.store(file, os.fstat(file.fileno()).st_size - meta.end, request)
+        except (RuntimeError, OSError, ValueError) as error:
             raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
+        if status is None:
+            raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
+        return status
 
-    def _associate(self, contexts: list[PresentationContext]) -> Association:
-        association = self._ae.associate(
-            self.peer.host,
-            self.peer.port,
-            contexts=contexts,
-            ae_title=self.peer.ae_title,
-            max_pdu=0,
-            evt_handlers=[(evt.EVT_CONN_OPEN, answer_at_once)],
-        )
+    def _associate(self, contexts: list[PresentationContext]) -> PromptAssociation:
+        address = (self.peer.host, self.peer.port)
+        try:
+            association = associate(self._ae, address, ae_title=self.peer.ae_title, contexts=contexts)
+        except OSError as error:
+            raise Unavailable(f"{self.peer.name} has no network address") from error
         accepts_nothing = association.rejected_contexts and not association.accepted_contexts
         if not association.is_established and not accepts_nothing:
             why = "rejected the association" if association.is_rejected else "does not answer"

@@ -1,0 +1,183 @@
+"""Is an association that answers when there is something to answer: its threads wait for each other, and do not sleep.
+
+Stands in for pynetdicom's `Association`, which looks every millisecond. What comes by C-STORE is written while it comes
+(`messages.py`), and what goes by C-STORE is read and written in large pieces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, cast
+
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+
+from .commands import StoreRequest, encoded_store_request, encoded_store_response
+from .messages import Intake, Messages
+from .reactor import Reactor, in_own_thread
+from .transport import Connection
+
+_PIECE = 1 << 20
+_LONGEST = 1 << 18  # of a P-DATA-TF to a peer that takes any
+_KILL_PATIENCE = 5.0
+Opened = Callable[["PromptAssociation", StoreRequest], Intake]
+Stored = Callable[[StoreRequest, Intake], int]
+
+
+class PromptAssociation(Association):
+    """An association, made to us or by us.
+
+    `opened` gives the place for a data set that begins to come, `stored` the status once it is complete; `ended` are
+    called when the association is over, however it went, in each of its threads: twice has to do no harm.
+    """
+
+    dul: Reactor
+    dimse: Messages
+
+    def __init__(
+        self, ae: AE, mode: str, *, opened: Opened | None = None, stored: Stored | None = None, longest_pdu: int
+    ) -> None:
+        self._woken, self._standing = threading.Event(), threading.Event()
+        super().__init__(ae, mode)
+        self.opened, self._stored = opened, stored
+        self.ended: list[Callable[[], None]] = []
+        self.dul, self.dimse = Reactor(self), Messages(self)
+        self.dul.longest_pdu = longest_pdu
+        self.acse_timeout, self.network_timeout = ae.acse_timeout, ae.network_timeout
+
+    def _bind_defaults(self) -> None:
+        for event in evt._INTERVENTION_EVENTS:  # pynetdicom's loggers, which would see every PDU, are left out
+            self.bind(event, evt.get_default_handler(event))
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._woken.set()
+
+    def kill(self) -> None:
+        """End both threads. A peer that does not move is hung up on."""
+        self._reactor_checkpoint.set()
+        self._kill, self.is_established, self._is_paused = True, False, True
+        self.wake()
+        if in_own_thread(self.dul):
+            self.dul.kill_dul()
+            return
+        waited = 0.0
+        while self.dul.is_alive() and not self.dul.stop_dul():
+            self.dul.join(0.05)
+            waited += 0.05
+            if waited > _KILL_PATIENCE and isinstance(self.dul.socket, Connection):
+                self.dul.socket.hang_up()
+
+    def run_reactor(self) -> None:
+        """The whole association, in its thread."""
+        try:
+            super().run_reactor()
+        finally:
+            self.has_ended()
+
+    def answer_store(self, request: StoreRequest) -> None:
+        """Have what came stored, and answer; in the thread that has read it, for handing it over takes its time."""
+        intake = self.dimse.intakes.pop(request, None)
+        if intake is None or self._stored is None or self._sent_release:
+            return
+        status = self._stored(request, intake)
+        self.dul._idle_timer.restart()
+        if self.dul.may_send():
+            answer = encoded_store_response(request, status)
+            cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
+
+    def has_ended(self) -> None:
+        """One of the two threads ends; what is to be done then is done in each."""
+        for end in tuple(self.ended):
+            end()
+
+    def store(self, file: BinaryIO, size: int, request: StoreRequest) -> int | None:
+        """Send a data set of that size from an open file. Returns the status of the answer; None where none came."""
+        with self._alone():
+            if not self.dul.may_send() or not self._send_message(encoded_store_request(request), file, size, request):
+                return None
+            _, response = self.dimse.get_msg(block=True)
+        if response is None:
+            self._handle_no_response()
+            return None
+        status = self._check_received_status(response)
+        return int(status.Status) if "Status" in status else None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The reactor stands still meanwhile, so that it does not take the answer."""
+        self._reactor_checkpoint.clear()
+        while not self._is_paused and self.is_alive():
+            self._standing.wait(0.05)
+        try:
+            yield
+        finally:
+            self._reactor_checkpoint.set()
+
+    def _send_message(self, command: bytes, file: BinaryIO, size: int, request: StoreRequest) -> bool:
+        connection, context_id = cast(Connection, self.dul.socket), request.context_id
+        longest = min(self.dimse.maximum_pdu_size or _LONGEST, _LONGEST) - 6
+        pieces: list[bytes | memoryview] = [_header(context_id, 3, len(command)), command]
+        left = size
+        while left > 0:
+            data = memoryview(file.read(max(longest, _PIECE - _PIECE % longest)))[:left]
+            if not data:
+                raise OSError("the file is shorter than it was")
+            left -= len(data)
+            for at in range(0, len(data), longest):
+                part = data[at : at + longest]
+                is_last = not left and at + longest >= len(data)
+                pieces += [_header(context_id, 2 if is_last else 0, len(part)), part]
+            if not connection.write((b"".join(pieces),)):
+                return False
+            pieces = []
+        return True
+
+    def _run_reactor(self) -> None:
+        if isinstance(self.dul.socket, Connection):
+            self.dul.socket.prepare(self.network_timeout)
+        while not self._kill:
+            self._is_paused = True
+            self._standing.set()
+            self._woken.wait(self._until_idle())
+            self._reactor_checkpoint.wait()
+            self._is_paused = False
+            if not self._reactor_checkpoint.is_set():  # somebody came to send just now, and may think that we wait
+                continue
+            self._standing.clear()
+            self._woken.clear()
+            if not self._turn():
+                return
+
+    def _turn(self) -> bool:
+        """Do what there is to do; False once the association is over."""
+        context_id, message = self.dimse.get_msg(block=False)
+        while message is not None and not self._kill:
+            self._serve_request(message, cast(int, context_id))
+            self.dul._idle_timer.restart()  # however long that took, it was not the peer that was idle
+            context_id, message = self.dimse.get_msg(block=False)
+        if self.is_established and self.acse.is_release_requested():
+            self.acse.send_release(is_response=True)
+            self.is_released, self.is_established = True, False
+            evt.trigger(self, evt.EVT_RELEASED, {})
+        elif self.acse.is_aborted():
+            self.dul.receive_pdu(wait=False)  # so that who subscribed to it hears of it
+            self.is_aborted, self.is_established = True, False
+            evt.trigger(self, evt.EVT_ABORTED, {})
+        elif self.dul.is_alive() and self.dul.idle_timer_expired():
+            self.abort()
+        elif self.dul.is_alive():
+            return True
+        self.kill()
+        return False
+
+    def _until_idle(self) -> float | None:
+        return None if self.network_timeout is None else max(0.0, self.dul._idle_timer.remaining) + 0.01
+
+
+def _header(context_id: int, control: int, length: int) -> bytes:
+    """What stands before the data of a P-DATA-TF with one presentation data value."""
+    return struct.pack(">BBLLBB", 4, 0, length + 6, length + 2, context_id, control)

@@ -1,0 +1,59 @@
+"""Opens associations to peers, of our own kind (`association.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from ssl import SSLContext
+
+from pynetdicom import AE
+from pynetdicom._globals import MODE_REQUESTOR
+from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AddressInformation
+
+from .association import PromptAssociation
+from .transport import Connection
+
+LONGEST_PDU = 1 << 17
+
+
+def associate(
+    ae: AE,
+    address: tuple[str, int],
+    *,
+    ae_title: str,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[EventHandlerType] = (),
+    tls: tuple[SSLContext, str] | None = None,
+) -> PromptAssociation:
+    """Ask `ae_title` at that address for an association that proposes these contexts.
+
+    Look at `is_established`, as with `AE.associate`. Raises OSError where the host has no address.
+    """
+    remote = AddressInformation.from_addr_port(*address)
+    local = AddressInformation("" if remote.is_ipv4 else "::", 0)
+    association = PromptAssociation(ae, MODE_REQUESTOR, longest_pdu=LONGEST_PDU)
+    association.name = f"RequestorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"
+    connection = Connection(association, address=local)
+    connection.tls_args = tls
+    association.set_socket(connection)
+    association.acceptor.ae_title = ae_title
+    association.acceptor.address_info = remote
+    us = association.requestor
+    us.address_info, us.ae_title, us.maximum_length = local, ae.ae_title, LONGEST_PDU
+    us.implementation_class_uid = ae.implementation_class_uid
+    us.implementation_version_name = ae.implementation_version_name
+    for item in roles:
+        us.add_negotiation_item(item)
+    for number, context in enumerate(contexts):
+        context.context_id = 2 * number + 1
+    us.requested_contexts = list(contexts)
+    for handler in handlers:
+        association.bind(*handler)
+    association.request()
+    if association.is_established:
+        association.start()
+    return association

@@ -1,0 +1,122 @@
+"""Puts messages together from the fragments they come in: a data set to be stored goes straight to its file, all else
+is left to pynetdicom, within bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.pdu_primitives import P_DATA
+
+from .commands import (
+    C_STORE_RQ,
+    C_STORE_RSP,
+    StoreRequest,
+    elements_of,
+    field_of,
+    has_data_set,
+    store_request,
+    store_response,
+)
+from .signals import SignallingQueue
+
+if TYPE_CHECKING:
+    from .association import PromptAssociation
+
+_LARGEST_COMMAND = 1 << 16
+_LARGEST_IDENTIFIER = 64 << 20
+_MOST_WAITING = 32  # messages; no peer that keeps to a window of 1 has more than one and some cancels
+
+
+class Malformed(Exception):
+    """What came breaks the protocol; the association is aborted."""
+
+
+class Intake(Protocol):
+    """Where the data set of a C-STORE goes."""
+
+    def write(self, data: memoryview) -> None:
+        """Take a piece of it."""
+
+    def discard(self) -> None:
+        """No more will come: forget it."""
+
+
+class Messages(DIMSEServiceProvider):
+    """The DIMSE provider of an association. With `assoc.opened`, C-STORE requests are `StoreRequest`s whose data set
+    is in `intakes`; without, they are pynetdicom's."""
+
+    def __init__(self, assoc: PromptAssociation) -> None:
+        super().__init__(assoc)
+        self._association = assoc
+        self.msg_queue = SignallingQueue(assoc.wake)
+        self.intakes: dict[StoreRequest, Intake] = {}
+        self._command = bytearray()
+        self._request: StoreRequest | None = None
+        self._identifier: int | None = None
+        self._context_id = 0
+
+    def take(self, context_id: int, control: int, data: memoryview) -> None:
+        """One fragment, in the order they come (PS3.8 E.2). Raises Malformed."""
+        if control & 1:
+            self._take_command(context_id, control, data)
+        elif self._request is not None and context_id == self._context_id:
+            self.intakes[self._request].write(data)
+            if control & 2:
+                request, self._request = self._request, None
+                self._association.answer_store(request)
+        elif self._identifier is not None and context_id == self._context_id:
+            self._identifier += len(data)
+            if self._identifier > _LARGEST_IDENTIFIER:
+                raise Malformed("a data set that is not to be stored is too large")
+            if control & 2:
+                self._identifier = None
+            self._hand_over(context_id, control, data)
+        else:
+            raise Malformed("a data set came without its command")
+
+    def forget(self) -> None:
+        """The connection is gone: what is not complete never will be, what nobody answered was not acknowledged."""
+        self._request = None
+        while self.intakes:
+            self.intakes.popitem()[1].discard()
+
+    def _take_command(self, context_id: int, control: int, data: memoryview) -> None:
+        if self._request is not None or self._identifier is not None:
+            raise Malformed("a command came in the middle of a data set")
+        self._command += data
+        if len(self._command) > _LARGEST_COMMAND:
+            raise Malformed("a command set is too large")
+        if not control & 2:
+            return
+        command, self._command = bytes(self._command), bytearray()
+        if self.msg_queue.qsize() >= _MOST_WAITING:
+            raise Malformed("too many messages before the answer to the first")
+        try:
+            elements = elements_of(command)
+            field, follows = field_of(elements), has_data_set(elements)
+            self._context_id = context_id
+            if field == C_STORE_RSP and not follows:
+                self.msg_queue.put((context_id, store_response(elements)))  # type: ignore[arg-type]
+                return
+            if field == C_STORE_RQ and follows and self._association.opened is not None:
+                self._open(store_request(elements, context_id))
+                return
+        except ValueError as error:
+            raise Malformed(str(error)) from error
+        self._identifier = 0 if follows else None
+        self._hand_over(context_id, 3, memoryview(command))
+
+    def _open(self, request: StoreRequest) -> None:
+        opened = self._association.opened
+        if opened is None or request.context_id not in self._association._accepted_cx or request in self.intakes:
+            raise Malformed("a C-STORE came under a context that was not accepted, or twice")
+        self._request, self.intakes[request] = request, opened(self._association, request)
+
+    def _hand_over(self, context_id: int, control: int, data: memoryview) -> None:
+        primitive = P_DATA()
+        primitive.presentation_data_value_list = [[context_id, bytes((control,)) + data]]  # type: ignore[list-item]
+        try:
+            self.receive_primitive(primitive)
+        except Exception as error:  # a command set that pynetdicom cannot make sense of
+            raise Malformed(type(error).__name__) from error

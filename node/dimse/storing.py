@@ -1,0 +1,141 @@
+"""Takes objects in: each is written while it comes, and answered with success only when it would survive pulling the
+plug. A data set is never decoded here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from lethe.storage.archive import Archive
+from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.incoming import IncomingFile
+from lethe.storage.intake import Origin
+from lethe.storage.jobs import Stage
+
+from ..choices import Ability
+from .admission import Admission, caller_of
+from .association import PromptAssociation
+from .commands import StoreRequest
+from .identity import ENOUGH, identity_of
+from .messages import Intake
+from .meta import file_meta
+from .services import NOT_AUTHORIZED
+
+log = logging.getLogger("lethe.receive")
+
+SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110  # PS3.7 C
+OUT_OF_RESOURCES, WRONG_SOP_CLASS, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4 Table B.2-1
+
+
+class HasRoom(Protocol):
+    """Whether an object can still be taken."""
+
+    def has_room(self) -> bool:
+        """Whether it can."""
+
+
+class Unwanted:
+    """The data set of a request that is refused whatever comes: it has to be taken from the peer and is dropped."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def write(self, data: memoryview) -> None:
+        """Drop it."""
+
+    def discard(self) -> None:
+        """There is nothing."""
+
+
+class Wanted:
+    """The data set of a request that may be stored: its file, and its first bytes."""
+
+    def __init__(self, file: IncomingFile, origin: Origin, transfer_syntax: str) -> None:
+        self.file, self.origin, self.transfer_syntax = file, origin, transfer_syntax
+        self.head = b""
+
+    def write(self, data: memoryview) -> None:
+        """Add a piece."""
+        if len(self.head) < ENOUGH:
+            self.head += data[: ENOUGH - len(self.head)]
+        self.file.write(data)
+
+    def discard(self) -> None:
+        """Nothing of it stays in `incoming/`."""
+        self.file.discard()
+
+
+class Storing:
+    """Storage SCP over an archive."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        admission: Admission,
+        disk: HasRoom,
+        *,
+        projects_for: Callable[[Origin], Sequence[str]],
+        stage_for: Callable[[Origin], Stage],
+        largest: int,
+    ) -> None:
+        self._archive = archive
+        self._admission = admission
+        self._disk = disk
+        self._projects_for = projects_for
+        self._stage_for = stage_for
+        self._largest = largest
+
+    def open(self, association: PromptAssociation, request: StoreRequest) -> Intake:
+        """Where the data set of a request goes."""
+        origin = caller_of(association)
+        context = association._accepted_cx[request.context_id]
+        if request.sop_class != context.abstract_syntax:
+            log.warning("%s: refused: its SOP Class is not that of its presentation context", origin.source)
+            return Unwanted(WRONG_SOP_CLASS)
+        if not self._admission.may(origin, Ability.STORE):
+            log.warning("%s may not store", origin.source)
+            return Unwanted(NOT_AUTHORIZED)
+        if not self._disk.has_room():
+            log.error("%s: cannot store now: the disk of the data folder is full", origin.source)
+            return Unwanted(OUT_OF_RESOURCES)
+        syntax = str(context.transfer_syntax[0])
+        meta = file_meta(
+            sop_class=request.sop_class,
+            sop_instance=request.sop_instance,
+            transfer_syntax=syntax,
+            source=origin.source,
+        )
+        file = IncomingFile(self._archive.files.incoming(), meta, largest=self._largest)
+        return Wanted(file, origin, syntax)
+
+    def store(self, request: StoreRequest, intake: Intake) -> int:
+        """Take over one object. The status is a promise: 0x0000 only after file and jobs are durable."""
+        if isinstance(intake, Unwanted):
+            return intake.status
+        wanted = cast(Wanted, intake)
+        try:
+            return self._take_over(request, wanted)
+        except Refused as refusal:
+            log.warning("%s: refused: %s", wanted.origin.source, refusal)
+            return CANNOT_UNDERSTAND
+        except (Unavailable, OSError) as error:
+            log.error("%s: cannot store now: %s", wanted.origin.source, type(error).__name__)
+            return OUT_OF_RESOURCES
+        except Exception:
+            log.exception("%s: not stored", wanted.origin.source)
+            return PROCESSING_FAILURE
+        finally:
+            wanted.discard()
+
+    def _take_over(self, request: StoreRequest, wanted: Wanted) -> int:
+        path, digest = wanted.file.complete()
+        sop_class, sop_instance = identity_of(wanted.head, wanted.transfer_syntax)
+        if sop_class not in (None, request.sop_class) or sop_instance not in (None, request.sop_instance):
+            log.warning("%s: refused: the data set is not the object that was announced", wanted.origin.source)
+            return WRONG_SOP_CLASS
+        origin = wanted.origin
+        projects, stage = self._projects_for(origin), self._stage_for(origin)
+        acceptance = self._archive.accept(path, request.sop_instance, origin, projects, stage, digest=digest)
+        log.debug("%s: %s", origin.source, acceptance)
+        return SUCCESS

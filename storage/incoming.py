@@ -1,0 +1,66 @@
+"""Writes an object while it comes in, and knows its digest when the last byte is there; nothing is read again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+from .errors import Refused, StorageError, Unavailable
+
+
+class IncomingFile:
+    """One Part 10 file in `incoming/`. A failure to write is kept and told at the end: until then the rest has to be
+    taken from the peer, and is not stored."""
+
+    def __init__(self, folder: Path, meta: bytes, *, largest: int) -> None:
+        self.path = folder / uuid.uuid4().hex
+        self.size = 0
+        self._largest = largest
+        self._hash = hashlib.sha256()
+        self._descriptor = -1
+        self._failure: StorageError | None = None
+        try:
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+            os.write(self._descriptor, meta)
+        except OSError:
+            self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add a piece of the data set."""
+        if self._failure is not None:
+            return
+        self.size += len(data)
+        if self.size > self._largest:
+            self._fail(Refused(f"it is larger than {self._largest >> 20} MB"))
+            return
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError:
+            self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
+            return
+        self._hash.update(data)
+
+    def complete(self) -> tuple[Path, str]:
+        """The file and the SHA-256 of its data set, once all is written. Raises what failed meanwhile."""
+        if self._failure is not None:
+            raise self._failure
+        self._close()
+        return self.path, self._hash.hexdigest()
+
+    def discard(self) -> None:
+        """Remove the file, if it was not taken over."""
+        self._close()
+        self.path.unlink(missing_ok=True)
+
+    def _fail(self, failure: StorageError) -> None:
+        self._failure = failure
+        self.discard()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

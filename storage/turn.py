@@ -1,0 +1,46 @@
+"""Lets the writers of a database, in all threads and processes, wait for each other.
+
+SQLite does so too, with pauses that grow to 100 ms, while the commit that is waited for takes one or two. Who does not
+get his turn in time goes on without it, and leaves it to SQLite to say that the database is busy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from pathlib import Path
+
+_PATIENCE = 20.0
+_PAUSE = 0.0005
+
+
+class Turn:
+    """Held while somebody writes; free again when its process is gone, however it went."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._state = threading.local()
+
+    def __enter__(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        self._state.held = self._lock.acquire(timeout=_PATIENCE)
+        while self._state.held and not self._locked() and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+
+    def __exit__(self, *_: object) -> None:
+        if self._state.held:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self._lock.release()
+
+    def _locked(self) -> bool:
+        try:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            return False

@@ -1,0 +1,74 @@
+"""Writers wait for each other in turn, over threads and processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+from lethe.storage.database import open_database, transaction
+from lethe.storage.turn import Turn
+
+
+def test_one_at_a_time_over_threads_and_open_files(tmp_path: Path) -> None:
+    turns = [Turn(tmp_path / "turn"), Turn(tmp_path / "turn")]  # as two processes have it
+    inside, most = 0, 0
+    lock = threading.Lock()
+
+    def write(turn: Turn) -> None:
+        nonlocal inside, most
+        for _ in range(20):
+            with turn:
+                with lock:
+                    inside += 1
+                    most = max(most, inside)
+                threading.Event().wait(0.0005)
+                with lock:
+                    inside -= 1
+
+    threads = [threading.Thread(target=write, args=(turns[number % 2],)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == 1
+
+
+def test_the_turn_of_a_process_that_dies_is_free(tmp_path: Path) -> None:
+    turn = Turn(tmp_path / "turn")
+    child = os.fork()
+    if child == 0:
+        Turn(tmp_path / "turn").__enter__()
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    with turn:
+        assert turn._locked()
+
+
+def test_who_does_not_get_his_turn_goes_on(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("lethe.storage.turn._PATIENCE", 0.05)
+    one, other = Turn(tmp_path / "turn"), Turn(tmp_path / "turn")
+    with one, other:
+        pass
+    with one, one:  # another thread's turn of the same process, as far as the lock can tell
+        pass
+
+
+def test_a_transaction_within_another_is_part_of_its_turn(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
+    taken, turn = [], database.turn
+
+    class Counted:
+        def __enter__(self) -> None:
+            taken.append(1)
+            turn.__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            turn.__exit__(*error)
+
+    database.turn = Counted()
+    with transaction(database), transaction(database):
+        pass
+    assert len(taken) == 1
+    database.close()
