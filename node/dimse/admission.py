@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pynetdicom.association import Association
 from pynetdicom.events import Event
 
 from lethe.storage.intake import Origin
@@ -59,11 +60,11 @@ class Admission:
         return [peer for peer in self._peers if peer.ae_title == origin.source and _is_at(peer.host, origin.address)]
 
 
-def origin_of(event: Event) -> Origin:
+def origin_of(at: Event | Association) -> Origin:
     """Who is at the other end of an association that was made to us."""
-    request = event.assoc.requestor.primitive
-    title = str(request.calling_ae_title).strip() if request else ""
-    return Origin(title, str(event.assoc.requestor.address or ""))
+    requestor = (at if isinstance(at, Association) else at.assoc).requestor
+    title = str(requestor.primitive.calling_ae_title).strip() if requestor.primitive else ""
+    return Origin(title, str(requestor.address or ""))
 
 
 def _is_at(host: str, address: str) -> bool:
