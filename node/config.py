@@ -47,6 +47,7 @@ class Node:
     database: str = _key("database URL; empty means SQLite in the data folder", lambda value: str(value), "")
     workers: int = _key("processes that de-identify", as_whole(1, 256), 2)
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)
+    most_results: int = _key("results that one C-FIND gets at most", as_whole(1, 1_000_000), 100_000)
     log_level: str = _key("how much is logged; never PHI, at any level", as_log_level, "INFO")
 
 

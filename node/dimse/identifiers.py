@@ -22,6 +22,7 @@ _LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT",
 _NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q"}
 _IN_CHARACTER_SET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _MOST_SHORT = 0xFFFE
+_LATIN_1 = re.compile("[\x80-\xff]")
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
@@ -59,8 +60,7 @@ def _encodings(sets: Sequence[str]) -> Sequence[str]:
     """Python's names of the character sets. Raises LookupError for one that is not known."""
     if not all(one in python_encoding for one in sets):
         raise LookupError("not a character set of the standard")
-    # pydicom reads Latin-1 where ASCII is meant; what is written has to be what it says.
-    return ["ascii" if one == default_encoding else one for one in convert_encodings(list(sets) or [""])]
+    return convert_encodings(list(sets)) if sets else (default_encoding,)
 
 
 def _texts(attributes: DicomJson) -> Iterator[str]:
@@ -104,8 +104,11 @@ def _value(vr: str, element: Mapping[str, Any], form: _Form) -> bytes:
     if vr in _NUMBERS:
         kind = float if vr in ("FL", "FD") else int
         return b"".join(pack(f"{form.order}{_NUMBERS[vr]}", kind(one)) for one in values if one is not None)
-    encodings = form.encodings if vr in _IN_CHARACTER_SET else ("ascii",)
-    text = b"\\".join(_bytes(_text(one), encodings) for one in values)
+    texts = (_text(one) for one in values)
+    if vr in _IN_CHARACTER_SET:
+        text = b"\\".join(_bytes(one, form.encodings) for one in texts)
+    else:
+        text = "\\".join(texts).encode("ascii", "replace")
     return text + (b"\0" if vr == "UI" else b" ") * (len(text) % 2)
 
 
@@ -121,10 +124,13 @@ def _text(value: Any) -> str:
 
 
 def _bytes(text: str, encodings: Sequence[str]) -> bytes:
-    """A text, each part between delimiters by itself: there, code extensions begin anew (PS3.5 6.1.2.5.3)."""
+    """A text, each part between delimiters by itself: there, code extensions begin anew (PS3.5 6.1.2.5.3). Raises
+    ValueError where the encodings cannot express it."""
     if text.isascii():
         return text.encode("ascii")
+    if encodings[0] == default_encoding and _LATIN_1.search(text):
+        raise ValueError("pydicom writes Latin-1 where ASCII is meant")
     if len(encodings) == 1:
-        return text.encode(encodings[0], "replace")
+        return text.encode(encodings[0])
     parts = re.split(r"([\^=\\\r\n\t\f])", text)
     return b"".join(encode_string(part, list(encodings)) for part in parts)

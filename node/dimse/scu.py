@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +25,14 @@ log = logging.getLogger("lethe.send")
 MOST_CONTEXTS = 128  # PS3.8 9.3.2.2: odd numbers from 1 to 255
 Context = tuple[str, str]
 """SOP Class UID and transfer syntax UID."""
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Who asked for it by C-MOVE, and with which message (PS3.7 9.1.1.1)."""
+
+    ae_title: str
+    message_id: int
 
 
 class Destination:
@@ -63,6 +72,10 @@ class Destination:
             (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
         )
 
+    def accepted(self, sop_class: str) -> frozenset[str]:
+        """The transfer syntaxes in which the peer takes objects of that SOP Class, of those that were proposed."""
+        return frozenset(syntax for accepted, syntax in self._accepted if accepted == sop_class)
+
     def close(self) -> None:
         """Release the association if there is one."""
         if self._association is not None and self._association.is_established:
@@ -77,8 +90,9 @@ class Destination:
         finally:
             association.release()
 
-    def send(self, path: Path, context: Context) -> int:
-        """Store one Part 10 file there. Returns the status word the peer answered with.
+    def send(self, path: Path, context: Context, *, mover: Mover | None = None) -> int:
+        """Store one Part 10 file there, for `mover` if somebody asked for it. Returns the status word the peer answered
+        with.
 
         Raises Refused where the peer did not accept the context, Unavailable where the connection broke.
         """
@@ -88,7 +102,8 @@ class Destination:
         if association is None or not association.is_established:
             raise Unavailable(f"{self.peer.name}: the association is gone")
         try:
-            return self._status(association.send_c_store(path))
+            originator = (mover.ae_title, mover.message_id) if mover else (None, None)
+            return self._status(association.send_c_store(path, 1, 2, *originator))
         except (RuntimeError, OSError) as error:
             raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
 
