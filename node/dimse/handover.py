@@ -102,7 +102,7 @@ def hand_over(archive: Archive, entry: Entry, accepted: Collection[str], store: 
         return store(path, (entry.sop_class, entry.transfer_syntax))
     if not accepted:
         raise Refused("no presentation context was accepted for its SOP Class")
-    with recoded(path, accepted) as (syntax, chunks), archive.files.passing(chunks) as copy:
+    with recoded(path, accepted, archive.files.incoming()) as (syntax, chunks), archive.files.passing(chunks) as copy:
         return store(copy, (entry.sop_class, syntax))
 
 

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from struct import pack
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -47,33 +47,36 @@ _CHUNK = 1 << 20
 
 
 @contextmanager
-def recoded(source: Path, accepted: Collection[str]) -> Iterator[tuple[str, Iterator[bytes]]]:
+def recoded(
+    source: Path, accepted: Collection[str], folder: Path | None = None
+) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The object of a Part 10 file in a transfer syntax that is accepted: its UID, and the bytes of the file that it
-    becomes, to be read within the block. Raises Refused, with the reason, where that cannot be done without loss."""
+    becomes, to be read within the block. Decoded frames are kept in `folder` meanwhile. Raises Refused, with the reason,
+    where that cannot be done without loss."""
     target = next((syntax for syntax in TARGETS if syntax in accepted), None)
     if target is None:
         raise Refused("none of the transfer syntaxes that are accepted can be written here")
     try:
-        with source.open("rb") as file, TemporaryFile() as decoded:
+        with source.open("rb") as file, TemporaryFile(dir=folder) as decoded:
             found = read_part10(file)
             yield str(target), _written(_straight(found, decoded), target)
     except CannotClean as error:
         raise Refused(f"it cannot be written in another transfer syntax: {error}") from None
 
 
-def _straight(source: Part10, decoded: BinaryIO) -> Part10:
+def _straight(source: Part10, decoded: IO[bytes]) -> Part10:
     """The object without compression and in little endian."""
     if source.transfer_syntax == ExplicitVRBigEndian:
         return replace(source, header=_turned(source.header))
     return source if source.transfer_syntax in _NATIVE else _decompressed(source, decoded)
 
 
-def _decompressed(source: Part10, file: BinaryIO) -> Part10:
+def _decompressed(source: Part10, file: IO[bytes]) -> Part10:
     if source.pixels is None:
         return source
     frames = open_frames(source)
     plan = plans_for(frames, ())[-1]
-    writer = NativeWriter(plan, source, frames.form, file)
+    writer = NativeWriter(plan, source, frames.form, cast(BinaryIO, file))
     for number in range(len(frames)):
         writer.put(plan.encoded(frames, number, frames.raw(number)))
     return writer.finished()
