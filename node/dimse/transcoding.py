@@ -51,7 +51,7 @@ def recoded(
     source: Path, accepted: Collection[str], folder: Path | None = None
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The object of a Part 10 file in a transfer syntax that is accepted: its UID, and the bytes of the file that it
-    becomes, to be read within the block. Decoded frames are kept in `folder` meanwhile. Raises Refused, with the reason,
+    becomes, to be read within the block. Decoded frames wait in `folder`. Raises Refused, with the reason,
     where that cannot be done without loss."""
     target = next((syntax for syntax in TARGETS if syntax in accepted), None)
     if target is None:
