@@ -23,7 +23,10 @@ from lethe.storage.query import Level, Query, Term
 from ..choices import Ability
 from .contexts import VERIFICATION_SYNTAXES
 from .identifiers import encoded
-from .keys import (
+from .records import put_on_record
+from .replies import CANCELLED, OUT_OF_RESOURCES, PENDING, PENDING_WITHOUT_SOME_KEYS, SUCCESS, Asked, Reply
+from .services import Service
+from .wanted import (
     PATIENT_ROOT,
     STUDY_ROOT,
     UNIQUE_KEYS,
@@ -35,9 +38,6 @@ from .keys import (
     wanted,
     with_moments,
 )
-from .records import put_on_record
-from .replies import CANCELLED, OUT_OF_RESOURCES, PENDING, PENDING_WITHOUT_SOME_KEYS, SUCCESS, Asked, Reply
-from .services import Service
 
 _MODELS: Mapping[str, Mapping[str, Level]] = {
     str(PatientRootQueryRetrieveInformationModelFind): PATIENT_ROOT,

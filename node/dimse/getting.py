@@ -22,12 +22,12 @@ from lethe.storage.query import Level
 from ..choices import Ability
 from .contexts import VERIFICATION_SYNTAXES
 from .handover import Tally, hand_over, handed_over, retrieval
-from .keys import PATIENT_ROOT, STUDY_ROOT
 from .moving import relational
 from .records import put_on_record
 from .replies import Asked, Reply
 from .scu import Context
 from .services import Service
+from .wanted import PATIENT_ROOT, STUDY_ROOT
 
 _MODELS: Mapping[str, Mapping[str, Level]] = {
     str(PatientRootQueryRetrieveInformationModelGet): PATIENT_ROOT,

@@ -14,10 +14,10 @@ from lethe.storage.errors import NotFound, Refused, StorageError, Unavailable
 from lethe.storage.query import Level, Query
 
 from .identifiers import encoded
-from .keys import UNIQUE_KEYS, terms_of, wanted
 from .replies import CANCELLED, PENDING, SUCCESS, Asked, Counts, Reply, WrongIdentifier
 from .scu import Context, is_stored
 from .transcoding import recoded
+from .wanted import UNIQUE_KEYS, terms_of, wanted
 
 log = logging.getLogger("lethe.receive")
 

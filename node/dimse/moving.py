@@ -22,12 +22,12 @@ from ..choices import Ability
 from ..config import Peer
 from .contexts import VERIFICATION_SYNTAXES
 from .handover import Tally, hand_over, handed_over, retrieval
-from .keys import PATIENT_ROOT, STUDY_ROOT
 from .records import put_on_record
 from .replies import Asked, Reply
 from .scu import MOST_CONTEXTS, Context, Destination, Mover
 from .services import Service
 from .transcoding import UNCOMPRESSED
+from .wanted import PATIENT_ROOT, STUDY_ROOT
 
 UNKNOWN_DESTINATION = 0xA801
 _MODELS: Mapping[str, Mapping[str, Level]] = {
