@@ -60,11 +60,16 @@ class Admission:
         return [peer for peer in self._peers if peer.ae_title == origin.source and _is_at(peer.host, origin.address)]
 
 
-def origin_of(at: Event | Association) -> Origin:
+def caller_of(association: Association) -> Origin:
     """Who is at the other end of an association that was made to us."""
-    requestor = (at if isinstance(at, Association) else at.assoc).requestor
-    title = str(requestor.primitive.calling_ae_title).strip() if requestor.primitive else ""
-    return Origin(title, str(requestor.address or ""))
+    request = association.requestor.primitive
+    title = str(request.calling_ae_title).strip() if request else ""
+    return Origin(title, str(association.requestor.address or ""))
+
+
+def origin_of(event: Event) -> Origin:
+    """Who is at the other end of the association an event happened in."""
+    return caller_of(event.assoc)
 
 
 def _is_at(host: str, address: str) -> bool:

@@ -17,7 +17,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
 
 from ..choices import Ability
-from .admission import Admission, origin_of
+from .admission import Admission, caller_of, origin_of
 from .replies import Answers, Asked, Reply, respond
 
 NOT_AUTHORIZED = 0x0124
@@ -80,7 +80,7 @@ class Services:
         answer = service.answers.get(type(message)) if service else None
         if context is None or service is None or answer is None or not message.is_valid_request:
             return False
-        origin = origin_of(association)
+        origin = caller_of(association)
         syntax = UID(context.transfer_syntax[0])
         asked = Asked(association, origin, message, str(context.abstract_syntax), syntax, context_id)
         association._is_paused = True  # so that a reply may store to the one who asks
