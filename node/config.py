@@ -57,6 +57,7 @@ class Node:
     idle_seconds: int = _key("how long a peer may say nothing, or stop within a message", as_whole(1, 86400), 60)
     answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)
+    most_results: int = _key("results that one C-FIND gets at most", as_whole(1, 1_000_000), 100_000)
     log_level: str = _key("how much is logged; never PHI, at any level", as_log_level, "INFO")
 
 

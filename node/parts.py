@@ -40,22 +40,31 @@ def open_archive(config: Config) -> Archive:
 def receive(config: Config) -> int:
     """Listen for associations."""
     from .dimse.admission import Admission
+    from .dimse.finding import query_service
+    from .dimse.getting import get_service
     from .dimse.limits import limits_of
+    from .dimse.moving import move_service
     from .dimse.scp import Receiver
 
+    title, peers = config.node.ae_title, config.peers
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
     _allow_many_descriptors()
     archive.sweep()
     archive.route_held(router.projects_for, router.stage_for)
     receiver = Receiver(
         archive,
-        Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
+        Admission(title, peers, trust_loopback=config.node.trust_loopback),
         projects_for=router.projects_for,
         stage_for=router.stage_for,
         limits=limits_of(config.node),
+        services=(
+            query_service(archive, title, most=config.node.most_results),
+            move_service(archive, peers, title),
+            get_service(archive),
+        ),
     )
     receiver.start(config.node.host, config.node.port, shared=config.node.receivers > 1)
-    log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
+    log.info("%s listens at %s:%d", title, config.node.host, config.node.port)
     while not stopping.wait(_SWEEP_EVERY):
         archive.sweep()
     receiver.stop()

@@ -15,6 +15,7 @@ from typing import Any
 from peewee import OperationalError, SqliteDatabase
 
 from .errors import Refused, Unavailable
+from .holding import holds
 from .schema import MIGRATIONS
 from .turn import Turn
 
@@ -50,6 +51,7 @@ class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
 
     def _connect(self) -> sqlite3.Connection:
         connection: sqlite3.Connection = super()._connect()
+        connection.create_function("holds", -1, holds, deterministic=True)
         self._state.closer = _Closer(connection)
         return connection
 

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-DCMTK = ("storescu", "dcmsend", "storescp", "echoscu", "dcmdump")
+DCMTK = ("storescu", "dcmsend", "storescp", "echoscu", "dcmdump", "findscu", "movescu", "getscu")
 
 
 def free_port() -> int:

@@ -2,19 +2,23 @@
 
 pynetdicom takes one handler for a kind of message, whatever the SOP Class; here the SOP Class of the presentation
 context chooses the service, and who may not ask for it is told 0x0124 (PS3.7 C.5) before the service hears of it.
+Services with `answers` send their responses themselves (`replies.py`); pynetdicom hears nothing of such requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
 
 from ..choices import Ability
-from .admission import Admission, origin_of
+from .admission import Admission, caller_of, origin_of
+from .replies import Answers, Asked, Reply, respond
 
 NOT_AUTHORIZED = 0x0124
 Handler = Callable[[Event], Any]
@@ -24,12 +28,16 @@ _GENERATORS = (evt.EVT_C_FIND, evt.EVT_C_GET, evt.EVT_C_MOVE)
 @dataclass(frozen=True)
 class Service:
     """One service: its SOP Classes with the transfer syntaxes of their messages, the ability a caller needs, and for
-    each kind of message what answers it, as pynetdicom wants the answer."""
+    each kind of message what answers it: as pynetdicom wants the answer (`handlers`), or reply by reply (`answers`).
+
+    `extended` gives the answer to a SOP Class Extended Negotiation (PS3.7 D.3.3.5)."""
 
     sop_classes: tuple[str, ...]
     transfer_syntaxes: tuple[str, ...]
     ability: Ability
-    handlers: Mapping[EventType, Handler]
+    handlers: Mapping[EventType, Handler] = field(default_factory=dict)
+    answers: Answers = field(default_factory=dict)
+    extended: Callable[[bytes], bytes] | None = None
 
 
 class Services:
@@ -49,7 +57,44 @@ class Services:
     def handlers(self) -> list[tuple[EventType, Handler]]:
         """One for each kind of message that any of them answers."""
         kinds = dict.fromkeys(kind for service in self._services for kind in service.handlers)
-        return [(kind, self._generator(kind) if kind in _GENERATORS else self._answer(kind)) for kind in kinds]
+        return [
+            (evt.EVT_CONN_OPEN, self._attach),
+            (evt.EVT_SOP_EXTENDED, self._extended),
+            *((kind, self._generator(kind) if kind in _GENERATORS else self._answer(kind)) for kind in kinds),
+        ]
+
+    def _attach(self, event: Event) -> None:
+        """See each request of a new association before pynetdicom's service classes do."""
+        association, otherwise = event.assoc, event.assoc._serve_request
+
+        def serve(message: Any, context_id: int) -> None:
+            if not self._serve(association, message, context_id):
+                otherwise(message, context_id)
+
+        association._serve_request = serve  # type: ignore[assignment, method-assign]
+
+    def _serve(self, association: Association, message: Any, context_id: int) -> bool:
+        """Answer a request that a service answers reply by reply; False for any other message."""
+        context = association._accepted_cx.get(context_id)
+        service = self._by_class.get(str(context.abstract_syntax)) if context else None
+        answer = service.answers.get(type(message)) if service else None
+        if context is None or service is None or answer is None or not message.is_valid_request:
+            return False
+        origin = caller_of(association)
+        syntax = UID(context.transfer_syntax[0])
+        asked = Asked(association, origin, message, str(context.abstract_syntax), syntax, context_id)
+        association._is_paused = True  # so that a reply may store to the one who asks
+        try:
+            respond(asked, answer if self._admission.may(origin, service.ability) else _not_authorized)
+        finally:
+            association._is_paused = False
+            association.dimse.cancel_req = {}
+        return True
+
+    def _extended(self, event: Event) -> dict[str, bytes]:
+        offered: Mapping[UID, bytes] = event.app_info  # type: ignore[attr-defined]
+        found = {uid: service.extended for uid in offered if (service := self._by_class.get(str(uid)))}
+        return {str(uid): extended(offered[uid]) for uid, extended in found.items() if extended is not None}
 
     def _generator(self, kind: EventType) -> Handler:
         def answers(event: Event) -> Iterator[Any]:
@@ -74,3 +119,7 @@ class Services:
         """The service that is asked for; None if this caller may not."""
         service = self._by_class[str(event.context.abstract_syntax)]
         return service if self._admission.may(origin_of(event), service.ability) else None
+
+
+def _not_authorized(_asked: Asked) -> Iterator[Reply]:
+    yield Reply(NOT_AUTHORIZED)
