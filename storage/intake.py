@@ -39,12 +39,20 @@ class Intake(DataFolder):
     """The originals, from their coming in until a job is done with them."""
 
     def accept(
-        self, path: Path, sop_uid: str, origin: Origin, projects: Sequence[str], stage: Stage = Stage.CLEAN
+        self,
+        path: Path,
+        sop_uid: str,
+        origin: Origin,
+        projects: Sequence[str],
+        stage: Stage = Stage.CLEAN,
+        *,
+        sop_class: str = "",
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
         When this returns, file and jobs have survived. With no project the job is held until a route matches. The file
-        is known by the SHA-256 of its data set; `sop_uid` tells whether other bytes came under the same UID before.
+        is known by the SHA-256 of its data set; `sop_uid` tells whether other bytes came under the same UID before, and
+        `sop_class` whether a peer means this object when it asks us to vouch for it.
         Raises Unavailable, with nothing taken over.
         """
         name, size = data_set_digest(path), path.stat().st_size
@@ -54,7 +62,7 @@ class Intake(DataFolder):
         else:
             self.files.adopt(path, "inbox", name)
         with transaction(self.database):
-            acceptance = self._enter(name, uid_digest, size, origin)
+            acceptance = self._enter(name, uid_digest, sop_class, size, origin)
             for project in projects or ("",):
                 state = State.READY if project else State.HELD
                 reason = "" if project else "no route matches its source"
@@ -101,7 +109,7 @@ class Intake(DataFolder):
             routed += 1
         return routed
 
-    def _enter(self, name: str, uid_digest: str, size: int, origin: Origin) -> Acceptance:
+    def _enter(self, name: str, uid_digest: str, sop_class: str, size: int, origin: Origin) -> Acceptance:
         table = self._received
         same = (table.uid_digest == uid_digest) | (table.name == name)
         known = {row[0] for row in table.select(table.name).where(same).tuples()}
@@ -112,6 +120,7 @@ class Intake(DataFolder):
             "address": origin.address,
             "size": size,
             "at": self._clock(),
+            "sop_class": sop_class,
         }
         table.insert(row).on_conflict_ignore().execute()
         if name in known:
