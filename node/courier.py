@@ -141,7 +141,8 @@ class Courier:
     def _judge(self, job: Job, status: int) -> None:
         """What the peer answered is what the job's state says."""
         if is_stored(status):
-            self._archive.delivered(job, status)
+            commits = self._destination.peer.commits and job.stage == Stage.SEND
+            (self._archive.handed_over if commits else self._archive.delivered)(job, status)
         elif may_work_later(status):
             delay = retry_delay(job.attempts, self._chance())
             self._archive.jobs.later(job, delay, f"{self._name} answered 0x{status:04X}")

@@ -40,15 +40,18 @@ def receive(config: Config) -> int:
     """Listen for associations."""
     from .dimse.admission import Admission
     from .dimse.scp import Receiver
+    from .services import services_of
 
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
     archive.sweep()
     archive.route_held(router.projects_for, router.stage_for)
+    admission = Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback)
     receiver = Receiver(
         archive,
-        Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
+        admission,
         projects_for=router.projects_for,
         stage_for=router.stage_for,
+        services=services_of(config, archive, admission),
     )
     receiver.start(config.node.host, config.node.port)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
@@ -70,9 +73,10 @@ def work(config: Config) -> int:
 
 
 def deliver(config: Config) -> int:
-    """Send what is published, to each destination on its own thread."""
+    """Send what is published, to each destination on its own thread, and do the other errands of peers."""
     from .courier import Courier
     from .dimse.scu import Destination
+    from .errands import errands_of
 
     stopping, archive = _begin("deliver", config), open_archive(config)
     named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
@@ -82,7 +86,8 @@ def deliver(config: Config) -> int:
         for peer in config.peers
         if peer.name in wanted
     ]
-    threads = [threading.Thread(target=courier.run, args=(stopping,), daemon=True) for courier in couriers]
+    runs = [courier.run for courier in couriers] + [errands.run for errands in errands_of(config, archive)]
+    threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
     stopping.wait()

@@ -16,7 +16,7 @@ from peewee import Table, fn
 from .database import transaction
 from .errors import NotFound, Refused
 
-_COLUMNS = ("digest", "source", "state", "modality", "series", "instances", "ended", "created", "updated")
+_COLUMNS = ("digest", "source", "state", "modality", "series", "instances", "created", "updated")
 
 
 class StepState(StrEnum):
@@ -29,15 +29,13 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True)
 class PerformedStep:
-    """A step as far as it is kept: who performs it, how many series and instances it has named, and whether it has
-    said when it ended."""
+    """A step as far as it is kept: who performs it, and how many series and instances it has named."""
 
     source: str
     state: StepState = StepState.IN_PROGRESS
     modality: str = ""
     series: int = 0
     instances: int = 0
-    ended: bool = False
 
 
 class PerformedSteps:
@@ -57,10 +55,10 @@ class PerformedSteps:
 
     def get(self, sop_uid: str) -> PerformedStep:
         """The step of that UID. Raises NotFound."""
-        columns = [getattr(self._table, name) for name in _COLUMNS[1:7]]
+        columns = [getattr(self._table, name) for name in _COLUMNS[1:6]]
         for row in self._table.select(*columns).where(self._table.digest == _digest(sop_uid)).tuples():
-            source, state, modality, series, instances, ended = row
-            return PerformedStep(source, StepState(state), modality, series, instances, bool(ended))
+            source, state, modality, series, instances = row
+            return PerformedStep(source, StepState(state), modality, series, instances)
         raise NotFound("there is no such procedure step")
 
     def change(self, sop_uid: str, changed: Callable[[PerformedStep], PerformedStep]) -> PerformedStep:
@@ -90,7 +88,6 @@ def _values(step: PerformedStep) -> dict[str, Any]:
         "modality": step.modality,
         "series": step.series,
         "instances": step.instances,
-        "ended": int(step.ended),
     }
 
 

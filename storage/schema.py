@@ -212,7 +212,6 @@ _COMMITMENT = (
         modality TEXT NOT NULL,
         series INTEGER NOT NULL,
         instances INTEGER NOT NULL,
-        ended INTEGER NOT NULL,
         created REAL NOT NULL,
         updated REAL NOT NULL)""",
 )

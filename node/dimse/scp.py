@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event, EventType
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
@@ -25,8 +26,9 @@ from lethe.storage.jobs import Stage
 
 from ..choices import Ability
 from .admission import CLOSING, Admission, Rejection, origin_of
-from .contexts import support_storage
+from .contexts import storage_classes, support_storage
 from .services import NOT_AUTHORIZED, Service, Services
+from .unrecognized import answer_the_unrecognized
 
 log = logging.getLogger("lethe.receive")
 
@@ -64,6 +66,11 @@ class Receiver:
         self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, 60, 60
         support_storage(self._ae)
         self._services.support(self._ae)
+        self._operations = {
+            **{uid: ("C-STORE",) for uid in storage_classes()},
+            Verification: ("C-ECHO",),
+            **self._services.operations(),
+        }
 
     def start(self, host: str, port: int) -> int:
         """Listen, without blocking. Returns the port, which is chosen where 0 is given."""
@@ -74,6 +81,7 @@ class Receiver:
         handlers: list[tuple[EventType, Callable[[Event], object]]] = [
             (evt.EVT_CONN_OPEN, answer_at_once),
             (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_ACCEPTED, lambda event: answer_the_unrecognized(event.assoc, self._operations)),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_DIMSE_RECV, self._on_message),
             (evt.EVT_C_STORE, self.on_store),
@@ -106,9 +114,9 @@ class Receiver:
             log.error("%s: cannot store now: the disk of the data folder is full", origin.source)
             return OUT_OF_RESOURCES
         try:
-            uid = str(request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
+            uid, sop_class = str(request.AffectedSOPInstanceUID), str(event.context.abstract_syntax)  # type: ignore[union-attr]
             projects, stage = self._projects_for(origin), self._stage_for(origin)
-            acceptance = self._archive.accept(event.dataset_path, uid, origin, projects, stage)
+            acceptance = self._archive.accept(event.dataset_path, uid, origin, projects, stage, sop_class=sop_class)
             log.debug("%s: %s", origin.source, acceptance)
             return SUCCESS
         except Refused as refusal:
