@@ -93,8 +93,8 @@ def _read(path: Path) -> Dataset | None:
     except Exception as error:
         log.warning("a worklist file cannot be read (%s) and is left out", type(error).__name__)
         return None
-    if not len(ds):
-        log.warning("a worklist file is empty, or no DICOM file, and is left out")
+    if not ds.get("ScheduledProcedureStepSequence"):
+        log.warning("a worklist file has no scheduled procedure step and is left out")
         return None
     return ds
 

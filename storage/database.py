@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ class _Closer:
         self._connection = connection
 
     def __del__(self) -> None:
-        self._connection.close()
+        with suppress(
+            sqlite3.ProgrammingError
+        ):  # where the collector comes round in another thread, it closes it itself
+            self._connection.close()
 
 
 class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types

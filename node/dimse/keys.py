@@ -21,7 +21,7 @@ _NOT_KEYS = {0x00080005, 0x00080201}  # PS3.4 C.2.2.2, C.4.1.1.3.1: they say how
 _TEXT = {"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"}
 _WILD = _TEXT - {"AS", "UI"}
 _RANGES = {"DA", "TM", "DT"}
-_BLOBS = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
+_BLOBS = {"OB", "OD", "OF", "OL", "OV", "OW"}
 
 
 def matches(ds: Dataset, keys: Dataset) -> bool:
@@ -68,7 +68,8 @@ def _matches(element: DataElement | None, key: DataElement) -> bool:
     if not wanted or (key.VR in _WILD and any(set(text) == {"*"} for text in wanted)):
         return True
     present = _texts(element) if element is not None else []
-    return any(_one_matches(key.VR, value, want) for want in wanted for value in present)
+    vr = "LO" if key.VR == "UN" else key.VR  # private, in an encoding without VRs
+    return any(_one_matches(vr, value, want) for want in wanted for value in present)
 
 
 def _sequence_matches(element: DataElement | None, key: DataElement) -> bool:
@@ -107,13 +108,17 @@ def _texts(element: DataElement) -> list[str]:
     value: Any = element.value
     if value is None or value == "":
         return []
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace").split("\\")
     values = value if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
     return [str(one).strip(" \0") for one in values]
 
 
 def _answer(element: DataElement | None, key: DataElement) -> DataElement:
     if key.VR != "SQ":
-        return DataElement(key.tag, key.VR, element.value if element is not None else None)
+        return (
+            DataElement(key.tag, key.VR, None) if element is None else DataElement(key.tag, element.VR, element.value)
+        )
     items = list(element.value or ()) if element is not None and element.VR == "SQ" else []
     wanted = list(key.value or ())
     if not wanted or not len(wanted[0]):
