@@ -37,9 +37,8 @@ class _Closer:
         self._connection = connection
 
     def __del__(self) -> None:
-        with suppress(
-            sqlite3.ProgrammingError
-        ):  # where the collector comes round in another thread, it closes it itself
+        # Where the garbage collector comes round in another thread, it closes the connection by itself.
+        with suppress(sqlite3.ProgrammingError):
             self._connection.close()
 
 

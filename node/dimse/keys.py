@@ -21,7 +21,8 @@ _NOT_KEYS = {0x00080005, 0x00080201}  # PS3.4 C.2.2.2, C.4.1.1.3.1: they say how
 _TEXT = {"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"}
 _WILD = _TEXT - {"AS", "UI"}
 _RANGES = {"DA", "TM", "DT"}
-_BLOBS = {"OB", "OD", "OF", "OL", "OV", "OW"}
+# Asked for, never compared: some modalities write 0 where they want to know a number.
+_NOT_COMPARED = {"FD", "FL", "SL", "SS", "SV", "UL", "US", "UV", "OB", "OD", "OF", "OL", "OV", "OW"}
 
 
 def matches(ds: Dataset, keys: Dataset) -> bool:
@@ -46,7 +47,7 @@ def _keys(keys: Dataset) -> Iterator[DataElement]:
     for key in keys:
         if key.tag.element == 0 or key.tag.group in (0x0000, 0x0002) or key.tag in _NOT_KEYS:
             continue
-        if not key.tag.is_private_creator and key.VR not in _BLOBS:
+        if not key.tag.is_private_creator and key.VR not in _NOT_COMPARED:
             yield key
 
 
