@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -94,10 +95,10 @@ class Commitments:
             return int(table.insert(row).execute())
 
     def claim(self, peer: str, lease: float, *, number: int | None = None) -> Commitment | None:
-        """The oldest open commitment of a peer that is due, or that of a number, due or not; nobody else gets it for
-        `lease` seconds. Raises Refused where it was altered."""
+        """The oldest open commitment of a peer that is due, or that of a number, due or not, if nobody has claimed it;
+        nobody else gets it for `lease` seconds. Raises Refused where it was altered."""
         table, now = self._table, self._clock()
-        due = (table.ready_at <= now) if number is None else (table.id == number)
+        due = (table.ready_at <= now) if number is None else ((table.id == number) & (table.attempts == 0))
         if not self._any((table.peer == peer) & (table.state == Progress.OPEN) & due):
             return None
         chosen = table.select(table.id).where((table.peer == peer) & (table.state == Progress.OPEN) & due)
@@ -120,6 +121,11 @@ class Commitments:
         """It is over, inside the caller's transaction."""
         self._set(commitment, {"state": progress})
 
+    def forget(self, before: float) -> None:
+        """Remove what was over before that time; its Transaction UID can then be used again."""
+        table = self._table
+        table.delete().where((table.state != Progress.OPEN) & (table.updated < before)).execute()
+
     def counts(self) -> dict[Progress, int]:
         """How many there are in each state."""
         table = self._table
@@ -137,7 +143,7 @@ class Commitments:
     def _sealed(self, peer: str, digest: str, uid: str, references: Sequence[Reference]) -> bytes:
         body = json.dumps({"uid": uid, "references": [(one.sop_class, one.sop_uid) for one in references]})
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher().encrypt(nonce, body.encode(), _bound_to(peer, digest))
+        return nonce + self._cipher().encrypt(nonce, zlib.compress(body.encode()), _bound_to(peer, digest))
 
     def _opened(self, row: tuple[Any, ...]) -> Commitment:
         number, peer, digest, sealed, duplicate, _, attempts, _, created, _ = row
@@ -146,7 +152,7 @@ class Commitments:
             text = self._cipher().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(peer, digest))
         except (InvalidTag, ValueError):
             raise Refused(f"row {number} of the commitments was altered and cannot be read") from None
-        body = json.loads(text)
+        body = json.loads(zlib.decompress(text))
         references = tuple(Reference(*one) for one in body["references"])
         return Commitment(number, peer, body["uid"], references, bool(duplicate), attempts, created)
 

@@ -114,6 +114,12 @@ class Promises:
         row = self._database.execute_sql(sql, (destination, sop_uid)).fetchone()
         return Promised(row[0]) if row else None
 
+    def forget(self, before: float) -> None:
+        """Remove the transactions of before that time in which nothing is asked for any more."""
+        sql = """DELETE FROM promise_request
+            WHERE at < ? AND uid NOT IN (SELECT request FROM promise WHERE state IN ('asked', 'wanted'))"""
+        self._database.execute_sql(sql, (before,))
+
     def counts(self) -> dict[Promised, int]:
         """How many instances, counted once for each destination, are in each state."""
         rows = self._database.execute_sql("SELECT state, COUNT(*) FROM promise GROUP BY state").fetchall()

@@ -57,7 +57,13 @@ class Vouching(DataFolder):
         with transaction(self.database):
             self.commitments.end(commitment, progress)
             reasons = sorted({f"0x{vow.reason:04X}" for vow in vows if vow.standing != Standing.GIVEN})
-            detail = {"commitment": commitment.id, "committed": given, "failed": len(vows) - given, "reasons": reasons}
+            detail = {
+                "commitment": commitment.id,
+                "transaction": commitment.uid,
+                "committed": given,
+                "failed": len(vows) - given,
+                "reasons": reasons,
+            }
             self.audit.record(actor, f"commitment-{progress}", "", detail)
 
     def _vow(self, one: Reference, demands: Mapping[str, Demand], is_supported: Callable[[str], bool]) -> Vow:

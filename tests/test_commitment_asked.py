@@ -155,6 +155,19 @@ def test_a_destination_that_refuses_to_be_asked_or_is_away_is_asked_later(
     wait_for(lambda: is_given(archive, [uid]), seconds=20, what="it is promised")
 
 
+def test_a_transaction_is_remembered_as_long_as_its_answer_may_come(archive: Archive, committer: Committer) -> None:
+    committer.how = "later"
+    uid = publish(archive, ct())
+    send(archive, committer)
+    asker(archive, committer).step()
+    archive.database.execute_sql("UPDATE promise_request SET at = 0")
+    archive.sweep()
+    assert committer.answer(committer.open[0]) == 0x0000
+    assert is_given(archive, [uid])
+    archive.sweep()
+    assert committer.answer(committer.open[0]) == 0x0115
+
+
 def test_nobody_else_can_promise_for_it(archive: Archive, committer: Committer) -> None:
     committer.how = "later"
     uid = publish(archive, ct())

@@ -345,6 +345,26 @@ def test_the_report_waits_until_it_is_so_and_fails_after_the_limit(archive: Arch
     assert failed(asked.modality.reports[1][1]) == {late[1]: 0x0110}
 
 
+def test_what_is_long_over_is_forgotten_and_what_is_open_is_not(archive: Archive) -> None:
+    for uid in ("1.2", "1.3"):
+        archive.commitments.ask("ct", uid, [Reference(CT, new_uid())])
+    over = archive.commitments.claim("ct", 0)
+    assert over is not None
+    archive.reported(over, [], Actor("CT01"), Progress.REPORTED)
+    archive.sweep()
+    assert sum(archive.commitments.counts().values()) == 2
+    archive.database.execute_sql("UPDATE commitment SET updated = updated - 91 * 86400")
+    archive.sweep()
+    assert archive.commitments.counts() == {Progress.OPEN: 1}
+
+
+def test_a_commitment_that_was_claimed_is_not_answered_twice(archive: Archive) -> None:
+    number = archive.commitments.ask("ct", new_uid(), [Reference(CT, new_uid())], delay=60)
+    assert archive.commitments.claim("ct", 60) is None
+    assert archive.commitments.claim("ct", 60, number=number) is not None
+    assert archive.commitments.claim("ct", 60, number=number) is None
+
+
 def test_no_original_uid_stands_open_in_the_table(archive: Archive) -> None:
     uid, reference = new_uid(), (CT, new_uid())
     archive.commitments.ask("ct", uid, [Reference(*reference)])
