@@ -126,7 +126,5 @@ class Vouching(DataFolder):
         return Standing.WAITING if promised in (Promised.WANTED, Promised.ASKED) else Standing.LOST
 
     def _is_published(self, sop_uid: str) -> bool:
-        try:
-            return self.files.holds("clean", self.index.instance(sop_uid).file)
-        except NotFound:
-            return False
+        row = self.database.execute_sql("SELECT file FROM instance WHERE uid = ?", (sop_uid,)).fetchone()
+        return row is not None and self.files.holds("clean", row[0])

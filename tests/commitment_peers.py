@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import AE, build_context, evt
+from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.events import Event
 
 from lethe.node.config import Peer
@@ -112,8 +113,6 @@ class Committer:
     def answer(self, ds: Dataset) -> int:
         """Report on an association of our own."""
         ae = AE("ARCHIVE")
-        from pynetdicom import build_role
-
         assoc = ae.associate(
             "127.0.0.1",
             self.node,
@@ -132,8 +131,6 @@ class Committer:
         return 0x0000
 
     def _take(self, event: Event) -> tuple[int, None]:
-        from threading import Thread
-
         ds = event.action_information
         self.asked.append([str(item.ReferencedSOPInstanceUID) for item in ds.ReferencedSOPSequence])
         if self.how == "refuse":
