@@ -163,7 +163,8 @@ _COMMITMENT = (
         PRIMARY KEY (name, project))""",
     """INSERT OR IGNORE INTO became (name, project, result)
         SELECT json_extract(audit.detail, '$.original'), job.project, audit.subject
-        FROM audit JOIN job ON job.id = json_extract(audit.detail, '$.job') WHERE audit.action = 'published'""",
+        FROM audit JOIN job ON job.id = json_extract(audit.detail, '$.job')
+        WHERE audit.action IN ('published', 'reidentified')""",
     # Storage commitments that peers ask of us: the digest of the transaction's UID; UIDs and instances encrypted.
     """CREATE TABLE commitment (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -29,6 +29,7 @@ from lethe.storage.entries import CleanInstance
 from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage, State
 from lethe.storage.names import clean_name
+from lethe.storage.schema import MIGRATIONS
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 
@@ -284,6 +285,33 @@ def test_a_project_that_publishes_first(archive: Archive) -> None:
     assert reasons(archive, first, second, demand=Demand.PUBLISHED) == ["given", "0110"]
     archive.files.remove("clean", archive.index.instance(uid).file)
     assert reasons(archive, first, demand=Demand.PUBLISHED) == ["0110"]
+
+
+def test_what_was_published_before_this_was_kept_is_known_from_the_audit_trail(archive: Archive) -> None:
+    reference = take(archive, ct(), "default")
+    publish(archive)
+    archive.database.execute_sql("DELETE FROM became")
+    assert reasons(archive, reference) == ["0110"]
+    (statement,) = (one for migration in MIGRATIONS for one in migration if "INTO became" in one)
+    archive.database.execute_sql(statement)
+    assert reasons(archive, reference) == ["given"]
+
+
+def test_a_result_that_came_back_counts_until_every_destination_has_it(archive: Archive) -> None:
+    incoming, ds = archive.files.incoming(), ct()
+    saved(ds, incoming, "one")
+    uid, sop_class = str(ds.SOPInstanceUID), str(ds.SOPClassUID)
+    archive.accept(incoming / "one", uid, Origin("AI"), ["default"], Stage.REIDENTIFY, sop_class=sop_class)
+    assert reasons(archive, (sop_class, uid), demand=Demand.PUBLISHED) == ["waiting"]
+    job = archive.jobs.claim(Stage.REIDENTIFY, "worker", 60)
+    assert job is not None
+    archive.put_back(job, [b"identified"], clean_name(job.subject, "default", "reidentified"), ["pacs"], {})
+    assert reasons(archive, (sop_class, uid), demand=Demand.PUBLISHED) == ["given"]
+    assert reasons(archive, (sop_class, uid), demand=Demand.COMMITTED) == ["waiting"]
+    back = archive.jobs.claim(Stage.RETURN, "deliver", 60, destination="pacs")
+    assert back is not None
+    archive.delivered(back, 0)
+    assert reasons(archive, (sop_class, uid), demand=Demand.COMMITTED) == ["given"]
 
 
 def test_a_project_that_delivers_first_waits_for_every_destination(archive: Archive) -> None:
