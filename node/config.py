@@ -11,7 +11,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .choices import Ability, AuthMode, DocumentPolicy, Fill, PixelPolicy, ProfileName, UnknownPatients
+from lethe.storage.demand import Demand
+
+from .choices import USUAL_ABILITIES, Ability, AuthMode, DocumentPolicy, Fill, PixelPolicy, ProfileName, UnknownPatients
 from .deid.presidio import Voter
 from .deid.profile import Option
 from .deid.pseudonyms import UUID_ROOT
@@ -58,6 +60,7 @@ class Node:
     answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)
     most_results: int = _key("results that one C-FIND gets at most", as_whole(1, 1_000_000), 100_000)
+    commit_days: int = _key("days after which what we cannot vouch for yet is reported as failed", as_whole(1, 365), 3)
     log_level: str = _key("how much is logged; never PHI, at any level", as_log_level, "INFO")
 
 
@@ -85,9 +88,15 @@ class Peer:
     ae_title: str = _key("its AE title", as_ae_title)
     host: str = _key("its address or host name", as_text)
     port: int = _key("its DICOM port", as_whole(1, 65535))
-    may: tuple[Ability, ...] = _key("what it may ask of us", as_list_of(as_choice(Ability)), tuple(Ability))
+    may: tuple[Ability, ...] = _key("what it may ask of us", as_list_of(as_choice(Ability)), USUAL_ABILITIES)
     associations: int = _key("how many associations it may have open to us; 0: as many as all", as_whole(0, 10_000), 0)
     identified: bool = _key("whether re-identified results (PHI) may be sent to it", as_truth, False)
+    commits: bool = _key("ask it to commit what it was sent (Storage Commitment)", as_truth, False)
+    notify: tuple[str, ...] = _key(
+        "projects of which it is told what can be retrieved here (Instance Availability Notification)",
+        as_list_of(as_name),
+        (),
+    )
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,12 @@ class Project:
         "keep each header as it came, encrypted, so that a receipt can show what stood there", as_truth, True
     )
     send_to: tuple[str, ...] = _key("names of the peers that get the results", as_list_of(as_name), ())
+    commit: Demand = _key(
+        'when a sender is told that an instance is safe (Storage Commitment): "received" durably here, "published", or '
+        '"delivered" to or "committed" by every destination',
+        as_choice(Demand),
+        Demand.RECEIVED,
+    )
 
 
 @dataclass(frozen=True)
@@ -151,6 +166,18 @@ class Redact:
         "folders of this machine below which a batch may read and write; none: no batches", as_list_of(as_text), ()
     )
     largest: int = _key("megabytes of the largest file that can be sent to be redacted", as_whole(1, 4096), 1024)
+
+
+@dataclass(frozen=True)
+class Worklist:
+    """[worklist]: what modalities are to do, for peers that may ask for it. It shows patients."""
+
+    folder: str = _key("folder of DICOM worklist files (*.wl), its sub-folders included", lambda value: str(value), "")
+    table: str = _key(
+        "CSV file in UTF-8 whose head names attributes by keyword, a scheduled step in each row",
+        lambda value: str(value),
+        "",
+    )
 
 
 @dataclass(frozen=True)
@@ -191,6 +218,7 @@ class Config:
     peers: tuple[Peer, ...] = ()
     projects: tuple[Project, ...] = (Project("default"),)
     redact: Redact = Redact()
+    worklist: Worklist = Worklist()
     steps: tuple[Step, ...] = ()
     routes: tuple[Route, ...] = (Route("*", "default"),)
     folder: Path = Path()
@@ -220,6 +248,7 @@ SECTIONS: Mapping[str, type] = {
     "peers": Peer,
     "projects": Project,
     "redact": Redact,
+    "worklist": Worklist,
     "steps": Step,
     "routes": Route,
 }

@@ -163,7 +163,8 @@ class Courier:
         elif is_stored(status):
             if not self._stored:
                 self._first_stored = time.monotonic()
-            self._stored.append(partial(self._archive.delivered, job, status))
+            commits = self._destination.peer.commits
+            self._stored.append(partial(self._archive.handed_over if commits else self._archive.delivered, job, status))
             if time.monotonic() - self._first_stored > _LONGEST_UNWRITTEN:
                 self._write_down()
         elif may_work_later(status):

@@ -40,31 +40,25 @@ def open_archive(config: Config) -> Archive:
 def receive(config: Config) -> int:
     """Listen for associations."""
     from .dimse.admission import Admission
-    from .dimse.finding import query_service
-    from .dimse.getting import get_service
     from .dimse.limits import limits_of
-    from .dimse.moving import move_service
     from .dimse.scp import Receiver
+    from .services import services_of
 
-    title, peers = config.node.ae_title, config.peers
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
     _allow_many_descriptors()
     archive.sweep()
     archive.route_held(router.projects_for, router.stage_for)
+    admission = Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback)
     receiver = Receiver(
         archive,
-        Admission(title, peers, trust_loopback=config.node.trust_loopback),
+        admission,
         projects_for=router.projects_for,
         stage_for=router.stage_for,
         limits=limits_of(config.node),
-        services=(
-            query_service(archive, title, most=config.node.most_results),
-            move_service(archive, peers, title),
-            get_service(archive),
-        ),
+        services=services_of(config, archive, admission),
     )
     receiver.start(config.node.host, config.node.port, shared=config.node.receivers > 1)
-    log.info("%s listens at %s:%d", title, config.node.host, config.node.port)
+    log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
     while not stopping.wait(_SWEEP_EVERY):
         archive.sweep()
     receiver.stop()
@@ -83,9 +77,10 @@ def work(config: Config) -> int:
 
 
 def deliver(config: Config) -> int:
-    """Send what is published, to each destination on its own thread."""
+    """Send what is published, to each destination on its own thread, and do the other errands of peers."""
     from .courier import Courier
     from .dimse.scu import Destination
+    from .errands import errands_of
 
     stopping, archive = _begin("deliver", config), open_archive(config)
     named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
@@ -99,7 +94,8 @@ def deliver(config: Config) -> int:
         for peer in config.peers
         if peer.name in wanted
     ]
-    threads = [threading.Thread(target=courier.run, args=(stopping,), daemon=True) for courier in couriers]
+    runs = [courier.run for courier in couriers] + [errands.run for errands in errands_of(config, archive)]
+    threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
     stopping.wait()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ class _Closer:
         self._connection = connection
 
     def __del__(self) -> None:
-        self._connection.close()
+        # Where the garbage collector comes round in another thread, it closes the connection by itself.
+        with suppress(sqlite3.ProgrammingError):
+            self._connection.close()
 
 
 class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types

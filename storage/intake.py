@@ -43,6 +43,7 @@ class Placed:
 
     name: str
     sop_uid: str
+    sop_class: str
     size: int
     origin: Origin
     projects: tuple[str, ...]
@@ -65,20 +66,22 @@ class Intake(DataFolder):
         stage: Stage = Stage.CLEAN,
         *,
         digest: str = "",
+        sop_class: str = "",
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
         When this returns, file and jobs have survived; what comes in at the same time shares a transaction.
         With no project the job is held until a route matches. The file is known by `digest`, the SHA-256 of its data
         set, which is read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID
-        before. Raises Unavailable, with nothing taken over.
+        before, and `sop_class` whether a peer means this object when it asks us to vouch for it.
+        Raises Unavailable, with nothing taken over.
         """
         name, size = digest or data_set_digest(path), path.stat().st_size
         if self._is_done(stage, name, projects):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
-        return self._commit(Placed(name, sop_uid, size, origin, tuple(projects), stage))
+        return self._commit(Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage))
 
     def original(self, job: Job) -> BinaryIO:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
@@ -155,9 +158,9 @@ class Intake(DataFolder):
     def _add(self, placed: Placed, uid_digest: str) -> None:
         origin = placed.origin
         self.database.execute_sql(
-            "INSERT INTO received (name, uid_digest, source, address, size, at) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (placed.name, uid_digest, origin.source, origin.address, placed.size, self._clock()),
+            "INSERT INTO received (name, uid_digest, source, address, size, at, sop_class)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (placed.name, uid_digest, origin.source, origin.address, placed.size, self._clock(), placed.sop_class),
         )
         for project in placed.projects or ("",):
             state = State.READY if project else State.HELD

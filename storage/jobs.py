@@ -226,6 +226,14 @@ class JobQueue:
         row = self._job
         return bool(row.delete().where((row.id == job.id) & (row.state == State.HELD)).execute())
 
+    def undo(self, stage: Stage, destination: str, subject: str, state: State, *, delay: float, reason: str) -> bool:
+        """What was done did not last: the job is READY again after `delay` seconds, or ended. Inside the caller's
+        transaction; False where no such job is done."""
+        row, now = self._job, self._clock()
+        values = {row.state: state, row.attempts: 0, row.ready_at: now + delay, row.reason: reason, row.updated: now}
+        same = (row.stage == stage) & (row.subject == subject) & (row.destination == destination)
+        return bool(row.update(values).where(same & (row.state == State.DONE)).execute())
+
     def has_open(self, stage: Stage, destination: str = "") -> bool:
         """Whether a job of that stage (and destination) may be there to claim; unlike a claim, this locks nothing."""
         sql = "SELECT 1 FROM job WHERE stage = ? AND destination = ? AND state IN (?, ?) LIMIT 1"

@@ -49,6 +49,7 @@ class Publication(DataFolder):
             self.crosswalk.add(rows)
             if told is not None:
                 self.identities.add(job.project, told)
+            self._note(job, clean.sop_uid)
             if self.index.add(clean):
                 for destination in destinations:
                     self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
@@ -70,6 +71,7 @@ class Publication(DataFolder):
         with transaction(self.database):
             done = self.jobs.finish(job)
             if done:
+                self._note(job, name)
                 for destination in destinations:
                     self.jobs.add(Stage.RETURN, name, project=job.project, destination=destination)
                 detail = {"job": job.id, "original": job.subject, "destinations": list(destinations), **counts}
@@ -90,6 +92,19 @@ class Publication(DataFolder):
         if job.stage == Stage.RETURN:
             self._drop_returned(job.subject)
         return True
+
+    def handed_over(self, job: Job, status: int) -> bool:
+        """As `delivered`, of a SEND job whose destination is to be asked to commit the instance."""
+        with transaction(self.database):
+            done = self.delivered(job, status)
+            if done:
+                self.promises.want(job.destination, job.subject)
+        return done
+
+    def _note(self, job: Job, result: str) -> None:
+        """Remember what the job's original became, inside the caller's transaction."""
+        sql = "INSERT OR REPLACE INTO became (name, project, result) VALUES (?, ?, ?)"
+        self.database.execute_sql(sql, (job.subject, job.project, result))
 
     def _drop_returned(self, name: str) -> None:
         """Remove a re-identified file that every destination has, or that nobody is to get."""

@@ -152,4 +152,77 @@ _REVIEWS = (
         started REAL NOT NULL, updated REAL NOT NULL)""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _IDENTITIES, _SEALED_HEADERS, _REVIEWS)
+_COMMITMENT = (
+    # Of what class an original said it was; empty where it came before this was kept.
+    "ALTER TABLE received ADD COLUMN sop_class TEXT NOT NULL DEFAULT ''",
+    # What an original became in a project: a clean SOP Instance UID, or the name of a re-identified file.
+    """CREATE TABLE became (
+        name TEXT NOT NULL,
+        project TEXT NOT NULL,
+        result TEXT NOT NULL,
+        PRIMARY KEY (name, project))""",
+    """INSERT OR IGNORE INTO became (name, project, result)
+        SELECT json_extract(audit.detail, '$.original'), job.project, audit.subject
+        FROM audit JOIN job ON job.id = json_extract(audit.detail, '$.job')
+        WHERE audit.action IN ('published', 'reidentified')""",
+    # Storage commitments that peers ask of us: the digest of the transaction's UID; UIDs and instances encrypted.
+    """CREATE TABLE commitment (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        peer TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        duplicate INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        ready_at REAL NOT NULL,
+        created REAL NOT NULL,
+        updated REAL NOT NULL)""",
+    "CREATE INDEX commitment_ready ON commitment (peer, state, ready_at)",
+    "CREATE INDEX commitment_digest ON commitment (peer, digest)",
+    # Storage commitments that we ask of destinations, an instance each, and the transactions they were asked in.
+    """CREATE TABLE promise (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        destination TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        state TEXT NOT NULL,
+        request TEXT NOT NULL,
+        asked INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        ready_at REAL NOT NULL,
+        updated REAL NOT NULL,
+        UNIQUE (destination, instance))""",
+    "CREATE INDEX promise_ready ON promise (destination, state, ready_at)",
+    """CREATE TABLE promise_request (
+        uid TEXT PRIMARY KEY,
+        destination TEXT NOT NULL,
+        at REAL NOT NULL)""",
+    # Studies of which a peer is still to be told, and up to which change each peer's list was made.
+    """CREATE TABLE notice (
+        peer TEXT NOT NULL,
+        study TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        ready_at REAL NOT NULL,
+        PRIMARY KEY (peer, study))""",
+    "CREATE TABLE notice_mark (peer TEXT PRIMARY KEY, mark REAL NOT NULL)",
+    # Procedure steps that modalities perform: nothing that tells of a patient. `digest` is that of the step's UID.
+    """CREATE TABLE performed_step (
+        digest TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        state TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        series INTEGER NOT NULL,
+        instances INTEGER NOT NULL,
+        created REAL NOT NULL,
+        updated REAL NOT NULL)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _IDENTITIES,
+    _SEALED_HEADERS,
+    _REVIEWS,
+    _COMMITMENT,
+)

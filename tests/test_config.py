@@ -14,6 +14,7 @@ from lethe.node.deid.profile import Option
 from lethe.node.errors import ConfigError
 from lethe.node.projects import projects_of
 from lethe.storage.archive import Archive
+from lethe.storage.demand import Demand
 
 ROOT = Path(__file__).resolve().parents[1]
 PACS = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.1"\nport = 104\n'
@@ -78,6 +79,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             port = 104
             may = ["store", "find"]
             associations = 3
+            commits = true
+            notify = ["trial"]
             [projects.trial]
             profile = "none"
             options = ["retain-uids"]
@@ -86,6 +89,9 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             text_finders = ["rapidocr", "tesseract"]
             documents = "refuse"
             send_to = ["archive"]
+            commit = "committed"
+            [worklist]
+            folder = "/srv/worklist"
             [redact]
             roots = ["/srv/redact"]
             largest = 64
@@ -110,11 +116,31 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert (trial.fill, trial.text_finders) == (Fill.CONTRAST, ("rapidocr", "tesseract"))
     assert (config.redact.roots, config.redact.largest) == (("/srv/redact",), 64)
     assert config.routes[0].source == "CT01"
+    assert (trial.commit, config.peers[0].commits, config.peers[0].notify) == (Demand.COMMITTED, True, ("trial",))
+    assert config.worklist.folder == "/srv/worklist"
+
+
+def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104'))
+    assert Ability.WORKLIST not in config.peers[0].may
+    assert Ability.MPPS in config.peers[0].may
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ('[projects.trial]\ncommit = "safe"', 'accepted: one of "received", "published", "delivered", "committed"'),
+        ('[projects.default]\ncommit = "delivered"', 'commit = "delivered" without send_to; accepted: "received"'),
+        (
+            '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\n'
+            '[projects.default]\nsend_to = ["a"]\ncommit = "committed"',
+            'commit = "committed" needs commits = true of a; accepted: that, or another commit',
+        ),
+        (
+            '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\nnotify = ["trail"]',
+            "[[peers]] a: notify names 'trail'; accepted: default",
+        ),
+        ("[node]\ncommit_days = 0", "commit_days = 0 is not accepted; accepted: a whole number from 1 to 365"),
         ("[nodes]", "[nodes]: unknown section; accepted: [node], [http]"),
         ("[node]\nprot = 1", "[node]: unknown key 'prot'; accepted: ae_title, host, port"),
         ("[node]\nport = 0", "[node]: port = 0 is not accepted; accepted: a whole number from 1 to 65535"),

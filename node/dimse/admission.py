@@ -42,7 +42,7 @@ class Admission:
 
     def __init__(self, ae_title: str, peers: Sequence[Peer], *, trust_loopback: bool) -> None:
         self.ae_title = ae_title
-        self.peers = tuple(peers)
+        self.all_peers = tuple(peers)
         self._trust_loopback = trust_loopback
         self._known_addresses: dict[str, tuple[float, frozenset[str]]] = {}
 
@@ -50,21 +50,23 @@ class Admission:
         """Why this caller is not let in; None where he is."""
         if called != self.ae_title.strip():
             return WRONG_CALLED
-        return None if self._is_trusted(origin) or self._known(origin) else UNKNOWN_CALLER
+        return None if self._is_trusted(origin) or self.peers(origin) else UNKNOWN_CALLER
 
     def may(self, origin: Origin, ability: Ability) -> bool:
-        """Whether this caller may ask for that."""
-        return self._is_trusted(origin) or any(ability in peer.may for peer in self._known(origin))
+        """Whether this caller may ask for that. What shows patients is for peers alone that are named for it."""
+        trusted = self._is_trusted(origin) and ability != Ability.WORKLIST
+        return trusted or any(ability in peer.may for peer in self.peers(origin))
+
+    def peers(self, origin: Origin) -> list[Peer]:
+        """The configured peers with this AE title at this address."""
+        return [
+            peer
+            for peer in self.all_peers
+            if peer.ae_title == origin.source and origin.address in self._addresses(peer.host)
+        ]
 
     def _is_trusted(self, origin: Origin) -> bool:
         return self._trust_loopback and is_loopback(origin.address)
-
-    def _known(self, origin: Origin) -> list[Peer]:
-        return [
-            peer
-            for peer in self.peers
-            if peer.ae_title == origin.source and origin.address in self._addresses(peer.host)
-        ]
 
     def _addresses(self, host: str) -> frozenset[str]:
         """The network addresses of a configured host, asked for once in a while: every message needs them."""

@@ -16,11 +16,17 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
 
+from lethe.storage.intake import Origin
+
 from ..choices import Ability
 from .admission import Admission, caller_of, origin_of
 from .replies import Answers, Asked, Reply, respond
 
 NOT_AUTHORIZED = 0x0124
+Roles = tuple[bool | None, bool | None]
+"""Whether the requestor may be SCU, and whether it may be SCP (PS3.7 D.3.3.4)."""
+USUAL: Roles = (None, None)
+BOTH: Roles = (True, True)
 Handler = Callable[[Event], Any]
 _GENERATORS = (evt.EVT_C_FIND, evt.EVT_C_GET, evt.EVT_C_MOVE)
 
@@ -30,14 +36,23 @@ class Service:
     """One service: its SOP Classes with the transfer syntaxes of their messages, the ability a caller needs, and for
     each kind of message what answers it: as pynetdicom wants the answer (`handlers`), or reply by reply (`answers`).
 
-    `extended` gives the answer to a SOP Class Extended Negotiation (PS3.7 D.3.3.5)."""
+    Without an ability the service itself decides who may. Several may share a SOP Class, with different kinds of
+    messages. `extended` gives the answer to a SOP Class Extended Negotiation (PS3.7 D.3.3.5)."""
 
     sop_classes: tuple[str, ...]
     transfer_syntaxes: tuple[str, ...]
-    ability: Ability
+    ability: Ability | None
     handlers: Mapping[EventType, Handler] = field(default_factory=dict)
     answers: Answers = field(default_factory=dict)
     extended: Callable[[bytes], bytes] | None = None
+    roles: Roles = USUAL
+
+    def operations(self) -> Iterator[str]:
+        """What it answers, such as N-ACTION."""
+        for kind in self.handlers:
+            yield _operation(kind)
+        for message in self.answers:
+            yield message.__name__.replace("_", "-")
 
 
 class Services:
@@ -45,38 +60,40 @@ class Services:
 
     def __init__(self, services: Sequence[Service], admission: Admission) -> None:
         self._services = tuple(services)
-        self._by_class = {uid: service for service in services for uid in service.sop_classes}
+        self._by_operation = {
+            (uid, operation): service
+            for service in services
+            for uid in service.sop_classes
+            for operation in service.operations()
+        }
+        self._extending = {uid: one.extended for one in services if one.extended for uid in one.sop_classes}
         self._admission = admission
 
     def support(self, ae: AE) -> None:
         """Make an AE accept their presentation contexts."""
         for service in self._services:
             for uid in service.sop_classes:
-                ae.add_supported_context(uid, list(service.transfer_syntaxes))
+                ae.add_supported_context(uid, list(service.transfer_syntaxes), *service.roles)
+
+    def operations(self) -> dict[str, frozenset[str]]:
+        """For each SOP Class the operations that are answered, such as N-ACTION."""
+        found: dict[str, set[str]] = {}
+        for uid, operation in self._by_operation:
+            found.setdefault(uid, set()).add(operation)
+        return {uid: frozenset(names) for uid, names in found.items()}
 
     def handlers(self) -> list[tuple[EventType, Handler]]:
         """One for each kind of message that any of them answers."""
         kinds = dict.fromkeys(kind for service in self._services for kind in service.handlers)
         return [
-            (evt.EVT_CONN_OPEN, self._attach),
             (evt.EVT_SOP_EXTENDED, self._extended),
             *((kind, self._generator(kind) if kind in _GENERATORS else self._answer(kind)) for kind in kinds),
         ]
 
-    def _attach(self, event: Event) -> None:
-        """See each request of a new association before pynetdicom's service classes do."""
-        association, otherwise = event.assoc, event.assoc._serve_request
-
-        def serve(message: Any, context_id: int) -> None:
-            if not self._serve(association, message, context_id):
-                otherwise(message, context_id)
-
-        association._serve_request = serve  # type: ignore[assignment, method-assign]
-
-    def _serve(self, association: Association, message: Any, context_id: int) -> bool:
+    def serve(self, association: Association, message: Any, context_id: int) -> bool:
         """Answer a request that a service answers reply by reply; False for any other message."""
         context = association._accepted_cx.get(context_id)
-        service = self._by_class.get(str(context.abstract_syntax)) if context else None
+        service = self._by_operation.get((str(context.abstract_syntax), message.msg_type)) if context else None
         answer = service.answers.get(type(message)) if service else None
         if context is None or service is None or answer is None or not message.is_valid_request:
             return False
@@ -85,7 +102,7 @@ class Services:
         asked = Asked(association, origin, message, str(context.abstract_syntax), syntax, context_id)
         association._is_paused = True  # so that a reply may store to the one who asks
         try:
-            respond(asked, answer if self._admission.may(origin, service.ability) else _not_authorized)
+            respond(asked, answer if self._may(origin, service) else _not_authorized)
         finally:
             association._is_paused = False
             association.dimse.cancel_req = {}
@@ -93,12 +110,11 @@ class Services:
 
     def _extended(self, event: Event) -> dict[str, bytes]:
         offered: Mapping[UID, bytes] = event.app_info  # type: ignore[attr-defined]
-        found = {uid: service.extended for uid in offered if (service := self._by_class.get(str(uid)))}
-        return {str(uid): extended(offered[uid]) for uid, extended in found.items() if extended is not None}
+        return {str(uid): self._extending[uid](asked) for uid, asked in offered.items() if uid in self._extending}
 
     def _generator(self, kind: EventType) -> Handler:
         def answers(event: Event) -> Iterator[Any]:
-            service = self._asked(event)
+            service = self._asked(event, kind)
             if service is None:
                 if kind is not evt.EVT_C_FIND:  # pynetdicom wants to know first where to and how many
                     yield from ((None, None), 0) if kind is evt.EVT_C_MOVE else (0,)
@@ -110,15 +126,22 @@ class Services:
 
     def _answer(self, kind: EventType) -> Handler:
         def answer(event: Event) -> Any:
-            service = self._asked(event)
+            service = self._asked(event, kind)
             return (NOT_AUTHORIZED, None) if service is None else service.handlers[kind](event)
 
         return answer
 
-    def _asked(self, event: Event) -> Service | None:
+    def _asked(self, event: Event, kind: EventType) -> Service | None:
         """The service that is asked for; None if this caller may not."""
-        service = self._by_class[str(event.context.abstract_syntax)]
-        return service if self._admission.may(origin_of(event), service.ability) else None
+        service = self._by_operation[(str(event.context.abstract_syntax), _operation(kind))]
+        return service if self._may(origin_of(event), service) else None
+
+    def _may(self, origin: Origin, service: Service) -> bool:
+        return service.ability is None or self._admission.may(origin, service.ability)
+
+
+def _operation(kind: EventType) -> str:
+    return kind.name.removeprefix("EVT_").replace("_", "-")
 
 
 def _not_authorized(_asked: Asked) -> Iterator[Reply]:

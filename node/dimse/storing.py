@@ -14,6 +14,7 @@ from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
 from ..choices import Ability
+from ..deid.registry import is_storage_class
 from .admission import Admission, caller_of
 from .association import PromptAssociation
 from .commands import StoreRequest
@@ -21,6 +22,7 @@ from .identity import ENOUGH, identity_of
 from .messages import Intake
 from .meta import file_meta
 from .services import NOT_AUTHORIZED
+from .unrecognized import UNRECOGNIZED_OPERATION
 
 log = logging.getLogger("lethe.receive")
 
@@ -93,6 +95,9 @@ class Storing:
         if request.sop_class != context.abstract_syntax:
             log.warning("%s: refused: its SOP Class is not that of its presentation context", origin.source)
             return Unwanted(WRONG_SOP_CLASS)
+        if not is_storage_class(request.sop_class):
+            log.warning("%s: refused: C-STORE under a context that is not of storage", origin.source)
+            return Unwanted(UNRECOGNIZED_OPERATION)
         if not self._admission.may(origin, Ability.STORE):
             log.warning("%s may not store", origin.source)
             return Unwanted(NOT_AUTHORIZED)
@@ -136,6 +141,8 @@ class Storing:
             return WRONG_SOP_CLASS
         origin = wanted.origin
         projects, stage = self._projects_for(origin), self._stage_for(origin)
-        acceptance = self._archive.accept(path, request.sop_instance, origin, projects, stage, digest=digest)
+        acceptance = self._archive.accept(
+            path, request.sop_instance, origin, projects, stage, digest=digest, sop_class=request.sop_class
+        )
         log.debug("%s: %s", origin.source, acceptance)
         return SUCCESS

@@ -30,6 +30,10 @@ _HELP = {
     "studies": "Clean studies",
     "series": "Clean series",
     "instances": "Clean instances",
+    "vouching": "Storage commitments a peer waits for",
+    "unpromised": "Deliveries whose destination has not committed them yet",
+    "promised": "Deliveries their destination has committed",
+    "announcing": "Notices of availability still to be given",
 }
 
 
