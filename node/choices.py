@@ -22,6 +22,13 @@ class Ability(StrEnum):
     COMMIT = "commit"
 
 
+class Sending(StrEnum):
+    """What a destination gets at a time."""
+
+    INSTANCE = "instance"
+    STUDY = "study"
+
+
 class PixelPolicy(StrEnum):
     """What is done about text burned into pixels."""
 

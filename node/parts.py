@@ -41,14 +41,13 @@ def receive(config: Config) -> int:
     from .dimse.admission import Admission
     from .dimse.scp import Receiver
 
-    stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
+    stopping, archive, router = _begin("receive", config), open_archive(config), Router(config)
     archive.sweep()
-    archive.route_held(router.projects_for, router.stage_for)
+    archive.route_held(router.plan)
     receiver = Receiver(
         archive,
-        Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
-        projects_for=router.projects_for,
-        stage_for=router.stage_for,
+        Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback, also=router.called),
+        router.plan,
     )
     receiver.start(config.node.host, config.node.port)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
@@ -64,25 +63,25 @@ def work(config: Config) -> int:
     from .worker import Worker
 
     stopping, archive = _begin("worker", config), open_archive(config)
-    projects, router = projects_of(config, archive.files, archive.crosswalk, archive.rulebook), Router(config.routes)
+    projects, router = projects_of(config, archive.files, archive.crosswalk, archive.rulebook), Router(config)
     Worker(archive, projects, _owner("worker"), router.destinations_for).run(stopping)
     return 0
 
 
 def deliver(config: Config) -> int:
-    """Send what is published, to each destination on its own thread."""
+    """Send what is published, to each destination on its own thread; studies that are wanted whole once they are."""
+    from .completion import Completion
     from .courier import Courier
+    from .dimse.counting import instances_of_study
     from .dimse.scu import Destination
 
     stopping, archive = _begin("deliver", config), open_archive(config)
-    named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
-    wanted = {name for names in named for name in names} | set(archive.jobs.destinations())
-    couriers = [
-        Courier(archive, Destination(peer, config.node.ae_title), _owner("deliver"))
-        for peer in config.peers
-        if peer.name in wanted
-    ]
-    threads = [threading.Thread(target=courier.run, args=(stopping,), daemon=True) for courier in couriers]
+    completion = Completion(
+        archive, config.peers, lambda peer, uid: instances_of_study(peer, config.node.ae_title, uid)
+    )
+    couriers = [Courier(archive, Destination(peer, config.node.ae_title), _owner("deliver")) for peer in config.peers]
+    runs = [completion.run, *(courier.run for courier in couriers)]
+    threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
     stopping.wait()

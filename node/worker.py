@@ -94,7 +94,7 @@ class Worker:
                 receipt=receipt,
             )
             told, who = crosswalk_of(cleaned), identity_of(cleaned)
-            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, told, who, before)
+            self._archive.publish(job, cleaned.chunks(), instance, project.send_to, told, who, before, project.whole)
 
     def _claimed(self) -> Job | None:
         """The next job, of the stage whose turn it is if there is one: neither waits for all of the other."""

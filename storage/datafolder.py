@@ -13,18 +13,21 @@ from .audit import AuditTrail
 from .batches import Batches
 from .crosswalk import Crosswalk
 from .database import open_database
+from .deliveries import Deliveries
 from .files import FileStore
+from .gatherings import Gatherings
 from .identities import Identities
 from .index import Index
 from .jobs import JobQueue
 from .originals import Originals
+from .queues import Queues
 from .receipts import Receipts
 from .reviews import Reviews
 from .rulebook import Rulebook
 from .sealed import SealedHeaders
 from .users import Users
 
-_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at")
+_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at", "called", "study")
 
 
 class DataFolder:
@@ -37,6 +40,9 @@ class DataFolder:
         self.database = open_database(url or f"sqlite:///{folder / 'lethe.db'}")
         self.files = FileStore(folder)
         self.jobs = JobQueue(self.database, clock)
+        self.deliveries = Deliveries(self.database, self.jobs, clock)
+        self.queues = Queues(self.database, clock)
+        self.gatherings = Gatherings(self.database, clock)
         self.index = Index(self.database, clock)
         self.audit = AuditTrail(self.database)
         self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -29,17 +29,59 @@ class Acceptance(StrEnum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an object came from: the calling AE title, "stow", "upload" or "folder", and the network address."""
+    """Where an object came from: the calling AE title, "stow", "upload" or "folder", the network address, and the AE
+    title it called us by."""
 
     source: str
     address: str = ""
+    called: str = ""
+
+
+@dataclass(frozen=True)
+class Handling:
+    """What is to be known of an object beside its projects: why it has none; by project the priority of its jobs, and
+    the quiet seconds that make its study complete where a destination wants it whole; then `study` is the SHA-256 of
+    its Study Instance UID."""
+
+    reason: str = "no route matches its source"
+    priority: Mapping[str, int] = field(default_factory=dict)
+    quiet: Mapping[str, float] = field(default_factory=dict)
+    study: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done with an object that came in: for which projects, in which stage; held where there are none."""
+
+    projects: tuple[str, ...] = ()
+    stage: Stage = Stage.CLEAN
+    handling: Handling = Handling()
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One object that came in: where from, its file, and when in seconds since the epoch."""
+
+    origin: Origin
+    path: Path
+    at: float
+
+
+Planner = Callable[[Arrival], Plan]
+"""Decides what is done with what came in."""
 
 
 class Intake(DataFolder):
     """The originals, from their coming in until a job is done with them."""
 
     def accept(
-        self, path: Path, sop_uid: str, origin: Origin, projects: Sequence[str], stage: Stage = Stage.CLEAN
+        self,
+        path: Path,
+        sop_uid: str,
+        origin: Origin,
+        projects: Sequence[str],
+        stage: Stage = Stage.CLEAN,
+        handling: Handling = Handling(),
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
@@ -54,12 +96,13 @@ class Intake(DataFolder):
         else:
             self.files.adopt(path, "inbox", name)
         with transaction(self.database):
-            acceptance = self._enter(name, uid_digest, size, origin)
+            acceptance = self._enter(name, uid_digest, size, origin, handling.study)
             for project in projects or ("",):
                 state = State.READY if project else State.HELD
-                reason = "" if project else "no route matches its source"
-                of = stage if project else Stage.CLEAN
-                self.jobs.add(of, name, project=project, state=state, reason=reason)
+                reason = "" if project else handling.reason
+                of, priority = stage if project else Stage.CLEAN, handling.priority.get(project, 0)
+                self.jobs.add(of, name, project=project, state=state, reason=reason, priority=priority)
+            self._gather(origin, handling)
             if not self._originals.drop(name) and not self.files.holds("inbox", name):
                 # The last project that needed it was done with it, and removed it, between our rename and our lock.
                 raise Unavailable("the object was removed while it came in again; it must be sent once more")
@@ -75,33 +118,52 @@ class Intake(DataFolder):
     def origin(self, job: Job) -> Origin:
         """Where the object of a CLEAN or REIDENTIFY job came from. Raises NotFound."""
         table = self._received
-        for row in table.select(table.source, table.address).where(table.name == job.subject).tuples():
+        for row in table.select(table.source, table.address, table.called).where(table.name == job.subject).tuples():
             return Origin(*row)
         raise NotFound(f"nothing is known of the object of job {job.id}")
 
-    def route_held(
-        self,
-        projects_for: Callable[[Origin], Sequence[str]],
-        stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
-    ) -> int:
-        """Give held objects whose source now has a route to its projects. Returns how many."""
-        routed = 0
-        for job in self.jobs.find(states=[State.HELD], stage=Stage.CLEAN):
-            with transaction(self.database):
-                origin = self.origin(job)
-                projects, stage = projects_for(origin), stage_for(origin)
-                served = {known.project for known in self.jobs.find(stage=stage, subject=job.subject)}
-                first, *others = [project for project in projects if project not in served] or [""]
-                if not projects or not (self.jobs.move(job, first, stage) if first else self.jobs.drop(job)):
-                    continue
-                for project in others:
-                    self.jobs.add(stage, job.subject, project=project)
-                self.audit.record(SYSTEM, "routed", job.subject, {"job": job.id, "projects": list(projects)})
-            self._originals.drop(job.subject)
-            routed += 1
-        return routed
+    def arrival(self, job: Job) -> Arrival:
+        """How the object of a CLEAN or REIDENTIFY job came in. Raises NotFound."""
+        table = self._received
+        for (at,) in table.select(table.at).where(table.name == job.subject).tuples():
+            return Arrival(self.origin(job), self.files.path("inbox", job.subject), at)
+        raise NotFound(f"nothing is known of the object of job {job.id}")
 
-    def _enter(self, name: str, uid_digest: str, size: int, origin: Origin) -> Acceptance:
+    def route_held(self, planner: Planner) -> int:
+        """Give held objects that a route now matches to its projects. Returns how many."""
+        held = self.jobs.find(states=[State.HELD], stage=Stage.CLEAN)
+        return sum(self._route(job, planner(self.arrival(job))) for job in held)
+
+    def _route(self, job: Job, plan: Plan) -> bool:
+        projects, stage, handling = plan.projects, plan.stage, plan.handling
+        with transaction(self.database):
+            served = {known.project for known in self.jobs.find(stage=stage, subject=job.subject)}
+            first, *others = [project for project in projects if project not in served] or [""]
+            if not projects:
+                self.jobs.explain(job, handling.reason)
+                return False
+            priority = handling.priority.get(first, 0)
+            if not (self.jobs.move(job, first, stage, priority=priority) if first else self.jobs.drop(job)):
+                return False
+            for project in others:
+                self.jobs.add(stage, job.subject, project=project, priority=handling.priority.get(project, 0))
+            self._note_study(job.subject, handling.study)
+            self._gather(self.origin(job), handling)
+            self.audit.record(SYSTEM, "routed", job.subject, {"job": job.id, "projects": list(projects)})
+        self._originals.drop(job.subject)
+        return True
+
+    def _gather(self, origin: Origin, handling: Handling) -> None:
+        if handling.study:
+            for project, quiet in handling.quiet.items():
+                self.gatherings.arrived(project, handling.study, origin.source, quiet)
+
+    def _note_study(self, name: str, study: str) -> None:
+        table = self._received
+        if study:
+            table.update({table.study: study}).where((table.name == name) & (table.study == "")).execute()
+
+    def _enter(self, name: str, uid_digest: str, size: int, origin: Origin, study: str) -> Acceptance:
         table = self._received
         same = (table.uid_digest == uid_digest) | (table.name == name)
         known = {row[0] for row in table.select(table.name).where(same).tuples()}
@@ -112,8 +174,11 @@ class Intake(DataFolder):
             "address": origin.address,
             "size": size,
             "at": self._clock(),
+            "called": origin.called,
+            "study": study,
         }
         table.insert(row).on_conflict_ignore().execute()
+        self._note_study(name, study)
         if name in known:
             return Acceptance.AGAIN
         return Acceptance.CONFLICT if known else Acceptance.NEW

@@ -100,7 +100,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert trial.documents == DocumentPolicy.REFUSE
     assert (trial.fill, trial.text_finders) == (Fill.CONTRAST, ("rapidocr", "tesseract"))
     assert (config.redact.roots, config.redact.largest) == (("/srv/redact",), 64)
-    assert config.routes[0].source == "CT01"
+    assert config.routes[0].source == ("CT01",)
 
 
 @pytest.mark.parametrize(

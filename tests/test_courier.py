@@ -24,6 +24,7 @@ from lethe.storage.entries import CleanInstance
 from lethe.storage.intake import Origin
 from lethe.storage.jobs import Job, Stage, State
 from lethe.storage.names import clean_name
+from lethe.storage.queues import Breaker
 
 Publish = Callable[..., str]
 
@@ -100,6 +101,7 @@ def due(archive: Archive) -> None:
     """Let the time pass that a job has to wait."""
     with archive.database.atomic():
         archive.database.execute_sql("UPDATE job SET ready_at = 0")
+        archive.database.execute_sql("UPDATE destination SET next_attempt = 0")
 
 
 def test_one_association_carries_many_instances_of_many_kinds(
@@ -201,8 +203,9 @@ def test_a_peer_that_is_away_is_waited_for_and_nothing_is_lost(archive: Archive,
         assert one.step()
         jobs = send_jobs(archive).values()
         assert {job.state for job in jobs} == {State.READY}
-        assert {job.reason for job in jobs} == {"archive does not answer"}
-        delays.append(min(job.ready_at - job.updated for job in jobs))
+        state = archive.queues.state("archive")
+        assert (state.reason, state.breaker(time.time())) == ("archive does not answer", Breaker.OPEN)
+        delays.append(round(state.next_attempt - max(job.updated for job in jobs)))
         assert not one.step(), "nothing is tried before it is time"
     assert delays == sorted(delays)
     assert delays[0] <= 2
@@ -210,6 +213,9 @@ def test_a_peer_that_is_away_is_waited_for_and_nothing_is_lost(archive: Archive,
     archiver = Archiver(port)
     try:
         due(archive)
+        one.step()
+        assert len(archiver.received) == 1, "one alone, to see whether it is back"
+        assert archive.queues.state("archive").breaker(time.time()) == Breaker.CLOSED
         one.step()
         assert archiver.received.keys() == uids
     finally:
@@ -225,6 +231,7 @@ def test_an_instance_the_peer_breaks_off_at_does_not_hold_the_others_back(
     one = courier(archive, archiver.port)
     for _ in range(4):
         archive.database.execute_sql("UPDATE job SET ready_at = 0 WHERE subject != ?", (poison,))
+        archive.database.execute_sql("UPDATE destination SET next_attempt = 0")
         one.step()
     assert archiver.received.keys() == others
     assert send_jobs(archive)[poison].state == State.READY

@@ -22,8 +22,10 @@ from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.intake import Plan
 from lethe.storage.jobs import Stage, State
 
 CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -34,7 +36,7 @@ def receiver(archive: Archive) -> Iterator[Receiver]:
     receiver = Receiver(
         archive,
         Admission("LETHE", [], trust_loopback=True),
-        projects_for=lambda origin: () if origin.source == "LOST" else ("default",),
+        lambda arrival: Plan(() if arrival.origin.source == "LOST" else ("default",)),
     )
     yield receiver
     receiver.stop(0.5)
@@ -127,7 +129,7 @@ def test_without_trust_in_loopback_only_peers_are_let_in(
     archive: Archive, caller: str, may: tuple[Ability, ...], host: str, let_in: bool
 ) -> None:
     known = Peer("ct", "CT01", host, 104, may)
-    receiver = Receiver(archive, Admission("LETHE", [known], trust_loopback=False), projects_for=lambda _: ())
+    receiver = Receiver(archive, Admission("LETHE", [known], trust_loopback=False), always())
     port = receiver.start("127.0.0.1", 0)
     try:
         ae = AE(caller)
@@ -145,7 +147,7 @@ def test_without_trust_in_loopback_only_peers_are_let_in(
 def test_a_peer_that_may_not_store_is_told_so_and_keeps_its_association(archive: Archive, tmp_path: Path) -> None:
     known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.FIND,))
     admission = Admission("LETHE", [known], trust_loopback=False)
-    receiver = Receiver(archive, admission, projects_for=lambda _: ("default",))
+    receiver = Receiver(archive, admission, always("default"))
     port = receiver.start("127.0.0.1", 0)
     try:
         with Destination(peer(port), "CT01") as destination:
@@ -247,7 +249,7 @@ def test_many_associations_at_once_lose_and_double_nothing(archive: Archive, por
 def test_stopping_lets_a_running_association_end(archive: Archive, tmp_path: Path) -> None:
     from threading import Thread
 
-    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), projects_for=lambda _: ("default",))
+    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), always("default"))
     port = receiver.start("127.0.0.1", 0)
     with Destination(peer(port), "CT01") as destination:
         destination.open([(CT, LITTLE)])

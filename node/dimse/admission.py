@@ -7,7 +7,7 @@ needs, so that a peer who may only store is told so and keeps its association.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pynetdicom.events import Event
@@ -30,21 +30,24 @@ class Rejection:
 
 
 UNKNOWN_CALLER = Rejection(1, 1, 3, "no peer has this AE title and address")
-WRONG_CALLED = Rejection(1, 1, 7, "it called another AE title than ours")
+WRONG_CALLED = Rejection(1, 1, 7, "it called an AE title that we do not have")
 CLOSING = Rejection(2, 3, 1, "shutting down")
 
 
 class Admission:
-    """Lets in `peers` and, if `trust_loopback`, anybody on this machine, that call us `ae_title`."""
+    """Lets in `peers` and, if `trust_loopback`, anybody on this machine, that call us `ae_title` or one of `also`."""
 
-    def __init__(self, ae_title: str, peers: Sequence[Peer], *, trust_loopback: bool) -> None:
+    def __init__(
+        self, ae_title: str, peers: Sequence[Peer], *, trust_loopback: bool, also: Collection[str] = ()
+    ) -> None:
         self.ae_title = ae_title
+        self._called = {ae_title.strip(), *also}
         self._peers = tuple(peers)
         self._trust_loopback = trust_loopback
 
     def rejection(self, origin: Origin, called: str) -> Rejection | None:
         """Why this caller is not let in; None where he is."""
-        if called != self.ae_title.strip():
+        if called not in self._called:
             return WRONG_CALLED
         return None if self._is_trusted(origin) or self._known(origin) else UNKNOWN_CALLER
 
@@ -63,7 +66,8 @@ def origin_of(event: Event) -> Origin:
     """Who is at the other end of an association that was made to us."""
     request = event.assoc.requestor.primitive
     title = str(request.calling_ae_title).strip() if request else ""
-    return Origin(title, str(event.assoc.requestor.address or ""))
+    called = str(request.called_ae_title).strip() if request else ""
+    return Origin(title, str(event.assoc.requestor.address or ""), called)
 
 
 def _is_at(host: str, address: str) -> bool:

@@ -20,8 +20,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
 from lethe.storage.errors import Refused, Unavailable
-from lethe.storage.intake import Origin
-from lethe.storage.jobs import Stage
+from lethe.storage.intake import Arrival, Origin, Planner
 
 from ..choices import Ability
 from .admission import CLOSING, Admission, Rejection, origin_of
@@ -46,16 +45,14 @@ class Receiver:
         self,
         archive: Archive,
         admission: Admission,
+        plan_for: Planner,
         *,
-        projects_for: Callable[[Origin], Sequence[str]],
-        stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
         services: Sequence[Service] = (),
     ) -> None:
         self._archive = archive
         self._admission = admission
         self._services = Services(services, admission)
-        self._projects_for = projects_for
-        self._stage_for = stage_for
+        self._plan_for = plan_for
         self._closing = False
         self._misnamed: set[tuple[int, int | None]] = set()
         self._ae = AE(admission.ae_title)
@@ -107,8 +104,8 @@ class Receiver:
             return OUT_OF_RESOURCES
         try:
             uid = str(request.AffectedSOPInstanceUID)  # type: ignore[union-attr]
-            projects, stage = self._projects_for(origin), self._stage_for(origin)
-            acceptance = self._archive.accept(event.dataset_path, uid, origin, projects, stage)
+            plan = self._plan_for(Arrival(origin, Path(event.dataset_path), time.time()))
+            acceptance = self._archive.accept(event.dataset_path, uid, origin, plan.projects, plan.stage, plan.handling)
             log.debug("%s: %s", origin.source, acceptance)
             return SUCCESS
         except Refused as refusal:
