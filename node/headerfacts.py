@@ -40,7 +40,7 @@ class HeaderFacts:
 
     def __init__(self, path: Path, asked: Collection[AttributePath]) -> None:
         self._path = path
-        self._tags = {path[0] for path in asked} | {SOP_CLASS, STUDY}
+        self._tags = {path[0] for path in asked}
         self._header: Dataset | None = None
 
     def values(self, path: AttributePath) -> list[str]:
@@ -50,12 +50,12 @@ class HeaderFacts:
         return [value for value in _values(self._header, path) if value]
 
     def study_digest(self) -> str:
-        """SHA-256 of the Study Instance UID; "" where there is none."""
+        """SHA-256 of the Study Instance UID, if that is asked about; "" where there is none."""
         uids = self.values((STUDY,))
         return hashlib.sha256(uids[0].encode()).hexdigest() if uids else ""
 
     def _read(self) -> Dataset:
-        last = max(self._tags)
+        last = max(self._tags, default=0)
         try:
             with self._path.open("rb") as file:
                 syntax = _transfer_syntax(file)

@@ -11,7 +11,7 @@ from lethe.storage.jobs import Stage
 
 from .conditions import Condition, Facts, asked, conditions
 from .config import Config, Route
-from .headerfacts import HeaderFacts
+from .headerfacts import STUDY, HeaderFacts
 from .patterns import is_exact
 from .windows import wall_clock
 
@@ -23,6 +23,8 @@ class Router:
         self._config = config
         self._routes = [(route, conditions(route)) for route in config.routes]
         self._asked = {path for route in config.routes for path in asked(route)}
+        if any(config.whole_studies_to(project) for project in config.projects):
+            self._asked.add((STUDY,))
 
     @property
     def called(self) -> frozenset[str]:
