@@ -64,9 +64,8 @@ class Gatherings:
         table, now = self._table, self._clock()
         row = {"project": project, "study": study, "source": source, "quiet": quiet, "last": now}
         row |= {"clean": "", "asked": 0.0, "expected": -1, "due": now + _LOOK_AGAIN}
-        insert = table.insert(row).on_conflict(
-            conflict_target=[table.project, table.study], update={"last": now, "quiet": quiet}
-        )
+        again = {table.last: now, table.quiet: quiet, table.due: now + _LOOK_AGAIN}
+        insert = table.insert(row).on_conflict(conflict_target=[table.project, table.study], update=again)
         return int(next(iter(insert.returning(table.id).tuples().execute()))[0])
 
     def published(self, project: str, original: str, clean_study: str, quiet: float) -> int:
@@ -78,7 +77,7 @@ class Gatherings:
                 same = (table.project == project) & (table.study == study)
                 found = [number for (number,) in table.select(table.id).where(same).tuples()]
                 number = found[0] if found else self.arrived(project, study, source, quiet)
-                table.update({"clean": clean_study}).where(table.id == number).execute()
+                table.update({table.clean: clean_study}).where(table.id == number).execute()
                 return int(number)
         return 0
 
@@ -103,11 +102,13 @@ class Gatherings:
 
     def look_at(self, gathering: Gathering, due: float) -> None:
         """Look at it again then."""
-        self._table.update({"due": due}).where(self._table.id == gathering.id).execute()
+        table = self._table
+        table.update({table.due: due}).where(table.id == gathering.id).execute()
 
     def told(self, gathering: Gathering, expected: int, asked: float) -> None:
         """What its source said when it was asked how many instances there are; -1 for nothing."""
-        self._table.update({"expected": expected, "asked": asked}).where(self._table.id == gathering.id).execute()
+        table = self._table
+        table.update({table.expected: expected, table.asked: asked}).where(table.id == gathering.id).execute()
 
     def end(self, gathering: Gathering) -> bool:
         """It is complete; False where something came meanwhile."""

@@ -85,5 +85,6 @@ class Queues:
     def _set(self, name: str, **values: Any) -> bool:
         row = {"name": name, "paused": 0.0, "failures": 0, "next_attempt": 0.0, "reason": ""} | values
         insert = self._table.insert(row)
-        insert.on_conflict(conflict_target=[self._table.name], update=values).execute()
+        update = {getattr(self._table, name): value for name, value in values.items()}
+        insert.on_conflict(conflict_target=[self._table.name], update=update).execute()
         return True
