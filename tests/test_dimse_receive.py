@@ -57,6 +57,26 @@ def store(port: int, path: Path, *, caller: str = "CT01", context: tuple[str, st
         return destination.send(path, context)
 
 
+def test_the_titles_that_routes_name_are_answered_and_noted(archive: Archive) -> None:
+    admission = Admission("LETHE", [], trust_loopback=True, also={"TRIAL"})
+    planned = {"TRIAL": Plan(("trial",))}
+    receiver = Receiver(archive, admission, lambda arrival: planned.get(arrival.origin.called, Plan()))
+    port = receiver.start("127.0.0.1", 0)
+    try:
+        for title, expected in (("TRIAL", "trial"), ("LETHE", "")):
+            ds = ct()
+            path = saved(ds, archive.folder / "out")
+            with Destination(peer(port, title), "CT01") as destination:
+                destination.open([(CT, LITTLE)])
+                assert destination.send(path, (CT, LITTLE)) == 0
+            job = archive.jobs.find(limit=1)[0]
+            assert (job.project, archive.origin(job).called) == (expected, title)
+        with pytest.raises(Unavailable, match="rejected"):
+            Destination(peer(port, "OTHER"), "CT01").echo()
+    finally:
+        receiver.stop(0.5)
+
+
 def test_echo(port: int) -> None:
     assert Destination(peer(port), "ANYBODY").echo() == 0x0000
 
