@@ -131,10 +131,9 @@ class Outbox:
             return None, state.reason
         alone = self._archive.deliveries.next_attempt(name)
         at, reason = (state.next_attempt, state.reason) if state.failures else alone or (None, "")
-        opens = window.opens(wall_clock(max(now, at or 0.0)))
-        if opens is not None and opens.timestamp() > max(now, at or 0.0):
-            return opens.timestamp(), reason or "outside its hours"
-        return at, reason
+        then = wall_clock(max(now, at or 0.0))
+        opens = None if window.is_open(then) else window.opens(then)
+        return (at, reason) if opens is None else (opens.timestamp(), reason or "outside its hours")
 
 
 def _address(peer: Peer) -> str:

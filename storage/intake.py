@@ -140,7 +140,8 @@ class Intake(DataFolder):
             served = {known.project for known in self.jobs.find(stage=stage, subject=job.subject)}
             first, *others = [project for project in projects if project not in served] or [""]
             if not projects:
-                self.jobs.explain(job, handling.reason)
+                if job.reason != handling.reason:  # each change is synced, and there may be very many
+                    self.jobs.explain(job, handling.reason)
                 return False
             priority = handling.priority.get(first, 0)
             if not (self.jobs.move(job, first, stage, priority=priority) if first else self.jobs.drop(job)):

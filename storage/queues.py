@@ -14,6 +14,7 @@ from typing import Any
 from peewee import Table
 
 _COLUMNS = ("name", "paused", "failures", "next_attempt", "reason")
+_STATE = "SELECT paused, failures, next_attempt, reason FROM destination WHERE name = ?"
 
 
 class Breaker(StrEnum):
@@ -48,16 +49,18 @@ class Queues:
     """The queues of one data folder by the names of their destinations."""
 
     def __init__(self, database: Any, clock: Callable[[], float]) -> None:
+        self._database = database
         self._clock = clock
         self._table = Table("destination", _COLUMNS, _database=database)
 
     def state(self, name: str) -> QueueState:
         """How that queue stands; of one that nothing happened to, that it goes on."""
-        return self._find(self._table.name == name).get(name, QueueState())
+        row = self._database.execute_sql(_STATE, (name,)).fetchone()  # asked before each instance: without building it
+        return QueueState(*row) if row else QueueState()
 
     def states(self) -> dict[str, QueueState]:
         """All queues that something happened to."""
-        return self._find(self._table.name != "")
+        return {name: QueueState(*values) for name, *values in self._table.select().tuples()}
 
     def pause(self, name: str) -> bool:
         """Claim nothing more for it; False where that was so."""
@@ -77,10 +80,6 @@ class Queues:
         """It is there."""
         if self.state(name).failures:
             self._set(name, failures=0, next_attempt=0.0, reason="")
-
-    def _find(self, which: Any) -> dict[str, QueueState]:
-        rows = self._table.select().where(which).tuples()
-        return {name: QueueState(*values) for name, *values in rows}
 
     def _set(self, name: str, **values: Any) -> bool:
         row = {"name": name, "paused": 0.0, "failures": 0, "next_attempt": 0.0, "reason": ""} | values

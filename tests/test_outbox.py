@@ -120,8 +120,9 @@ class TestQueues:
         night, pacs = Outbox(archive, config, clock=noon.timestamp).queues()
         assert (night.standing, night.window, pacs.standing) == ("outside its hours", "19:00-06:00", "idle")
         assert night.next_attempt == noon.replace(hour=19).timestamp()
-        late = noon.replace(hour=23)
-        assert Outbox(archive, config, clock=late.timestamp).queues()[0].standing == "idle"
+        late = noon.replace(hour=23).timestamp() + 0.123456789
+        night, _pacs = Outbox(archive, config, clock=lambda: late).queues()
+        assert (night.standing, night.next_attempt, night.reason) == ("idle", None, "")
 
     def test_numbers_and_the_oldest(self, archive: Archive, outbox: Outbox) -> None:
         for number in range(3):
