@@ -86,7 +86,8 @@ class Deliveries:
             (at,) = self._database.execute_sql(_NEXT, (stage, destination, State.READY, now)).fetchone()
             if at is not None:
                 of_it = (row.stage == stage) & (row.destination == destination) & (row.state == State.READY)
-                found += row.select(row.ready_at, row.reason).where(of_it & (row.ready_at == at)).limit(1).tuples()
+                query = row.select(row.ready_at, row.reason).where(of_it & (row.ready_at == at)).limit(1)
+                found += list(query.tuples())
         return min(found, default=None)
 
     def oldest(self, destination: str) -> float | None:

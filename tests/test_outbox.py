@@ -137,6 +137,16 @@ class TestQueues:
         _night, pacs = outbox.queues()
         assert (pacs.waiting, pacs.sending, pacs.delivered, pacs.failed, pacs.oldest) == (0, 0, 2, 1, None)
 
+    def test_an_instance_that_waits_by_itself_says_until_when(self, archive: Archive, outbox: Outbox) -> None:
+        for number in (1, 2):
+            publish(archive, number, ("pacs",))
+        claimed = archive.jobs.claim_many(Stage.SEND, "me", 60, most=2, destination="pacs")
+        for job, delay in zip(claimed, (700, 300), strict=True):
+            archive.jobs.later(job, delay, f"pacs answered 0xA700 for {delay}")
+        earliest = min(job.ready_at for job in archive.jobs.find(stage=Stage.SEND))
+        _night, pacs = outbox.queues()
+        assert (pacs.next_attempt, pacs.reason, pacs.breaker) == (earliest, "pacs answered 0xA700 for 300", "closed")
+
 
 class TestSendingAgain:
     def test_a_study_goes_again_where_its_project_sends(self, archive: Archive, outbox: Outbox) -> None:
