@@ -26,6 +26,7 @@ AttributePath = tuple[int, ...]
 SOP_CLASS, STUDY, MODALITY, STATION = 0x00080016, 0x0020000D, 0x00080060, 0x00081010
 _MOST_INFLATED = 4 << 20
 _LONGEST = 64 << 10
+_UNDEFINED = 0xFFFFFFFF
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),?([0-9A-Fa-f]{4})\)?")
 
 
@@ -64,11 +65,16 @@ class HeaderFacts:
                     data,
                     syntax == ImplicitVRLittleEndian,
                     syntax != ExplicitVRBigEndian,
-                    stop_when=lambda tag, _vr, _length: tag > last,
+                    stop_when=lambda tag, _vr, length: tag > last or (tag in self._tags and _is_endless(length)),
                     specific_tags=[BaseTag(tag) for tag in {*self._tags, 0x00080005}],
                 )
         except Exception:  # whatever a parser makes of what strangers send
             return Dataset()
+
+
+def _is_endless(length: int) -> bool:
+    """Whether a value is longer than anything that is compared, and would only fill memory."""
+    return _LONGEST < length < _UNDEFINED
 
 
 def _transfer_syntax(file: BinaryIO) -> str:

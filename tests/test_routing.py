@@ -165,6 +165,14 @@ def test_nothing_is_read_behind_the_last_attribute_that_is_asked_about(tmp_path:
     assert Router(configured(tmp_path, route('where = { BodyPartExamined = "*" }'))).plan(arrival).projects == ()
 
 
+def test_an_endless_value_is_not_read(planned: Planned) -> None:
+    ds = scan()
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"  # implicit VR, which has no limit of 64 kB
+    ds.StationName = "WARD" * 500_000
+    assert planned(route('modality = "CT"'), ds).projects == ("trial",)
+    assert planned(route('station = "WARD*"'), ds).projects == ()
+
+
 def test_priorities_of_route_project_and_destination_add_up(tmp_path: Path) -> None:
     peers = "".join(
         f'[[peers]]\nname = "{name}"\nae_title = "A"\nhost = "192.0.2.1"\nport = 104\npriority = {priority}\n'
