@@ -260,6 +260,15 @@ class TestApi:
     def test_nonsense_is_refused(self, web: FlaskClient, asked: object) -> None:
         assert web.post("/api/v1/resend", json=asked).status_code == 400
 
+    def test_metrics_say_what_is_paused_or_away(self, web: FlaskClient, archive: Archive) -> None:
+        assert "lethe_queue" not in web.get("/metrics").text
+        archive.pause("pacs", ANN)
+        archive.queues.failed("night", 10, "night does not answer")
+        lines = web.get("/metrics").text.splitlines()
+        assert 'lethe_queue_paused{destination="pacs"} 1' in lines
+        assert 'lethe_queue_paused{destination="night"} 0' in lines
+        assert 'lethe_queue_failures{destination="night"} 1' in lines
+
     def test_what_is_not_there_is_not_found(self, web: FlaskClient) -> None:
         assert web.post("/api/v1/resend", json={"uids": ["2.25.99"]}).status_code == 404
         assert web.post("/api/v1/queues/gone/pause").status_code == 404
