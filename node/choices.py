@@ -28,6 +28,13 @@ class Ability(StrEnum):
 USUAL_ABILITIES = tuple(ability for ability in Ability if ability != Ability.WORKLIST)
 
 
+class Sending(StrEnum):
+    """What a destination gets at a time."""
+
+    INSTANCE = "instance"
+    STUDY = "study"
+
+
 class PixelPolicy(StrEnum):
     """What is done about text burned into pixels."""
 

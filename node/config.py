@@ -13,28 +13,46 @@ from typing import Any
 
 from lethe.storage.demand import Demand
 
-from .choices import USUAL_ABILITIES, Ability, AuthMode, DocumentPolicy, Fill, PixelPolicy, ProfileName, UnknownPatients
+from .choices import (
+    USUAL_ABILITIES,
+    Ability,
+    AuthMode,
+    DocumentPolicy,
+    Fill,
+    PixelPolicy,
+    ProfileName,
+    Sending,
+    UnknownPatients,
+)
 from .deid.presidio import Voter
 from .deid.profile import Option
 from .deid.pseudonyms import UUID_ROOT
 from .settings import (
     as_ae_title,
+    as_attributes,
     as_choice,
     as_command,
+    as_days,
+    as_hours,
     as_list_of,
     as_log_level,
     as_name,
     as_name_or_none,
+    as_network,
+    as_number,
+    as_one_or_list_of,
+    as_sop_class,
     as_text,
     as_truth,
     as_uid_root,
     as_url,
     as_whole,
 )
+from .windows import Span, Window, window_of
 
 
-def _key(help_text: str, read: Callable[[Any], Any], default: Any = MISSING) -> Any:
-    metadata = {"help": help_text, "read": read}
+def _key(help_text: str, read: Callable[[Any], Any], default: Any = MISSING, shown: str = "") -> Any:
+    metadata = {"help": help_text, "read": read, "shown": shown}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
@@ -97,6 +115,30 @@ class Peer:
         as_list_of(as_name),
         (),
     )
+    send: Sending = _key(
+        'what it gets: each "instance" once it is clean, or a "study" once it is complete; what comes late follows',
+        as_choice(Sending),
+        Sending.INSTANCE,
+    )
+    count: bool = _key(
+        "ask it (C-FIND) how many instances a study has that it sends us, to know when it is complete", as_truth, False
+    )
+    hours: tuple[Span, ...] = _key(
+        'when it is sent to, such as "19:00-06:00"; none: always', as_one_or_list_of(as_hours), ()
+    )
+    days: tuple[tuple[int, ...], ...] = _key(
+        'on which days those hours begin, such as "mon-fri"; none: every day', as_one_or_list_of(as_days), ()
+    )
+    instances_per_second: float = _key("most instances it is sent; 0: any number", as_number(0, 10_000), 0.0)
+    megabytes_per_second: float = _key("most data it is sent; 0: any amount", as_number(0, 10_000), 0.0)
+    priority: int = _key(
+        "added to the priority of what goes to it; the higher is cleaned and sent first", as_whole(-9, 9), 0
+    )
+
+    @property
+    def window(self) -> Window:
+        """When it is sent to."""
+        return window_of(self.hours, self.days)
 
 
 @dataclass(frozen=True)
@@ -156,6 +198,12 @@ class Project:
         as_choice(Demand),
         Demand.RECEIVED,
     )
+    complete_after: float = _key(
+        "seconds without a new object after which a study is complete, for peers that get whole studies",
+        as_number(1, 604_800),
+        60.0,
+    )
+    priority: int = _key("added to the priority of what is in it", as_whole(-9, 9), 0)
 
 
 @dataclass(frozen=True)
@@ -191,11 +239,29 @@ class Step:
 
 @dataclass(frozen=True)
 class Route:
-    """[[routes]]: which sources go to which project. Every route that matches applies; where one of them
-    re-identifies, only those that do."""
+    """[[routes]]: what goes to which project. A route matches where each of its keys does; every route that matches
+    applies; where one of them re-identifies, only those that do."""
 
-    source: str = _key('calling AE title, "stow" or "upload"; "*" is everywhere', as_text)
+    source: tuple[str, ...] = _key(
+        'calling AE title, "stow" or "upload"; "*" is everywhere', as_one_or_list_of(as_text)
+    )
     project: str = _key("name of a project", as_name)
+    called: tuple[str, ...] = _key(
+        "AE title we were called by; those spelt out are answered beside our own", as_one_or_list_of(as_ae_title), ()
+    )
+    address: tuple[str, ...] = _key("IP address or network of the sender", as_one_or_list_of(as_network), ())
+    modality: tuple[str, ...] = _key("Modality (0008,0060)", as_one_or_list_of(as_text), ())
+    sop_class: tuple[str, ...] = _key("SOP Class: UID or keyword", as_one_or_list_of(as_sop_class), ())
+    station: tuple[str, ...] = _key("Station Name (0008,1010)", as_one_or_list_of(as_text), ())
+    where: tuple[tuple[str, tuple[str, ...]], ...] = _key(
+        "any other attributes, by keyword or tag, with their values", as_attributes, (), "{}"
+    )
+    hours: tuple[Span, ...] = _key('when it came in, such as "07:00-19:00"', as_one_or_list_of(as_hours), ())
+    days: tuple[tuple[int, ...], ...] = _key(
+        'on which days those hours begin, such as "mon-fri"', as_one_or_list_of(as_days), ()
+    )
+    complete_after: float = _key("`complete_after` for what comes by it; 0: the project's", as_number(0, 604_800), 0.0)
+    priority: int = _key("added to the priority of what comes by it", as_whole(-9, 9), 0)
     reidentify: bool = _key(
         "put the originals back into results made elsewhere on the project's studies, instead of cleaning them",
         as_truth,
@@ -206,6 +272,11 @@ class Route:
         as_list_of(as_name),
         (),
     )
+
+    @property
+    def window(self) -> Window:
+        """When it matches."""
+        return window_of(self.hours, self.days)
 
 
 @dataclass(frozen=True)
@@ -220,7 +291,7 @@ class Config:
     redact: Redact = Redact()
     worklist: Worklist = Worklist()
     steps: tuple[Step, ...] = ()
-    routes: tuple[Route, ...] = (Route("*", "default"),)
+    routes: tuple[Route, ...] = (Route(("*",), "default"),)
     folder: Path = Path()
 
     @property
@@ -231,6 +302,12 @@ class Config:
     def project(self, name: str) -> Project | None:
         """The project of that name."""
         return next((project for project in self.projects if project.name == name), None)
+
+    def whole_studies_to(self, project: Project) -> frozenset[str]:
+        """The destinations of a project that want whole studies."""
+        return frozenset(
+            peer.name for peer in self.peers if peer.send == Sending.STUDY and peer.name in project.send_to
+        )
 
     def step(self, name: str) -> Step | None:
         """The step of that name."""

@@ -10,6 +10,7 @@ from .choices import AuthMode, PixelPolicy, ProfileName, UnknownPatients
 from .config import Config, Peer, Project, Route
 from .deid.profile import Option
 from .loopback import is_loopback
+from .patterns import is_exact
 
 _FACES = Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES
 
@@ -109,8 +110,9 @@ def _return_mistakes(route: Route, config: Config) -> Iterator[str]:
         return
     identified = ", ".join(peer.name for peer in config.peers if peer.identified)
     accepted = f"names of [[peers]] with identified = true ({identified or 'there are none'})"
-    if route.source == "*":
-        yield 'from = "*" with reidentify = true; accepted: the one source of the results, such as an AE title'
+    if not all(is_exact(source) for source in route.source):
+        said = ", ".join(f'"{source}"' for source in route.source)
+        yield f"from = {said} with reidentify = true; accepted: the one source of the results, such as an AE title"
     if not route.send_to:
         yield f"reidentify = true needs send_to; accepted: {accepted}"
     for name in route.send_to:

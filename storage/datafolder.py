@@ -15,7 +15,9 @@ from .batches import Batches
 from .commitments import Commitments
 from .crosswalk import Crosswalk
 from .database import open_database, transaction
+from .deliveries import Deliveries
 from .files import FileStore
+from .gatherings import Gatherings
 from .identities import Identities
 from .index import Index
 from .jobs import JobQueue
@@ -23,13 +25,14 @@ from .notices import Notices
 from .originals import Originals
 from .performed import PerformedSteps
 from .promises import Promises
+from .queues import Queues
 from .receipts import Receipts
 from .reviews import Reviews
 from .rulebook import Rulebook
 from .sealed import SealedHeaders
 from .users import Users
 
-_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at", "sop_class")
+_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at", "sop_class", "called", "study")
 _BECAME = ("name", "project", "result")
 
 
@@ -43,6 +46,9 @@ class DataFolder:
         self.database = open_database(url or f"sqlite:///{folder / 'lethe.db'}")
         self.files = FileStore(folder)
         self.jobs = JobQueue(self.database, clock)
+        self.deliveries = Deliveries(self.database, self.jobs, clock)
+        self.queues = Queues(self.database, clock)
+        self.gatherings = Gatherings(self.database, clock)
         self.index = Index(self.database, clock)
         self.audit = AuditTrail(self.database)
         self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)

@@ -30,7 +30,7 @@ class Inspection(DataFolder):
             "quarantined": work[State.QUARANTINED],
             "published": jobs.get((Stage.CLEAN, State.DONE), 0),
             "reidentified": jobs.get((Stage.REIDENTIFY, State.DONE), 0),
-            "sending": send[State.READY] + send[State.RUNNING],
+            "sending": send[State.READY] + send[State.RUNNING] + send[State.GATHERING],
             "delivered": send[State.DONE],
             "undeliverable": send[State.QUARANTINED],
             "failed": work[State.FAILED] + send[State.FAILED],

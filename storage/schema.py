@@ -217,6 +217,40 @@ _COMMITMENT = (
         updated REAL NOT NULL)""",
 )
 
+_ROUTING_AND_QUEUES = (
+    # What a route may match on beside source and address, and the SHA-256 of the Study Instance UID where a destination
+    # wants whole studies.
+    "ALTER TABLE received ADD COLUMN called TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE received ADD COLUMN study TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX received_study ON received (study) WHERE study <> ''",
+    "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE job ADD COLUMN gathering INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX job_gathering ON job (gathering) WHERE gathering > 0",
+    "DROP INDEX job_claim",
+    "CREATE INDEX job_claim ON job (stage, destination, state, priority, ready_at, id)",
+    # A study of which more may come before it goes to those who want it whole; gone once it went.
+    """CREATE TABLE gathering (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project TEXT NOT NULL,
+        study TEXT NOT NULL,
+        source TEXT NOT NULL,
+        clean TEXT NOT NULL,
+        quiet REAL NOT NULL,
+        last REAL NOT NULL,
+        asked REAL NOT NULL,
+        expected INTEGER NOT NULL,
+        due REAL NOT NULL,
+        UNIQUE (project, study))""",
+    "CREATE INDEX gathering_due ON gathering (due)",
+    # How the queue of a destination stands, for all processes and over restarts.
+    """CREATE TABLE destination (
+        name TEXT PRIMARY KEY,
+        paused REAL NOT NULL,
+        failures INTEGER NOT NULL,
+        next_attempt REAL NOT NULL,
+        reason TEXT NOT NULL)""",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -225,4 +259,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _SEALED_HEADERS,
     _REVIEWS,
     _COMMITMENT,
+    _ROUTING_AND_QUEUES,
 )

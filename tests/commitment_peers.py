@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -13,7 +14,6 @@ from pynetdicom.events import Event
 
 from lethe.node.config import Peer
 from lethe.node.dimse.contexts import support_storage
-from lethe.node.dimse.scp import answer_at_once
 
 PUSH_MODEL, WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -29,6 +29,11 @@ def action(uid: str, *references: tuple[str, str]) -> Dataset:
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_uid
         ds.ReferencedSOPSequence.append(item)
     return ds
+
+
+def answer_at_once(event: Event) -> None:
+    """Do not wait for the delayed acknowledgement of the other side (Nagle)."""
+    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class Modality:

@@ -191,6 +191,7 @@ def orthanc(folder: Path) -> Iterator[tuple[int, str]]:
         "AuthenticationEnabled": False,
         "RemoteAccessAllowed": False,
         "DicomAlwaysAllowStore": True,
+        "DicomAlwaysAllowFind": True,
         "UnknownSopClassAccepted": True,
         "OverwriteInstances": True,
     }

@@ -17,6 +17,7 @@ from lethe.node.dimse.finding import query_service
 from lethe.node.dimse.getting import get_service
 from lethe.node.dimse.moving import move_service
 from lethe.node.dimse.scp import Receiver
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 
 PATIENT_FIND, PATIENT_MOVE, PATIENT_GET = (f"1.2.840.10008.5.1.4.1.2.1.{number}" for number in (1, 2, 3))
@@ -28,7 +29,7 @@ def answering(archive: Archive, peers: Sequence[Peer] = (), *, most: int = 1000,
     """The port of a receiver that answers queries and retrievals."""
     services = (query_service(archive, "LETHE", most=most), move_service(archive, peers, "LETHE"), get_service(archive))
     admission = Admission("LETHE", peers, trust_loopback=trust)
-    receiver = Receiver(archive, admission, projects_for=lambda _origin: (), services=services)
+    receiver = Receiver(archive, admission, always(), services=services)
     try:
         yield receiver.start("127.0.0.1", 0)
     finally:

@@ -18,6 +18,7 @@ from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.availability import NOTIFICATION, notification_of, notifications
 from lethe.node.dimse.scp import Receiver
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance
 from lethe.storage.intake import Origin
@@ -120,7 +121,7 @@ def test_a_peer_that_is_away_or_fails_is_told_later_and_after_a_restart(archive:
 
 def test_what_a_peer_tells_us_is_taken_note_of(archive: Archive) -> None:
     admission = Admission("LETHE", [], trust_loopback=True)
-    receiver = Receiver(archive, admission, projects_for=lambda _: (), services=[notifications(archive)])
+    receiver = Receiver(archive, admission, always(), services=[notifications(archive)])
     try:
         ae = AE("PACS")
         ae.add_requested_context(NOTIFICATION)

@@ -19,6 +19,7 @@ from lethe.node.dimse import commitment
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance
 from lethe.storage.intake import Origin
@@ -36,7 +37,7 @@ def committer(archive: Archive) -> Iterator[Committer]:
     receiver = Receiver(
         archive,
         admission,
-        projects_for=lambda _: (),
+        always(),
         services=[commitment.requests(archive, admission), commitment.answers(archive, admission)],
     )
     node = receiver.start("127.0.0.1", 0)

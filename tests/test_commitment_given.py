@@ -21,6 +21,7 @@ from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.openanswer import OpenAnswer
 from lethe.node.dimse.scp import Receiver
 from lethe.node.reporter import Reporter
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.commitments import Progress, Reference
@@ -45,9 +46,7 @@ class Asked(NamedTuple):
 def asked(archive: Archive) -> Iterator[Asked]:
     modality = Modality(free_port())
     admission = Admission("LETHE", [modality.peer], trust_loopback=True)
-    receiver = Receiver(
-        archive, admission, projects_for=lambda _: ("default",), services=[commitment.requests(archive, admission)]
-    )
+    receiver = Receiver(archive, admission, always("default"), services=[commitment.requests(archive, admission)])
     yield Asked(modality, receiver.start("127.0.0.1", 0))
     receiver.stop(0.5)
 
@@ -231,9 +230,7 @@ def test_a_peer_that_may_not_ask_is_told_so(archive: Archive) -> None:
     modality = Modality(free_port())
     known = Peer("ct", "CT01", "127.0.0.1", modality.port, (Ability.STORE,))
     admission = Admission("LETHE", [known], trust_loopback=False)
-    receiver = Receiver(
-        archive, admission, projects_for=lambda _: (), services=[commitment.requests(archive, admission)]
-    )
+    receiver = Receiver(archive, admission, always(), services=[commitment.requests(archive, admission)])
     try:
         port = receiver.start("127.0.0.1", 0)
         assert modality.ask(port, action(new_uid(), (CT, "1.2.3"))) == 0x0124
@@ -246,7 +243,7 @@ def test_a_peer_that_keeps_its_association_open_is_answered_on_it(archive: Archi
     admission = Admission("LETHE", [modality.peer], trust_loopback=True)
     tell = OpenAnswer(lambda assoc, _, number: reporter(archive, modality).answer_on(assoc, number), archive.close)
     service = commitment.requests(archive, admission, answer_here=tell)
-    receiver = Receiver(archive, admission, projects_for=lambda _: (), services=[service])
+    receiver = Receiver(archive, admission, always(), services=[service])
     try:
         port = receiver.start("127.0.0.1", 0)
         reference = take(archive, ct(), "default")

@@ -17,6 +17,7 @@ from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.performed import performed_steps
 from lethe.node.dimse.scp import Receiver
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.performed import StepState
 
@@ -24,7 +25,7 @@ from lethe.storage.performed import StepState
 @pytest.fixture
 def modality(archive: Archive) -> Iterator[Association]:
     admission = Admission("LETHE", [], trust_loopback=True)
-    receiver = Receiver(archive, admission, projects_for=lambda _: (), services=[performed_steps(archive)])
+    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive)])
     port = receiver.start("127.0.0.1", 0)
     ae = AE("CT01")
     ae.add_requested_context(MPPS)
@@ -158,7 +159,7 @@ def test_nothing_of_the_patient_is_kept_or_logged(
 def test_a_peer_that_may_not_is_told_so(archive: Archive) -> None:
     known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.STORE,))
     admission = Admission("LETHE", [known], trust_loopback=False)
-    receiver = Receiver(archive, admission, projects_for=lambda _: (), services=[performed_steps(archive)])
+    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive)])
     try:
         ae = AE("CT01")
         ae.add_requested_context(MPPS)

@@ -19,6 +19,7 @@ from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.worklist import worklist_service
+from lethe.node.routing import always
 from lethe.node.worklist import Worklist
 from lethe.storage.archive import Archive
 
@@ -70,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def serving(archive: Archive, worklist: Worklist) -> Receiver:
     known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.WORKLIST,))
     admission = Admission("LETHE", [known], trust_loopback=True)
-    return Receiver(archive, admission, projects_for=lambda _: (), services=[worklist_service(worklist)])
+    return Receiver(archive, admission, always(), services=[worklist_service(worklist)])
 
 
 @pytest.fixture

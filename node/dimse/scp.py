@@ -16,8 +16,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
-from lethe.storage.intake import Origin
-from lethe.storage.jobs import Stage
+from lethe.storage.intake import Origin, Planner
 
 from .admission import CLOSING, Admission, Rejection, origin_of
 from .contexts import storage_classes, support_storage
@@ -41,9 +40,8 @@ class Receiver:
         self,
         archive: Archive,
         admission: Admission,
+        plan_for: Planner,
         *,
-        projects_for: Callable[[Origin], Sequence[str]],
-        stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
         services: Sequence[Service] = (),
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -51,14 +49,7 @@ class Receiver:
         self._admission = admission
         self._services = Services(services, admission)
         self._gate = Gate(archive.folder, admission.all_peers, limits)
-        self._storing = Storing(
-            archive,
-            admission,
-            self._gate,
-            projects_for=projects_for,
-            stage_for=stage_for,
-            largest=limits.largest_object,
-        )
+        self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object)
         self._closing = False
         self._ae = AE(admission.ae_title)
         self._ae.maximum_associations = 1 << 20  # counted by the gate, over all processes

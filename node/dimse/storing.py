@@ -4,14 +4,13 @@ plug. A data set is never decoded here."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
 from typing import Protocol, cast
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
 from lethe.storage.incoming import IncomingFile
-from lethe.storage.intake import Origin
-from lethe.storage.jobs import Stage
+from lethe.storage.intake import Arrival, Origin, Planner
 
 from ..choices import Ability
 from ..deid.registry import is_storage_class
@@ -76,16 +75,14 @@ class Storing:
         archive: Archive,
         admission: Admission,
         disk: HasRoom,
+        plan_for: Planner,
         *,
-        projects_for: Callable[[Origin], Sequence[str]],
-        stage_for: Callable[[Origin], Stage],
         largest: int,
     ) -> None:
         self._archive = archive
         self._admission = admission
         self._disk = disk
-        self._projects_for = projects_for
-        self._stage_for = stage_for
+        self._plan_for = plan_for
         self._largest = largest
 
     def open(self, association: PromptAssociation, request: StoreRequest) -> Intake:
@@ -140,9 +137,16 @@ class Storing:
             log.warning("%s: refused: the data set is not the object that was announced", wanted.origin.source)
             return WRONG_SOP_CLASS
         origin = wanted.origin
-        projects, stage = self._projects_for(origin), self._stage_for(origin)
+        plan = self._plan_for(Arrival(origin, path, time.time()))
         acceptance = self._archive.accept(
-            path, request.sop_instance, origin, projects, stage, digest=digest, sop_class=request.sop_class
+            path,
+            request.sop_instance,
+            origin,
+            plan.projects,
+            plan.stage,
+            plan.handling,
+            digest=digest,
+            sop_class=request.sop_class,
         )
         log.debug("%s: %s", origin.source, acceptance)
         return SUCCESS
