@@ -1,6 +1,7 @@
 """Searches for studies, series and instances (QIDO-RS, PS3.18 10.6).
 
-A key that storage cannot search for is refused, never passed over: an answer that is too long would be taken for a
+Every standard attribute is a key, attributes of sequences by their path; a key that storage cannot search for is
+refused, never passed over: an answer that is too long would be taken for a
 match. Several values of one key, separated by a backslash, are alternatives, for `ModalitiesInStudy` too; only lists
 of UIDs are separated by a comma as well. `limit=0` finds nothing.
 """
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from flask import Response, request
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from lethe.storage.computed import COUNTED
 from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text, is_uid
 from lethe.storage.errors import Refused
-from lethe.storage.query import Level, Match, Query
+from lethe.storage.matching import keyword_of
+from lethe.storage.query import Level, Match, Query, Within
 
 from .answers import Keep, Service, json_array, json_kept, require_json
 from .dicomjson import served
@@ -84,7 +87,7 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     wish = _wish(_levels(level, uids), [match.tag for match in matches])
     asked, offset = _count("limit"), _count("offset") or 0
     limit = MOST if asked is None else min(asked, MOST)
-    query = Query(level, parents + matches, limit=limit, offset=offset)
+    query = Query(level, (*parents, *matches), limit=limit, offset=offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if limit else []
     warnings = list(_warnings(service, query, len(entries), asked))
     if not entries:
@@ -118,19 +121,41 @@ def tag_of(name: str) -> str:
     return f"{tag:08X}"
 
 
-def _matches() -> tuple[Match, ...]:
-    """The matching keys of the request (PS3.18 8.3.4.1). Raises Refused."""
-    matches: dict[str, Match] = {}
+def _matches() -> tuple[Match | Within, ...]:
+    """The matching keys of the request (PS3.18 8.3.4.1); those that name attributes of the same sequence have to match
+    within one item. Raises Refused."""
+    found: dict[tuple[str, ...], str] = {}
     for name, values in request.args.lists():
         if name.lower() in _CONTROLS or not _is_attribute_name(name):
             continue
-        tags = [tag_of(part) for part in name.split(".")]
-        if len(tags) > 1 or tags[0] not in SEARCHABLE:
-            raise Refused(f"this service cannot search for the attribute {'.'.join(tags)}")
-        if tags[0] in matches or len(values) > 1:
-            raise Refused(f"the attribute {tags[0]} is given more than once")
-        matches[tags[0]] = Match(tags[0], _alternatives(tags[0], values[0]))
-    return tuple(matches.values())
+        path = tuple(tag_of(part) for part in name.split("."))
+        if path in found or len(values) > 1:
+            raise Refused(f"the attribute {'.'.join(path)} is given more than once")
+        found[path] = values[0]
+    return _terms(found)
+
+
+def _terms(found: Mapping[tuple[str, ...], str]) -> tuple[Match | Within, ...]:
+    """Keys by their path as terms. Raises Refused."""
+    terms: list[Match | Within] = []
+    for tag in dict.fromkeys(path[0] for path in found):
+        below = {path[1:]: value for path, value in found.items() if path[0] == tag and len(path) > 1}
+        vr = _vr_of(tag)
+        if (tag,) in found and not (vr == "SQ" and not found[tag,]):
+            terms.append(Match(tag, _alternatives(tag, found[tag,])))
+        if below and vr != "SQ":
+            raise Refused(f"the attribute {tag} is no sequence")
+        if below:
+            terms.append(Within(tag, _terms(below)))
+    return tuple(terms)
+
+
+def _vr_of(tag: str) -> str:
+    """The VR of a standard attribute. Raises Refused: without its creator, a private one cannot be known."""
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        raise Refused(f"this service cannot search for the attribute {tag}") from None
 
 
 def _is_attribute_name(name: str) -> bool:
@@ -140,14 +165,14 @@ def _is_attribute_name(name: str) -> bool:
 
 
 def _alternatives(tag: str, value: str) -> tuple[str, ...]:
-    if SEARCHABLE[tag][1].vr != "UI":
+    if _vr_of(tag) != "UI":
         parts = tuple(part for part in value.split("\\") if part)
         if len(parts) > _MOST_ALTERNATIVES:
             raise Refused(f"a key has at most {_MOST_ALTERNATIVES} alternative values")
         return parts or ("",)
     uids = tuple(uid.strip() for uid in re.split(r"[,\\]", value) if uid.strip())
     if value and not (uids and all(is_uid(uid) for uid in uids)):
-        raise Refused(f"{SEARCHABLE[tag][1].keyword} is searched for by UIDs")
+        raise Refused(f"{keyword_of(tag)} is searched for by UIDs")
     return uids or ("",)
 
 

@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     _node(commands)
     _engine(commands)
     _peers(commands)
+    _queue(commands)
     _upkeep(commands)
     _add(
         commands, "demo", "demo.run", "show the whole flow with sample studies in a throw-away folder", "lethe demo"
@@ -73,8 +74,27 @@ def _peers(commands: _Commands) -> None:
     one = _add(commands, "send", "peers.send", "send files to a peer", "lethe send clean/ --to archive")
     one.add_argument("path", nargs="+", type=Path, metavar="PATH", help="files and folders")
     one.add_argument("--to", required=True, metavar="PEER", help="name of a peer, or AETITLE@host:port")
+    text = "send clean studies, series or instances again"
+    one = _add(commands, "resend", "queues.resend", text, "lethe resend 2.25.17 --to archive")
+    one.add_argument("uid", nargs="+", metavar="UID", help="UIDs as they are after cleaning")
+    one.add_argument("--to", action="append", default=[], metavar="PEER", help="default: where their projects send")
     one = _add(commands, "echo", "peers.echo", "ask whether a peer answers", "lethe echo archive")
     one.add_argument("peer", metavar="PEER", help="name of a peer, or AETITLE@host:port")
+
+
+def _queue(commands: _Commands) -> None:
+    text = "show what waits to be sent, by destination"
+    one = _add(commands, "queue", "queues.show", text, "lethe queue --json")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    below = one.add_subparsers(metavar="COMMAND")
+    text = "send nothing more to a peer, not even after a restart"
+    _add(below, "pause", "queues.pause", text, "lethe queue pause archive").add_argument("peer", metavar="PEER")
+    text = "send to a peer again, and try at once if it was away"
+    _add(below, "resume", "queues.resume", text, "lethe queue resume archive").add_argument("peer", metavar="PEER")
+    text = "send what waits of a clean study before everything else"
+    one = _add(below, "first", "queues.first", text, "lethe queue first 2.25.17")
+    one.add_argument("study", metavar="STUDY_UID", help="its UID after cleaning")
+    one.add_argument("--to", default="", metavar="PEER", help="to this peer alone (default: to all)")
 
 
 def _upkeep(commands: _Commands) -> None:

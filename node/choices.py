@@ -20,6 +20,19 @@ class Ability(StrEnum):
     MOVE = "move"
     GET = "get"
     COMMIT = "commit"
+    MPPS = "mpps"
+    WORKLIST = "worklist"
+    """It shows patients, so that nobody has it who is not named for it."""
+
+
+USUAL_ABILITIES = tuple(ability for ability in Ability if ability != Ability.WORKLIST)
+
+
+class Sending(StrEnum):
+    """What a destination gets at a time."""
+
+    INSTANCE = "instance"
+    STUDY = "study"
 
 
 class PixelPolicy(StrEnum):

@@ -11,28 +11,48 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .choices import Ability, AuthMode, DocumentPolicy, Fill, PixelPolicy, ProfileName, UnknownPatients
+from lethe.storage.demand import Demand
+
+from .choices import (
+    USUAL_ABILITIES,
+    Ability,
+    AuthMode,
+    DocumentPolicy,
+    Fill,
+    PixelPolicy,
+    ProfileName,
+    Sending,
+    UnknownPatients,
+)
 from .deid.presidio import Voter
 from .deid.profile import Option
 from .deid.pseudonyms import UUID_ROOT
 from .settings import (
     as_ae_title,
+    as_attributes,
     as_choice,
     as_command,
+    as_days,
+    as_hours,
     as_list_of,
     as_log_level,
     as_name,
     as_name_or_none,
+    as_network,
+    as_number,
+    as_one_or_list_of,
+    as_sop_class,
     as_text,
     as_truth,
     as_uid_root,
     as_url,
     as_whole,
 )
+from .windows import Span, Window, window_of
 
 
-def _key(help_text: str, read: Callable[[Any], Any], default: Any = MISSING) -> Any:
-    metadata = {"help": help_text, "read": read}
+def _key(help_text: str, read: Callable[[Any], Any], default: Any = MISSING, shown: str = "") -> Any:
+    metadata = {"help": help_text, "read": read, "shown": shown}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 
@@ -57,6 +77,8 @@ class Node:
     idle_seconds: int = _key("how long a peer may say nothing, or stop within a message", as_whole(1, 86400), 60)
     answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)
+    most_results: int = _key("results that one C-FIND gets at most", as_whole(1, 1_000_000), 100_000)
+    commit_days: int = _key("days after which what we cannot vouch for yet is reported as failed", as_whole(1, 365), 3)
     log_level: str = _key("how much is logged; never PHI, at any level", as_log_level, "INFO")
 
 
@@ -85,9 +107,39 @@ class Peer:
     ae_title: str = _key("its AE title", as_ae_title)
     host: str = _key("its address or host name", as_text)
     port: int = _key("its DICOM port", as_whole(1, 65535))
-    may: tuple[Ability, ...] = _key("what it may ask of us", as_list_of(as_choice(Ability)), tuple(Ability))
+    may: tuple[Ability, ...] = _key("what it may ask of us", as_list_of(as_choice(Ability)), USUAL_ABILITIES)
     associations: int = _key("how many associations it may have open to us; 0: as many as all", as_whole(0, 10_000), 0)
     identified: bool = _key("whether re-identified results (PHI) may be sent to it", as_truth, False)
+    commits: bool = _key("ask it to commit what it was sent (Storage Commitment)", as_truth, False)
+    notify: tuple[str, ...] = _key(
+        "projects of which it is told what can be retrieved here (Instance Availability Notification)",
+        as_list_of(as_name),
+        (),
+    )
+    send: Sending = _key(
+        'what it gets: each "instance" once it is clean, or a "study" once it is complete; what comes late follows',
+        as_choice(Sending),
+        Sending.INSTANCE,
+    )
+    count: bool = _key(
+        "ask it (C-FIND) how many instances a study has that it sends us, to know when it is complete", as_truth, False
+    )
+    hours: tuple[Span, ...] = _key(
+        'when it is sent to, such as "19:00-06:00"; none: always', as_one_or_list_of(as_hours), ()
+    )
+    days: tuple[tuple[int, ...], ...] = _key(
+        'on which days those hours begin, such as "mon-fri"; none: every day', as_one_or_list_of(as_days), ()
+    )
+    instances_per_second: float = _key("most instances it is sent; 0: any number", as_number(0, 10_000), 0.0)
+    megabytes_per_second: float = _key("most data it is sent; 0: any amount", as_number(0, 10_000), 0.0)
+    priority: int = _key(
+        "added to the priority of what goes to it; the higher is cleaned and sent first", as_whole(-9, 9), 0
+    )
+
+    @property
+    def window(self) -> Window:
+        """When it is sent to."""
+        return window_of(self.hours, self.days)
 
 
 @dataclass(frozen=True)
@@ -141,6 +193,18 @@ class Project:
         "keep each header as it came, encrypted, so that a receipt can show what stood there", as_truth, True
     )
     send_to: tuple[str, ...] = _key("names of the peers that get the results", as_list_of(as_name), ())
+    commit: Demand = _key(
+        'when a sender is told that an instance is safe (Storage Commitment): "received" durably here, "published", or '
+        '"delivered" to or "committed" by every destination',
+        as_choice(Demand),
+        Demand.RECEIVED,
+    )
+    complete_after: float = _key(
+        "seconds without a new object after which a study is complete, for peers that get whole studies",
+        as_number(1, 604_800),
+        60.0,
+    )
+    priority: int = _key("added to the priority of what is in it", as_whole(-9, 9), 0)
 
 
 @dataclass(frozen=True)
@@ -154,6 +218,18 @@ class Redact:
 
 
 @dataclass(frozen=True)
+class Worklist:
+    """[worklist]: what modalities are to do, for peers that may ask for it. It shows patients."""
+
+    folder: str = _key("folder of DICOM worklist files (*.wl), its sub-folders included", lambda value: str(value), "")
+    table: str = _key(
+        "CSV file in UTF-8 whose head names attributes by keyword, a scheduled step in each row",
+        lambda value: str(value),
+        "",
+    )
+
+
+@dataclass(frozen=True)
 class Step:
     """[[steps]]: a command of the site's own that does one thing to an object."""
 
@@ -164,11 +240,29 @@ class Step:
 
 @dataclass(frozen=True)
 class Route:
-    """[[routes]]: which sources go to which project. Every route that matches applies; where one of them
-    re-identifies, only those that do."""
+    """[[routes]]: what goes to which project. A route matches where each of its keys does; every route that matches
+    applies; where one of them re-identifies, only those that do."""
 
-    source: str = _key('calling AE title, "stow" or "upload"; "*" is everywhere', as_text)
+    source: tuple[str, ...] = _key(
+        'calling AE title, "stow" or "upload"; "*" is everywhere', as_one_or_list_of(as_text)
+    )
     project: str = _key("name of a project", as_name)
+    called: tuple[str, ...] = _key(
+        "AE title we were called by; those spelt out are answered beside our own", as_one_or_list_of(as_ae_title), ()
+    )
+    address: tuple[str, ...] = _key("IP address or network of the sender", as_one_or_list_of(as_network), ())
+    modality: tuple[str, ...] = _key("Modality (0008,0060)", as_one_or_list_of(as_text), ())
+    sop_class: tuple[str, ...] = _key("SOP Class: UID or keyword", as_one_or_list_of(as_sop_class), ())
+    station: tuple[str, ...] = _key("Station Name (0008,1010)", as_one_or_list_of(as_text), ())
+    where: tuple[tuple[str, tuple[str, ...]], ...] = _key(
+        "any other attributes, by keyword or tag, with their values", as_attributes, (), "{}"
+    )
+    hours: tuple[Span, ...] = _key('when it came in, such as "07:00-19:00"', as_one_or_list_of(as_hours), ())
+    days: tuple[tuple[int, ...], ...] = _key(
+        'on which days those hours begin, such as "mon-fri"', as_one_or_list_of(as_days), ()
+    )
+    complete_after: float = _key("`complete_after` for what comes by it; 0: the project's", as_number(0, 604_800), 0.0)
+    priority: int = _key("added to the priority of what comes by it", as_whole(-9, 9), 0)
     reidentify: bool = _key(
         "put the originals back into results made elsewhere on the project's studies, instead of cleaning them",
         as_truth,
@@ -179,6 +273,11 @@ class Route:
         as_list_of(as_name),
         (),
     )
+
+    @property
+    def window(self) -> Window:
+        """When it matches."""
+        return window_of(self.hours, self.days)
 
 
 @dataclass(frozen=True)
@@ -191,8 +290,9 @@ class Config:
     peers: tuple[Peer, ...] = ()
     projects: tuple[Project, ...] = (Project("default"),)
     redact: Redact = Redact()
+    worklist: Worklist = Worklist()
     steps: tuple[Step, ...] = ()
-    routes: tuple[Route, ...] = (Route("*", "default"),)
+    routes: tuple[Route, ...] = (Route(("*",), "default"),)
     folder: Path = Path()
 
     @property
@@ -203,6 +303,12 @@ class Config:
     def project(self, name: str) -> Project | None:
         """The project of that name."""
         return next((project for project in self.projects if project.name == name), None)
+
+    def whole_studies_to(self, project: Project) -> frozenset[str]:
+        """The destinations of a project that want whole studies."""
+        return frozenset(
+            peer.name for peer in self.peers if peer.send == Sending.STUDY and peer.name in project.send_to
+        )
 
     def step(self, name: str) -> Step | None:
         """The step of that name."""
@@ -220,6 +326,7 @@ SECTIONS: Mapping[str, type] = {
     "peers": Peer,
     "projects": Project,
     "redact": Redact,
+    "worklist": Worklist,
     "steps": Step,
     "routes": Route,
 }

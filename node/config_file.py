@@ -43,7 +43,7 @@ class _Reader:
         for section in raw.keys() - SECTIONS.keys():
             self._wrong(f"[{section}]", "unknown section", ", ".join(f"[{known}]" for known in SECTIONS))
         values: dict[str, Any] = {"folder": folder}
-        for name in ("node", "http", "auth", "redact"):
+        for name in ("node", "http", "auth", "redact", "worklist"):
             values[name] = self._section(f"[{name}]", SECTIONS[name], raw.get(name, {}))
         for name in ("peers", "steps", "routes"):
             if name in raw:

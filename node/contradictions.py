@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lethe.storage.demand import Demand
+
 from .choices import AuthMode, PixelPolicy, ProfileName, UnknownPatients
-from .config import Config, Project, Route
+from .config import Config, Peer, Project, Route
 from .deid.profile import Option
 from .loopback import is_loopback
+from .patterns import is_exact
 
 _FACES = Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES
 
@@ -22,6 +25,9 @@ def contradictions(config: Config) -> Iterator[str]:
             yield f"[projects.{project.name}]: another project is called so but for capitals; accepted: another name"
         for mistake in _project_mistakes(project, config):
             yield f"[projects.{project.name}]: {mistake}"
+    for peer in config.peers:
+        for mistake in _peer_mistakes(peer, config):
+            yield f"[[peers]] {peer.name}: {mistake}"
     for number, route in enumerate(config.routes, 1):
         for mistake in _route_mistakes(route, config):
             yield f"[[routes]] number {number}: {mistake}"
@@ -43,6 +49,7 @@ def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
             yield (
                 f"send_to names {destination!r}; accepted: {', '.join(peers) or 'nothing, as there are no [[peers]]'}"
             )
+    yield from _commit_mistakes(project, config)
     if project.profile == ProfileName.NONE and project.unknown_patients == UnknownPatients.HOLD:
         yield 'unknown_patients = "hold"; accepted with profile = "none": "pseudonym"'
     if {Option.RETAIN_LONGITUDINAL_FULL_DATES, Option.RETAIN_LONGITUDINAL_MODIFIED_DATES} <= set(project.options):
@@ -50,6 +57,23 @@ def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
             "options holds both ways to treat dates; accepted: one of "
             "retain-longitudinal-full-dates, retain-longitudinal-modified-dates"
         )
+
+
+def _commit_mistakes(project: Project, config: Config) -> Iterator[str]:
+    said = f'commit = "{project.commit}"'
+    if project.commit in (Demand.DELIVERED, Demand.COMMITTED) and not project.send_to:
+        yield f'{said} without send_to; accepted: "received" or "published", or peers in send_to'
+    if project.commit == Demand.COMMITTED:
+        silent = [name for name in project.send_to if (peer := config.peer(name)) is not None and not peer.commits]
+        if silent:
+            yield f"{said} needs commits = true of {', '.join(silent)}; accepted: that, or another commit"
+
+
+def _peer_mistakes(peer: Peer, config: Config) -> Iterator[str]:
+    for name in peer.notify:
+        if config.project(name) is None:
+            names = ", ".join(project.name for project in config.projects)
+            yield f"notify names {name!r}; accepted: {names}"
 
 
 def _deface_mistakes(project: Project, steps: list[str]) -> Iterator[str]:
@@ -86,8 +110,9 @@ def _return_mistakes(route: Route, config: Config) -> Iterator[str]:
         return
     identified = ", ".join(peer.name for peer in config.peers if peer.identified)
     accepted = f"names of [[peers]] with identified = true ({identified or 'there are none'})"
-    if route.source == "*":
-        yield 'from = "*" with reidentify = true; accepted: the one source of the results, such as an AE title'
+    if not all(is_exact(source) for source in route.source):
+        said = ", ".join(f'"{source}"' for source in route.source)
+        yield f"from = {said} with reidentify = true; accepted: the one source of the results, such as an AE title"
     if not route.send_to:
         yield f"reidentify = true needs send_to; accepted: {accepted}"
     for name in route.send_to:

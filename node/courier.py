@@ -2,6 +2,8 @@
 for another.
 
 A destination that is away is tried again and again, for days if need be; nothing is given up because a peer is down.
+Before each instance it is asked whether sending is paused, outside its hours or ahead of its pace, so that a pause
+pauses.
 """
 
 from __future__ import annotations
@@ -18,8 +20,11 @@ from typing import NamedTuple
 from lethe.storage.archive import Archive
 from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.jobs import Job, Stage, retry_delay
+from lethe.storage.queues import Breaker
 
 from .dimse.scu import MOST_CONTEXTS, Context, Destination, context_of, is_stored, may_work_later
+from .pace import Pace
+from .windows import wall_clock
 
 log = logging.getLogger("lethe.courier")
 
@@ -28,6 +33,7 @@ _LEASE = 300.0
 _IDLE_RELEASE = 3.0
 _LONGEST_WAIT = 300.0
 _LONGEST_UNWRITTEN = 1.0
+_LONGEST_PAUSE = 1.0
 
 
 class Parcel(NamedTuple):
@@ -39,22 +45,33 @@ class Parcel(NamedTuple):
 
 
 class Courier:
-    """Sends the jobs of one destination. `chance` gives numbers in [0, 1) that spread the retries."""
+    """Sends the jobs of one destination. `chance` gives numbers in [0, 1) that spread the retries, `clock` the seconds
+    since the epoch."""
 
     def __init__(
-        self, archive: Archive, destination: Destination, owner: str, chance: Callable[[], float] = random.random
+        self,
+        archive: Archive,
+        destination: Destination,
+        owner: str,
+        chance: Callable[[], float] = random.random,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._archive = archive
         self._destination = destination
         self._name = destination.peer.name
         self._owner = owner
         self._chance = chance
-        self._failures = 0
         self._stored: list[Callable[[], object]] = []
         self._first_stored = 0.0
+        self._clock = clock
+        self._pace = Pace(destination.peer.instances_per_second, destination.peer.megabytes_per_second)
+        self._stopping = threading.Event()
 
     def step(self) -> bool:
-        """Send one batch if there is one ready; whether there was."""
+        """Send one batch if there is one ready and it is time to; whether there was."""
+        if self._pace.wait(self._clock()) or not self._is_time():
+            return False
         jobs = self._claimed()
         if not jobs:
             return False
@@ -66,7 +83,7 @@ class Courier:
 
     def run(self, stopping: threading.Event) -> None:
         """Step until told to stop; the association is released after some seconds without work."""
-        last_work = time.monotonic()
+        last_work, self._stopping = time.monotonic(), stopping
         while not stopping.is_set():
             try:
                 worked = self.step()
@@ -88,11 +105,28 @@ class Courier:
     def _claimed(self) -> list[Job]:
         """One batch of what is to be sent there. Re-identified objects are claimed only for a peer that may still get
         them, whatever the configuration said when they were made."""
-        queue, jobs = self._archive.jobs, list[Job]()
-        if self._destination.peer.identified and queue.has_open(Stage.RETURN, self._name):
-            jobs = queue.claim_many(Stage.RETURN, self._owner, _LEASE, most=_BATCH // 2, destination=self._name)
-        most = _BATCH - len(jobs)
-        return jobs + queue.claim_many(Stage.SEND, self._owner, _LEASE, most=most, destination=self._name)
+        jobs, most = list[Job](), self._most()
+        if self._destination.peer.identified:
+            jobs = self._claimed_of(Stage.RETURN, most - most // 2)
+        return jobs + self._claimed_of(Stage.SEND, most - len(jobs))
+
+    def _claimed_of(self, stage: Stage, most: int) -> list[Job]:
+        queue = self._archive.jobs
+        if not most or not queue.has_open(stage, self._name):
+            return []
+        return queue.claim_many(stage, self._owner, _LEASE, most=most, destination=self._name)
+
+    def _most(self) -> int:
+        """How many to claim: what the pace allows, and one alone to see whether a peer that was away is back."""
+        closed = self._archive.queues.state(self._name).breaker(self._clock()) == Breaker.CLOSED
+        return self._pace.most(_BATCH) if closed else 1
+
+    def _is_time(self) -> bool:
+        """Whether the queue goes on, its hours have come, and the peer is not known to be away."""
+        state, now = self._archive.queues.state(self._name), self._clock()
+        if state.paused or state.breaker(now) == Breaker.OPEN:
+            return False
+        return self._destination.peer.window.is_open(wall_clock(now))
 
     def _parcels(self, jobs: list[Job]) -> list[Parcel]:
         """The jobs with what they send, as much as fits into one association; the others are given back."""
@@ -135,7 +169,11 @@ class Courier:
             self._write_down()
 
     def _send_each(self, parcels: list[Parcel]) -> None:
-        for job, path, context in parcels:
+        for number, (job, path, context) in enumerate(parcels):
+            if number and not self._goes_on():
+                self._archive.jobs.give_back(parcel.job for parcel in parcels[number:])
+                return
+            self._pace.sent(path.stat().st_size if path.exists() else 0, self._clock())
             try:
                 status = self._destination.send(path, context)
             except Refused as refusal:
@@ -145,7 +183,7 @@ class Courier:
                 # It may be this instance that the peer breaks off at: the others must not wait behind it.
                 self._archive.jobs.later(job, retry_delay(job.attempts, self._chance()), str(error))
                 raise
-            self._failures = 0
+            self._archive.queues.answered(self._name)
             self._judge(job, status)
 
     def _write_down(self) -> None:
@@ -156,6 +194,13 @@ class Courier:
                 for write in stored:
                     write()
 
+    def _goes_on(self) -> bool:
+        """Keep the pace between two instances; whether the rest of the batch is still to go now."""
+        wait = self._pace.wait(self._clock())
+        if wait > _LONGEST_PAUSE or (wait and self._stopping.wait(wait)):
+            return False
+        return not self._stopping.is_set() and self._is_time()
+
     def _judge(self, job: Job, status: int) -> None:
         """What the peer answered is what the job's state says."""
         if is_stored(status) and job.stage == Stage.RETURN:
@@ -163,7 +208,8 @@ class Courier:
         elif is_stored(status):
             if not self._stored:
                 self._first_stored = time.monotonic()
-            self._stored.append(partial(self._archive.delivered, job, status))
+            commits = self._destination.peer.commits
+            self._stored.append(partial(self._archive.handed_over if commits else self._archive.delivered, job, status))
             if time.monotonic() - self._first_stored > _LONGEST_UNWRITTEN:
                 self._write_down()
         elif may_work_later(status):
@@ -175,8 +221,8 @@ class Courier:
     def _wait(self, jobs: list[Job], error: Unavailable) -> None:
         """The peer is away or the connection broke: nothing of this is lost, and nothing is tried before it is time."""
         self._destination.close()
-        self._failures += 1
-        delay = retry_delay(self._failures, self._chance(), longest=_LONGEST_WAIT)
+        failures = self._archive.queues.state(self._name).failures + 1
+        delay = retry_delay(failures, self._chance(), longest=_LONGEST_WAIT)
         log.warning("%s; trying again in %.0f s", error, delay)
         self._archive.jobs.give_back(jobs)  # those that were done are no longer ours, and stay done
-        self._archive.jobs.postpone(self._name, delay, str(error))
+        self._archive.queues.failed(self._name, delay, str(error))

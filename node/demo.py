@@ -21,13 +21,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import StorageError
-from lethe.storage.intake import Origin
 
 from .config import Peer
 from .dimse.admission import Admission
 from .dimse.scp import Receiver
 from .dimse.scu import Destination, is_stored
 from .fates import show_fates
+from .routing import always
 from .samples import Sample, samples
 
 _READY_WITHIN, _DONE_WITHIN = 60.0, 300.0
@@ -82,11 +82,7 @@ send_to = ["archive"]
 @contextmanager
 def _second_receiver(folder: Path, port: int) -> Iterator[None]:
     """A second Lethe without routes: it keeps what it gets, as an archive would."""
-
-    def nowhere(_origin: Origin) -> tuple[str, ...]:
-        return ()
-
-    receiver = Receiver(Archive(folder), Admission("ARCHIVE", [], trust_loopback=True), projects_for=nowhere)
+    receiver = Receiver(Archive(folder), Admission("ARCHIVE", [], trust_loopback=True), always())
     receiver.start("127.0.0.1", port)
     try:
         yield

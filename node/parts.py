@@ -41,17 +41,20 @@ def receive(config: Config) -> int:
     from .dimse.admission import Admission
     from .dimse.limits import limits_of
     from .dimse.scp import Receiver
+    from .services import services_of
 
-    stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
+    stopping, archive, router = _begin("receive", config), open_archive(config), Router(config)
     _allow_many_descriptors()
     archive.sweep()
-    archive.route_held(router.projects_for, router.stage_for)
+    archive.route_held(router.plan)
+    title, trusts = config.node.ae_title, config.node.trust_loopback
+    admission = Admission(title, config.peers, trust_loopback=trusts, also=router.called)
     receiver = Receiver(
         archive,
-        Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
-        projects_for=router.projects_for,
-        stage_for=router.stage_for,
+        admission,
+        router.plan,
         limits=limits_of(config.node),
+        services=services_of(config, archive, admission),
     )
     receiver.start(config.node.host, config.node.port, shared=config.node.receivers > 1)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
@@ -67,29 +70,29 @@ def work(config: Config) -> int:
     from .worker import Worker
 
     stopping, archive = _begin("worker", config), open_archive(config)
-    projects, router = projects_of(config, archive.files, archive.crosswalk, archive.rulebook), Router(config.routes)
+    projects, router = projects_of(config, archive.files, archive.crosswalk, archive.rulebook), Router(config)
     Worker(archive, projects, _owner("worker"), router.destinations_for).run(stopping)
     return 0
 
 
 def deliver(config: Config) -> int:
-    """Send what is published, to each destination on its own thread."""
+    """Send what is published, to each destination on its own thread, studies that are wanted whole once they are, and
+    do the other errands of peers."""
+    from .completion import Completion
     from .courier import Courier
+    from .dimse.counting import instances_of_study
     from .dimse.scu import Destination
+    from .errands import errands_of
 
     stopping, archive = _begin("deliver", config), open_archive(config)
-    named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
-    wanted = {name for names in named for name in names} | set(archive.jobs.destinations())
+    title, patience = config.node.ae_title, config.node.answer_seconds
+    completion = Completion(archive, config.peers, lambda peer, uid: instances_of_study(peer, title, uid))
     couriers = [
-        Courier(
-            archive,
-            Destination(peer, config.node.ae_title, answer_seconds=config.node.answer_seconds),
-            _owner("deliver"),
-        )
-        for peer in config.peers
-        if peer.name in wanted
+        Courier(archive, Destination(peer, title, answer_seconds=patience), _owner("deliver")) for peer in config.peers
     ]
-    threads = [threading.Thread(target=courier.run, args=(stopping,), daemon=True) for courier in couriers]
+    errands = errands_of(config, archive)
+    runs = [completion.run, *(courier.run for courier in couriers), *(errand.run for errand in errands)]
+    threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
     stopping.wait()

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from lethe.storage.crosswalk import Crosswalk, CrosswalkEntry, Kind, PatientList
 from lethe.storage.files import FileStore
+from lethe.storage.gatherings import NONE_WHOLE, WholeStudies
 from lethe.storage.identities import Identity
 from lethe.storage.rulebook import Rulebook
 from lethe.storage.sealed import OriginalHeader
@@ -57,6 +58,7 @@ class Project:
     pixel_policy: PixelPolicy = PixelPolicy.AUTO
     fill: Fill = Fill.BACKGROUND
     text_finders: tuple[str, ...] = ()
+    whole: WholeStudies = NONE_WHOLE
     device_rules: DeviceRules = DeviceRules()
     rules_version: int = 0
     """Which learned rules are among them; 0: none."""
@@ -189,6 +191,7 @@ class Projects(Mapping[str, Project]):
             pixel_policy=project.pixel_policy,
             fill=project.fill,
             text_finders=project.text_finders,
+            whole=WholeStudies(self._config.whole_studies_to(project), project.complete_after),
             device_rules=rules[1],
             rules_version=rules[0][1] if rules[0][0] and project.pixel_policy != PixelPolicy.NONE else 0,
         )

@@ -9,18 +9,18 @@ from collections.abc import Callable, Collection, Sequence
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused
-from lethe.storage.intake import Origin
+from lethe.storage.intake import Arrival
 from lethe.storage.jobs import Job
 from lethe.storage.names import clean_name
 
 from .deid.reidentify import reidentify
 from .originals import ProjectOriginals
 
-Destinations = Callable[[Origin, str], Sequence[str]]
-"""Where what a source sends about a project is to go, re-identified."""
+Destinations = Callable[[Arrival, str], Sequence[str]]
+"""Where what came in about a project is to go, re-identified."""
 
 
-def nowhere(_origin: Origin, _project: str) -> Sequence[str]:
+def nowhere(_arrival: Arrival, _project: str) -> Sequence[str]:
     """The destinations where no route re-identifies."""
     return ()
 
@@ -35,7 +35,7 @@ class Returns:
 
     def reidentify(self, job: Job) -> None:
         """Put the job's originals back and plan its delivery. Raises CannotClean, Refused, NotFound, Unavailable."""
-        destinations = self._destinations(self._archive.origin(job), job.project)
+        destinations = self._destinations(self._archive.arrival(job), job.project)
         if job.project not in self._projects or not destinations:
             raise Refused(f"no route re-identifies what comes from its source for project {job.project!r} any more")
         name = clean_name(job.subject, job.project, "reidentified")

@@ -1,39 +1,111 @@
-"""Decides by where an object came from what is done with it, and for which projects. Every route that matches applies;
-where one of them re-identifies, only those that do."""
+"""Decides what is done with what came in, and for which projects. Every route that matches applies; where one of them
+re-identifies, only those that do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 
-from lethe.storage.intake import Origin
+from lethe.storage.intake import Arrival, Handling, Plan, Planner
 from lethe.storage.jobs import Stage
 
-from .config import Route
+from .conditions import Condition, Facts, asked, conditions
+from .config import Config, Route
+from .headerfacts import STUDY, HeaderFacts
+from .patterns import is_exact
+from .windows import wall_clock
 
 
 class Router:
-    """The routes of a configuration."""
+    """The routes of a configuration, with what its projects and peers say about what comes by them."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._routes = tuple(routes)
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._routes = [(route, conditions(route)) for route in config.routes]
+        self._asked = {path for route in config.routes for path in asked(route)}
+        if any(config.whole_studies_to(project) for project in config.projects):
+            self._asked.add((STUDY,))
 
-    def stage_for(self, origin: Origin) -> Stage:
-        """Whether what comes from there is cleaned or, as a result that comes back, re-identified."""
-        return Stage.REIDENTIFY if any(route.reidentify for route in self._matching(origin)) else Stage.CLEAN
+    @property
+    def called(self) -> frozenset[str]:
+        """The AE titles that routes spell out, by which we are called beside our own."""
+        return frozenset(title for route in self._config.routes for title in route.called if is_exact(title))
 
-    def projects_for(self, origin: Origin) -> tuple[str, ...]:
-        """The names of the projects, each once; none means that the object is held."""
+    def plan(self, arrival: Arrival) -> Plan:
+        """For which projects an object is cleaned or, as a result that comes back, re-identified; without a project it
+        is held. Its header is read only where a route asks about it, or a destination wants whole studies."""
+        facts = self._facts(arrival)
+        routes, reason = self._matching(facts)
+        if not routes:
+            return Plan(handling=Handling(reason))
+        projects = _once(route.project for route in routes)
+        handling = Handling(reason, self._priorities(routes))
+        if routes[0].reidentify:
+            return Plan(projects, Stage.REIDENTIFY, handling)
+        quiet = self._quiet(routes)
+        study = facts.header.study_digest() if quiet else ""
+        return Plan(projects, Stage.CLEAN, replace(handling, quiet=quiet, study=study))
+
+    def destinations_for(self, arrival: Arrival, project: str) -> tuple[str, ...]:
+        """Where a re-identified object that came like that goes, each once."""
+        routes, _reason = self._matching(self._facts(arrival))
+        wanted = (route for route in routes if route.reidentify and route.project == project)
+        return _once(name for route in wanted for name in route.send_to)
+
+    def _facts(self, arrival: Arrival) -> Facts:
+        return Facts(arrival.origin, wall_clock(arrival.at), HeaderFacts(arrival.path, self._asked))
+
+    def _matching(self, facts: Facts) -> tuple[list[Route], str]:
+        """The routes that apply or, if there is none, why."""
+        met = [_met(of_it, facts) for _route, of_it in self._routes]
+        matching = [route for (route, of_it), number in zip(self._routes, met, strict=True) if number == len(of_it)]
+        if not matching:
+            return [], self._why_none(met)
         # What came back is about a pseudonymous study: cleaned as well, it would be a patient of its own in the index.
-        reidentify = self.stage_for(origin) == Stage.REIDENTIFY
-        return _once(route.project for route in self._matching(origin) if route.reidentify == reidentify)
+        returning = [route for route in matching if route.reidentify]
+        return returning or matching, ""
 
-    def destinations_for(self, origin: Origin, project: str) -> tuple[str, ...]:
-        """Where re-identified objects from there go, each once."""
-        routes = (one for one in self._matching(origin) if one.reidentify and one.project == project)
-        return _once(name for route in routes for name in route.send_to)
+    def _why_none(self, met: list[int]) -> str:
+        """The route that comes nearest, and what it asks for in vain."""
+        nearest = max(range(len(met)), key=met.__getitem__, default=0)
+        if not met or met[nearest] == 0:
+            return "no route matches its source"
+        about = self._routes[nearest][1][met[nearest]].about
+        return f"no route matches; number {nearest + 1} does but for its {about}"
 
-    def _matching(self, origin: Origin) -> list[Route]:
-        return [route for route in self._routes if route.source in ("*", origin.source)]
+    def _priorities(self, routes: list[Route]) -> dict[str, int]:
+        """By project: that of its most urgent route, of the project, of the most urgent of its destinations."""
+        by_project: dict[str, int] = {}
+        for name in {route.project for route in routes}:
+            of_routes = max(route.priority for route in routes if route.project == name)
+            project = self._config.project(name)
+            peers = [peer.priority for peer in self._config.peers if project and peer.name in project.send_to]
+            by_project[name] = of_routes + (project.priority if project else 0) + max(peers, default=0)
+        return by_project
+
+    def _quiet(self, routes: list[Route]) -> dict[str, float]:
+        """By project that sends whole studies: how long nothing may come before one is complete."""
+        quiet: dict[str, float] = {}
+        for name in {route.project for route in routes}:
+            project = self._config.project(name)
+            if project and self._config.whole_studies_to(project):
+                said = max(route.complete_after for route in routes if route.project == name)
+                quiet[name] = said or project.complete_after
+        return quiet
+
+
+def always(*projects: str) -> Planner:
+    """A plan for everything that comes: to be cleaned for these projects, or held."""
+    plan = Plan(projects)
+    return lambda _arrival: plan
+
+
+def _met(of_it: list[Condition], facts: Facts) -> int:
+    """How many conditions hold before the first that does not."""
+    for number, condition in enumerate(of_it):
+        if not condition.holds(facts):
+            return number
+    return len(of_it)
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:

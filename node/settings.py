@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Any
+
+import pydicom.uid
 
 from .deface import INPUT, OUTPUT
 from .deid.pseudonyms import LONGEST_ROOT
+from .headerfacts import path_from
+from .windows import DAYS, Span, days_from, span_from
 
 
 def as_text(value: Any) -> str:
@@ -31,6 +36,70 @@ def as_whole(least: int, most: int) -> Callable[[Any], int]:
         return int(value)
 
     return read
+
+
+def as_number(least: float, most: float) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        if type(value) not in (int, float) or not least <= value <= most:
+            raise ValueError(f"a number from {least:g} to {most:g}")
+        return float(value)
+
+    return read
+
+
+def as_one_or_list_of(read_one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """A value, or a list of them that is not empty."""
+
+    def read(value: Any) -> tuple[Any, ...]:
+        several = value if isinstance(value, list) else [value]
+        try:
+            if not several:
+                raise ValueError("at least one value")
+            return tuple(read_one(one) for one in several)
+        except ValueError as error:
+            raise ValueError(f"{error}, or a list of such") from None
+
+    return read
+
+
+def as_network(value: Any) -> str:
+    try:
+        return str(ip_network(str(value), strict=False)) if isinstance(value, str) else as_text(None)
+    except ValueError:
+        raise ValueError('an IP address such as "192.0.2.7" or a network such as "192.0.2.0/24"') from None
+
+
+def as_sop_class(value: Any) -> str:
+    """A SOP Class as UID, by the keyword pydicom has for it, or a pattern of UIDs."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9.*?]+", value):
+        return value
+    uid = getattr(pydicom.uid, value, None) if isinstance(value, str) else None
+    if not isinstance(uid, pydicom.uid.UID):
+        raise ValueError('a SOP Class such as "CTImageStorage", its UID, or the beginning of one and "*"')
+    return str(uid)
+
+
+def as_hours(value: Any) -> Span:
+    try:
+        return span_from(value)
+    except (ValueError, TypeError):
+        raise ValueError('hours such as "19:00-06:00"') from None
+
+
+def as_days(value: Any) -> tuple[int, ...]:
+    try:
+        return days_from(value)
+    except (ValueError, AttributeError):
+        raise ValueError(f'days such as "sat" or "mon-fri" ({", ".join(DAYS)})') from None
+
+
+def as_attributes(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A table of attributes with what their values have to be."""
+    if not isinstance(value, dict):
+        raise ValueError('a table such as { InstitutionName = "NORTH*", "0018,0015" = ["CHEST", "ABDOMEN"] }')
+    for name in value:
+        path_from(name)
+    return tuple((name, as_one_or_list_of(as_text)(wanted)) for name, wanted in value.items())
 
 
 def as_truth(value: Any) -> bool:

@@ -11,6 +11,7 @@ from lethe.fhir.routes import blueprint as fhir_blueprint
 from lethe.storage.archive import Archive
 
 from .config import Config
+from .outbox import Outbox
 from .web.app import create_app, root_url
 from .web.redact import blueprint as redact_blueprint
 
@@ -35,7 +36,7 @@ def build_app(config: Config, archive: Archive) -> Flask:
             (redact_blueprint(archive, config), "/api/v1"),
             (fhir_blueprint(archive, lambda: f"{root()}/fhir/R4", dicomweb_url), "/fhir/R4"),
         ],
-        destinations={peer.name: f"{peer.ae_title} at {peer.host}:{peer.port}" for peer in config.peers},
+        outbox=Outbox(archive, config),
         public_url=config.http.public_url,
         instance_path=config.data.resolve(),
         dicom_address=f"{config.node.ae_title} at {config.node.host}:{config.node.port}",

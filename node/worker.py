@@ -101,7 +101,15 @@ class Worker:
             told, who = crosswalk_of(cleaned), identity_of(cleaned)
             try:
                 self._archive.publish(
-                    job, cleaned.chunks(), instance, project.send_to, told, who, before, meanwhile=self._claim_next
+                    job,
+                    cleaned.chunks(),
+                    instance,
+                    project.send_to,
+                    told,
+                    who,
+                    before,
+                    project.whole,
+                    meanwhile=self._claim_next,
                 )
             except BaseException:
                 self._next = None  # its claim went with the transaction

@@ -6,16 +6,31 @@ nobody mentions, which `sweep` removes, and never a row without its file.
 
 from __future__ import annotations
 
+from .delivering import Delivering
 from .disclosure import Disclosure
 from .inspection import Inspection
 from .intake import Intake
+from .promising import Promising
 from .pseudonym_sources import PseudonymSources
 from .publication import Publication
 from .reviewing import Reviewing
 from .sweeping import Sweeping
 from .verdicts import Verdicts
+from .vouching import Vouching
 
 
-class Archive(Intake, Publication, Verdicts, Reviewing, Disclosure, PseudonymSources, Inspection, Sweeping):
+class Archive(
+    Intake,
+    Publication,
+    Delivering,
+    Verdicts,
+    Reviewing,
+    Disclosure,
+    PseudonymSources,
+    Inspection,
+    Sweeping,
+    Vouching,
+    Promising,
+):
     """All that can be done with a data folder. Others hold this; each base is one kind of change to the same
     `DataFolder`, and calls none of the others."""

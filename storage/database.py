@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from peewee import OperationalError, SqliteDatabase
 
 from .errors import Refused, Unavailable
+from .holding import holds
 from .schema import MIGRATIONS
 from .turn import Turn
 
@@ -38,7 +39,9 @@ class _Closer:
         self._connection = connection
 
     def __del__(self) -> None:
-        self._connection.close()
+        # Where the garbage collector comes round in another thread, it closes the connection by itself.
+        with suppress(sqlite3.ProgrammingError):
+            self._connection.close()
 
 
 class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
@@ -50,6 +53,7 @@ class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
 
     def _connect(self) -> sqlite3.Connection:
         connection: sqlite3.Connection = super()._connect()
+        connection.create_function("holds", -1, holds, deterministic=True)
         self._state.closer = _Closer(connection)
         return connection
 

@@ -1,4 +1,4 @@
-"""Opens what one data folder holds: files, jobs, index, audit trail, crosswalk, users."""
+"""Opens what one data folder holds: files, jobs, index, audit trail, crosswalk, users, commitments."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from peewee import Table
 
 from .audit import AuditTrail
 from .batches import Batches
+from .commitments import Commitments
 from .crosswalk import Crosswalk
 from .database import open_database, transaction
+from .deliveries import Deliveries
 from .files import FileStore
+from .gatherings import Gatherings
 from .identities import Identities
 from .index import Index
 from .jobs import JobQueue
+from .notices import Notices
 from .originals import Originals
+from .performed import PerformedSteps
+from .promises import Promises
+from .queues import Queues
 from .receipts import Receipts
 from .reviews import Reviews
 from .rulebook import Rulebook
 from .sealed import SealedHeaders
 from .users import Users
 
-_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at")
+_RECEIVED = ("name", "uid_digest", "source", "address", "size", "at", "sop_class", "called", "study")
+_BECAME = ("name", "project", "result")
 
 
 class DataFolder:
@@ -38,6 +46,9 @@ class DataFolder:
         self.database = open_database(url or f"sqlite:///{folder / 'lethe.db'}")
         self.files = FileStore(folder)
         self.jobs = JobQueue(self.database, clock)
+        self.deliveries = Deliveries(self.database, self.jobs, clock)
+        self.queues = Queues(self.database, clock)
+        self.gatherings = Gatherings(self.database, clock)
         self.index = Index(self.database, clock)
         self.audit = AuditTrail(self.database)
         self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)
@@ -48,9 +59,14 @@ class DataFolder:
         self.rulebook = Rulebook(self.database)
         self.batches = Batches(self.database, clock)
         self.users = Users(self.database)
+        self.commitments = Commitments(self.database, self.crosswalk, clock)
+        self.promises = Promises(self.database, clock)
+        self.notices = Notices(self.database, clock)
+        self.performed = PerformedSteps(self.database, clock)
         self._clock = clock
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)
+        self._became = Table("became", _BECAME, _database=self.database)
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -47,12 +47,20 @@ INSTANCE_ATTRIBUTES = {
     "00080016": Attribute("SOPClassUID", "UI", Column("instance", "sop_class")),
     "00200013": Attribute("InstanceNumber", "IS", Column("instance", "number")),
 }
+COUNTS: dict[str, tuple[Level, Attribute]] = {
+    "00201206": (Level.STUDY, Attribute("NumberOfStudyRelatedSeries", "IS", Column("study", "series"))),
+    "00201208": (Level.STUDY, Attribute("NumberOfStudyRelatedInstances", "IS", Column("study", "instances"))),
+    "00201209": (Level.SERIES, Attribute("NumberOfSeriesRelatedInstances", "IS", Column("series", "instances"))),
+    "00080062": (Level.STUDY, Attribute("SOPClassesInStudy", "UI", Column("instance", "sop_class"))),
+}
+"""What no object says of itself, and can be searched for all the same."""
 SEARCHABLE: dict[str, tuple[Level, Attribute]] = {
     **{tag: (Level.STUDY, attribute) for tag, attribute in STUDY_ATTRIBUTES.items()},
     **{tag: (Level.SERIES, attribute) for tag, attribute in SERIES_ATTRIBUTES.items()},
     **{tag: (Level.INSTANCE, attribute) for tag, attribute in INSTANCE_ATTRIBUTES.items()},
+    **COUNTS,
 }
-"""Tag to level and attribute of everything a `Match` may name."""
+"""Tag to level and attribute of everything that a column answers; the rest is matched by `holding.py`."""
 
 # Attributes of the Patient and Study (PS3.3 C.7.1, C.7.2) and Series (C.7.3.1) modules that are remembered at
 # their level beside the searchable ones, so that `includefield` can return them.
@@ -66,11 +74,24 @@ SERIES_TAGS = frozenset(SERIES_ATTRIBUTES) | frozenset(
     "00200052 00200060 00201040 00400253 00400254 00400260 00400275 00081111 00081115 0008103F 00280303".split()
 )
 
+PATIENT_TAGS = frozenset(
+    "00100010 00100020 00100021 00100030 00100032 00100040 00102160 00104000 00120010 00120020 00120030 00120031 "
+    "00120040 00120042 00120062 00120063 00120064".split()
+)
+"""Those of the study's that are the patient's (PS3.3 C.7.1)."""
+
+
+def level_of(tag: str) -> Level:
+    """The level at which the index keeps an attribute; INSTANCE for whatever it does not know."""
+    if tag in SEARCHABLE:
+        return SEARCHABLE[tag][0]
+    return Level.STUDY if tag in STUDY_TAGS else Level.SERIES if tag in SERIES_TAGS else Level.INSTANCE
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One study, series or instance. `attributes` holds those of its level and of the levels above, computed ones
-    included; the UIDs below its level are empty. `updated` is in seconds since the epoch."""
+    """One patient, study, series or instance. `attributes` holds those of its level and of the levels above,
+    computed ones included; the UIDs below its level are empty. `updated` is in seconds since the epoch."""
 
     level: Level
     study_uid: str

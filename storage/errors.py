@@ -13,5 +13,9 @@ class Refused(StorageError):
     """It will never be right as it is; the message says why."""
 
 
+class TooWide(Refused):
+    """Too much would have to be looked through; a narrower request may be answered."""
+
+
 class Unavailable(StorageError):
     """Not now; the same request may succeed later."""

@@ -1,7 +1,7 @@
 """Knows which clean studies, series and instances exist, and finds them.
 
-One `Query` value serves QIDO-RS, FHIR, the portal and the command line; the matching rules of PS3.4 C.2.2.2 are written
-once, in `matching.py`.
+One `Query` value serves QIDO-RS, C-FIND, FHIR, the portal and the command line; the matching rules of PS3.4 C.2.2.2
+are written once, in `matching.py`, and once more for what no column has, in `holding.py`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from typing import Any
 
 from peewee import fn
 
+from .computed import Computed
 from .enrolment import Enrolment
-from .entries import STUDY_ATTRIBUTES, CleanInstance, DicomJson, Entry, is_uid
+from .entries import PATIENT_TAGS, STUDY_ATTRIBUTES, CleanInstance, DicomJson, Entry, is_uid
 from .errors import NotFound
 from .indextables import index_tables
 from .query import Equals, Level, Query
 from .selection import Selection
 
 _PORTION = 500
+_FIRST_PORTION = 50
+"""Smaller, so that the first result is there soon."""
 _STUDIES_OF_SERIES = (
     "SELECT DISTINCT study.uid FROM series JOIN study ON study.id = series.study WHERE series.uid IN ({})"
 )
@@ -45,9 +48,10 @@ class Index:
 
     def __init__(self, database: Any, clock: Callable[[], float]) -> None:
         self._database = database
-        self._tables = index_tables(database)
+        self._tables = index_tables(database).named()
         self._enrolment = Enrolment(database, clock)
         self._selection = Selection(self._tables)
+        self._computed = Computed(self._tables)
 
     def add(self, instance: CleanInstance) -> bool:
         """Enter a published instance, inside the caller's transaction; False where it is known with the same file.
@@ -60,7 +64,24 @@ class Index:
         """The entries that match, in the query's order."""
         select = self._selection.select(query, self._columns(query.level))
         select = select.order_by(*self._selection.order(query)).limit(query.limit).offset(query.offset)
-        return [self._entry(query.level, row) for row in select.dicts()]
+        return self._entries(query, list(select.dicts()))
+
+    def stream(self, query: Query) -> Iterator[Entry]:
+        """The entries that match, in the order they came, however many: each portion is read by a statement of its
+        own, so that neither memory nor the write-ahead log grows with a reader that takes its time."""
+        for rows in self._portions(query, self._columns(query.level)):
+            yield from self._entries(query, rows)
+
+    def stream_whole(self, query: Query) -> Iterator[tuple[Entry, bytes]]:
+        """The instances that match as `stream` gives them, each with all its attributes as `metadata` has them."""
+        for rows in self._portions(query, [*self._columns(query.level), self._tables.instance.metadata]):
+            yield from zip(self._entries(query, rows), (bytes(row["metadata"]) for row in rows), strict=True)
+
+    def encodings(self, query: Query) -> list[tuple[str, str]]:
+        """The different pairs of SOP Class and transfer syntax of the instances that match."""
+        table = self._tables.instance
+        columns = [table.sop_class, table.transfer_syntax]
+        return sorted(self._selection.select(query, columns).distinct().tuples())
 
     def count(self, query: Query) -> int:
         """How many entries match, regardless of limit and offset."""
@@ -161,6 +182,20 @@ class Index:
             for uid, says, has in self._database.execute_sql(sql):
                 yield f"the {level.name.lower()} {uid} says it has {says} instances, but has {has}"
 
+    def _portions(self, query: Query, columns: list[Any]) -> Iterator[list[dict[str, Any]]]:
+        table, last, left = self._tables.of(query.level), 0, query.limit
+        size = _FIRST_PORTION
+        while left is None or left > 0:
+            most = size if left is None else min(size, left)
+            select = self._selection.select(query, [*columns, table.id.alias("row_id")])
+            rows = list(select.where(table.id > last).order_by(table.id).limit(most).dicts())
+            if rows:
+                yield rows
+            if len(rows) < most:
+                return
+            last, size = rows[-1]["row_id"], _PORTION
+            left = None if left is None else left - len(rows)
+
     def _columns(self, level: Level) -> list[Any]:
         study, series, instance = self._tables.study, self._tables.series, self._tables.instance
         columns = [
@@ -189,7 +224,15 @@ class Index:
             ]
         return columns
 
+    def _entries(self, query: Query, rows: list[dict[str, Any]]) -> list[Entry]:
+        entries = [self._entry(query.level, row) for row in rows]
+        return self._computed.added(entries, query.counted) if query.counted else entries
+
     def _entry(self, level: Level, row: dict[str, Any]) -> Entry:
+        if level == Level.PATIENT:
+            known = json.loads(row["study_attributes"])
+            patient = {tag: known[tag] for tag in PATIENT_TAGS if tag in known}
+            return Entry(level=level, study_uid="", attributes=patient, updated=row["changed"])
         modalities = [value for value in row["modalities"].split("\\") if value]
         attributes: DicomJson = {
             **json.loads(row["study_attributes"]),

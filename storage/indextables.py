@@ -25,17 +25,18 @@ class IndexTables:
     study: Any
     series: Any
     instance: Any
-    version: Any
-    """One row that numbers the changes of the others."""
+
+    def named(self) -> IndexTables:
+        """The same for reading: each goes by its own name, so that a query can mean a table of the one around it."""
+        return IndexTables(*(table.alias(table.__name__) for table in (self.study, self.series, self.instance)))
 
     def of(self, level: Level) -> Any:
-        """The table of a level."""
-        return (self.study, self.series, self.instance)[level - 1]
+        """The table of a level; a patient is what studies have in common."""
+        return (self.study, self.study, self.series, self.instance)[level]
 
 
 def index_tables(database: Any) -> IndexTables:
     """The tables in that database."""
     return IndexTables(
         **{name: Table(name, tuple(columns.split()), _database=database) for name, columns in _COLUMNS.items()},
-        version=Table("index_version", ("version",), _database=database),
     )

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from peewee import fn
 
+from .commitments import Progress
 from .datafolder import DataFolder
 from .jobs import INTAKE, OUTGOING, Stage, State
+from .promises import Promised
 
 
 class Inspection(DataFolder):
@@ -19,6 +21,7 @@ class Inspection(DataFolder):
         work = {state: sum(jobs.get((stage, state), 0) for stage in INTAKE) for state in State}
         send = {state: sum(jobs.get((stage, state), 0) for stage in OUTGOING) for state in State}
         studies, series, instances = self.index.totals()
+        promises = self.promises.counts()
         return {
             "received": int(next(iter(self._received.select(fn.COUNT(self._received.name)).tuples()))[0]),
             "waiting": work[State.READY],
@@ -27,13 +30,17 @@ class Inspection(DataFolder):
             "quarantined": work[State.QUARANTINED],
             "published": jobs.get((Stage.CLEAN, State.DONE), 0),
             "reidentified": jobs.get((Stage.REIDENTIFY, State.DONE), 0),
-            "sending": send[State.READY] + send[State.RUNNING],
+            "sending": send[State.READY] + send[State.RUNNING] + send[State.GATHERING],
             "delivered": send[State.DONE],
             "undeliverable": send[State.QUARANTINED],
             "failed": work[State.FAILED] + send[State.FAILED],
             "studies": studies,
             "series": series,
             "instances": instances,
+            "vouching": self.commitments.counts().get(Progress.OPEN, 0),
+            "unpromised": sum(count for state, count in promises.items() if state != Promised.GIVEN),
+            "promised": promises.get(Promised.GIVEN, 0),
+            "announcing": self.notices.waiting(),
         }
 
     def verify(self) -> Iterator[str]:

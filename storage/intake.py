@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -31,10 +31,46 @@ class Acceptance(StrEnum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an object came from: the calling AE title, "stow", "upload" or "folder", and the network address."""
+    """Where an object came from: the calling AE title, "stow", "upload" or "folder", the network address, and the AE
+    title it called us by."""
 
     source: str
     address: str = ""
+    called: str = ""
+
+
+@dataclass(frozen=True)
+class Handling:
+    """What is to be known of an object beside its projects: why it has none; by project the priority of its jobs, and
+    the quiet seconds that make its study complete where a destination wants it whole; then `study` is the SHA-256 of
+    its Study Instance UID."""
+
+    reason: str = "no route matches its source"
+    priority: Mapping[str, int] = field(default_factory=dict)
+    quiet: Mapping[str, float] = field(default_factory=dict)
+    study: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done with an object that came in: for which projects, in which stage; held where there are none."""
+
+    projects: tuple[str, ...] = ()
+    stage: Stage = Stage.CLEAN
+    handling: Handling = Handling()
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One object that came in: where from, its file, and when in seconds since the epoch."""
+
+    origin: Origin
+    path: Path
+    at: float
+
+
+Planner = Callable[[Arrival], Plan]
+"""Decides what is done with what came in."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +79,12 @@ class Placed:
 
     name: str
     sop_uid: str
+    sop_class: str
     size: int
     origin: Origin
     projects: tuple[str, ...]
     stage: Stage
+    handling: Handling
 
 
 class Intake(DataFolder):
@@ -63,22 +101,25 @@ class Intake(DataFolder):
         origin: Origin,
         projects: Sequence[str],
         stage: Stage = Stage.CLEAN,
+        handling: Handling = Handling(),
         *,
         digest: str = "",
+        sop_class: str = "",
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
         When this returns, file and jobs have survived; what comes in at the same time shares a transaction.
         With no project the job is held until a route matches. The file is known by `digest`, the SHA-256 of its data
         set, which is read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID
-        before. Raises Unavailable, with nothing taken over.
+        before, and `sop_class` whether a peer means this object when it asks us to vouch for it.
+        Raises Unavailable, with nothing taken over.
         """
         name, size = digest or data_set_digest(path), path.stat().st_size
         if self._is_done(stage, name, projects):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
-        return self._commit(Placed(name, sop_uid, size, origin, tuple(projects), stage))
+        return self._commit(Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling))
 
     def original(self, job: Job) -> BinaryIO:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
@@ -87,31 +128,51 @@ class Intake(DataFolder):
     def origin(self, job: Job) -> Origin:
         """Where the object of a CLEAN or REIDENTIFY job came from. Raises NotFound."""
         table = self._received
-        for row in table.select(table.source, table.address).where(table.name == job.subject).tuples():
+        for row in table.select(table.source, table.address, table.called).where(table.name == job.subject).tuples():
             return Origin(*row)
         raise NotFound(f"nothing is known of the object of job {job.id}")
 
-    def route_held(
-        self,
-        projects_for: Callable[[Origin], Sequence[str]],
-        stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
-    ) -> int:
-        """Give held objects whose source now has a route to its projects. Returns how many."""
-        routed = 0
-        for job in self.jobs.find(states=[State.HELD], stage=Stage.CLEAN):
-            with transaction(self.database):
-                origin = self.origin(job)
-                projects, stage = projects_for(origin), stage_for(origin)
-                served = {known.project for known in self.jobs.find(stage=stage, subject=job.subject)}
-                first, *others = [project for project in projects if project not in served] or [""]
-                if not projects or not (self.jobs.move(job, first, stage) if first else self.jobs.drop(job)):
-                    continue
-                for project in others:
-                    self.jobs.add(stage, job.subject, project=project)
-                self.audit.record(SYSTEM, "routed", job.subject, {"job": job.id, "projects": list(projects)})
-            self._originals.drop(job.subject)
-            routed += 1
-        return routed
+    def arrival(self, job: Job) -> Arrival:
+        """How the object of a CLEAN or REIDENTIFY job came in. Raises NotFound."""
+        table = self._received
+        for (at,) in table.select(table.at).where(table.name == job.subject).tuples():
+            return Arrival(self.origin(job), self.files.path("inbox", job.subject), at)
+        raise NotFound(f"nothing is known of the object of job {job.id}")
+
+    def route_held(self, planner: Planner) -> int:
+        """Give held objects that a route now matches to its projects. Returns how many."""
+        held = self.jobs.find(states=[State.HELD], stage=Stage.CLEAN)
+        return sum(self._route(job, planner(self.arrival(job))) for job in held)
+
+    def _route(self, job: Job, plan: Plan) -> bool:
+        projects, stage, handling = plan.projects, plan.stage, plan.handling
+        with transaction(self.database):
+            served = {known.project for known in self.jobs.find(stage=stage, subject=job.subject)}
+            first, *others = [project for project in projects if project not in served] or [""]
+            if not projects:
+                if job.reason != handling.reason:  # each change is synced, and there may be very many
+                    self.jobs.explain(job, handling.reason)
+                return False
+            priority = handling.priority.get(first, 0)
+            if not (self.jobs.move(job, first, stage, priority=priority) if first else self.jobs.drop(job)):
+                return False
+            for project in others:
+                self.jobs.add(stage, job.subject, project=project, priority=handling.priority.get(project, 0))
+            self._note_study(job.subject, handling.study)
+            self._gather(self.origin(job), handling)
+            self.audit.record(SYSTEM, "routed", job.subject, {"job": job.id, "projects": list(projects)})
+        self._originals.drop(job.subject)
+        return True
+
+    def _gather(self, origin: Origin, handling: Handling) -> None:
+        if handling.study:
+            for project, quiet in handling.quiet.items():
+                self.gatherings.arrived(project, handling.study, origin.source, quiet)
+
+    def _note_study(self, name: str, study: str) -> None:
+        table = self._received
+        if study:
+            table.update({table.study: study}).where((table.name == name) & (table.study == "")).execute()
 
     def _take_over(self, objects: Sequence[Placed]) -> list[Acceptance | Exception]:
         """Write the rows of all of them in one transaction; their files are durable."""
@@ -145,6 +206,7 @@ class Intake(DataFolder):
         try:
             with self.database.atomic():
                 self._add(placed, uid_digest)
+                self._note_study(placed.name, placed.handling.study)
                 if not self._originals.drop(placed.name) and not self.files.holds("inbox", placed.name):
                     # The last project that needed it was done with it, and removed it, between our naming it and now.
                     raise Unavailable("the object was removed while it came in again; it must be sent once more")
@@ -153,17 +215,19 @@ class Intake(DataFolder):
             return error
 
     def _add(self, placed: Placed, uid_digest: str) -> None:
-        origin = placed.origin
+        origin, handling = placed.origin, placed.handling
+        row = (placed.name, uid_digest, origin.source, origin.address, placed.size, self._clock(), placed.sop_class)
         self.database.execute_sql(
-            "INSERT INTO received (name, uid_digest, source, address, size, at) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (placed.name, uid_digest, origin.source, origin.address, placed.size, self._clock()),
+            "INSERT INTO received (name, uid_digest, source, address, size, at, sop_class, called, study)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (*row, origin.called, handling.study),
         )
         for project in placed.projects or ("",):
             state = State.READY if project else State.HELD
-            reason = "" if project else "no route matches its source"
-            of = placed.stage if project else Stage.CLEAN
-            self.jobs.add(of, placed.name, project=project, state=state, reason=reason)
+            reason = "" if project else handling.reason
+            of, priority = placed.stage if project else Stage.CLEAN, handling.priority.get(project, 0)
+            self.jobs.add(of, placed.name, project=project, state=state, reason=reason, priority=priority)
+        self._gather(origin, handling)
 
     def _is_done(self, stage: Stage, name: str, projects: Sequence[str]) -> bool:
         """Whether these bytes are known and every wanted project has done with them, so that no file is needed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from peewee import Table, fn
@@ -30,7 +31,18 @@ _COLUMNS = (
     "reason",
     "created",
     "updated",
+    "priority",
+    "gathering",
 )
+_LEVELS = """WITH RECURSIVE level (priority) AS (
+    SELECT MAX(priority) FROM job WHERE stage = ?1 AND destination = ?2 AND state = ?3
+    UNION ALL
+    SELECT (SELECT MAX(job.priority) FROM job WHERE stage = ?1 AND destination = ?2 AND state = ?3
+        AND job.priority < level.priority)
+    FROM level WHERE level.priority IS NOT NULL)
+    SELECT priority FROM level WHERE priority IS NOT NULL"""
+FIRST = 1000
+"""The priority of what a person puts first; what is configured stays far below."""
 
 
 _INSERT = (
@@ -40,7 +52,7 @@ _INSERT = (
 
 # Written out where they are run for every object: putting a statement together takes longer than running it.
 _LAPSED = "state = 'running' AND lease_until <= ?"
-_DUE = "state = 'ready' AND ready_at <= ?"
+_DUE = "state = 'ready' AND ready_at <= ? AND priority = ?"
 _CLAIM = (  # noqa: S608 - names of ours
     "UPDATE job SET state = ?, owner = ?, lease_until = ?, attempts = attempts + 1, updated = ? WHERE id IN"
     " (SELECT id FROM job WHERE stage = ? AND destination = ? AND {free} ORDER BY ready_at, id LIMIT ?) RETURNING "
@@ -70,6 +82,8 @@ class State(StrEnum):
     READY = "ready"
     RUNNING = "running"
     DONE = "done"
+    GATHERING = "gathering"
+    """Waits with the rest of its study until that is complete."""
     HELD = "held"
     """No route matched; waits until one does."""
     QUARANTINED = "quarantined"
@@ -103,6 +117,10 @@ class Job:
     reason: str
     created: float
     updated: float
+    priority: int = 0
+    """The higher goes first."""
+    gathering: int = 0
+    """The number of the gathering it waits, or waited, in; 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -141,14 +159,16 @@ class JobQueue:
         destination: str = "",
         state: State = State.READY,
         reason: str = "",
+        priority: int = 0,
+        gathering: int = 0,
     ) -> bool:
         """Add a job inside the caller's transaction; False where the same job exists already."""
         now = self._clock()
-        values = (stage, state, project, subject, destination, 0, now, 0.0, "", reason, now, now)
+        values = (stage, state, project, subject, destination, 0, now, 0.0, "", reason, now, now, priority, gathering)
         return bool(self._database.execute_sql(_INSERT, values).rowcount)
 
     def claim(self, stage: Stage, owner: str, lease: float, *, destination: str = "") -> Job | None:
-        """Lease the oldest ready job of that stage (and destination) to `owner` for `lease` seconds, or None.
+        """Lease the first ready job of that stage (and destination) to `owner` for `lease` seconds, or None.
 
         A job whose lease has ended is free again, and goes first. It is chosen and marked by one statement, so that no
         two owners get the same job.
@@ -159,15 +179,25 @@ class JobQueue:
     def claim_many(
         self, stage: Stage, owner: str, lease: float, *, most: int, destination: str = "", now: float | None = None
     ) -> list[Job]:
-        """Lease up to `most` free jobs: those whose lease has ended, then the ready ones, each oldest first."""
+        """Lease up to `most` free jobs: those whose lease has ended, then the ready ones, by priority, oldest first."""
         now = self._clock() if now is None else now
         claimed: list[Job] = []
         with transaction(self._database):
-            for free in (_LAPSED, _DUE):  # not one OR: each is then read in the order of the index, and no further
-                values = (State.RUNNING, owner, now + lease, now, stage, destination, now, most - len(claimed))
+            # A priority at a time, not one OR and not one ORDER BY: each is then read in the order of the index and no
+            # further, however many wait for a later time.
+            levels = ((_DUE, (now, level)) for level in self._levels(stage, destination))
+            for free, limits in chain(((_LAPSED, (now,)),), levels):
+                if len(claimed) >= most:
+                    break
+                values = (State.RUNNING, owner, now + lease, now, stage, destination, *limits, most - len(claimed))
                 rows = self._database.execute_sql(_CLAIM.format(free=free), values).fetchall()
                 claimed += sorted(map(_job, rows), key=lambda taken: (taken.ready_at, taken.id))
         return claimed
+
+    def _levels(self, stage: Stage, destination: str) -> list[int]:
+        """The priorities that ready jobs have, the highest first: one step in the index for each."""
+        rows = self._database.execute_sql(_LEVELS, (stage, destination, State.READY))
+        return [priority for (priority,) in rows.fetchall()]
 
     def extend(self, jobs: Iterable[Job], lease: float) -> None:
         """Keep the leases of jobs that take long."""
@@ -214,17 +244,25 @@ class JobQueue:
         values = {row.state: State.READY, row.attempts: 0, row.ready_at: now, row.reason: "", row.updated: now}
         return bool(row.update(values).where((row.id == job.id) & (row.state << list(ENDED))).execute())
 
-    def move(self, job: Job, project: str, stage: Stage = Stage.CLEAN) -> bool:
+    def move(self, job: Job, project: str, stage: Stage = Stage.CLEAN, *, priority: int = 0) -> bool:
         """Give a HELD job its project and stage, which have none for the same subject, and make it READY."""
         row, now = self._job, self._clock()
         values = {row.state: State.READY, row.stage: stage, row.project: project, row.ready_at: now, row.reason: ""}
-        values[row.updated] = now
+        values |= {row.updated: now, row.priority: priority}
         return bool(row.update(values).where((row.id == job.id) & (row.state == State.HELD)).execute())
 
     def drop(self, job: Job) -> bool:
         """Forget a HELD job whose work others do. False where it is not held any more."""
         row = self._job
         return bool(row.delete().where((row.id == job.id) & (row.state == State.HELD)).execute())
+
+    def undo(self, stage: Stage, destination: str, subject: str, state: State, *, delay: float, reason: str) -> bool:
+        """What was done did not last: the job is READY again after `delay` seconds, or ended. Inside the caller's
+        transaction; False where no such job is done."""
+        row, now = self._job, self._clock()
+        values = {row.state: state, row.attempts: 0, row.ready_at: now + delay, row.reason: reason, row.updated: now}
+        same = (row.stage == stage) & (row.subject == subject) & (row.destination == destination)
+        return bool(row.update(values).where(same & (row.state == State.DONE)).execute())
 
     def has_open(self, stage: Stage, destination: str = "") -> bool:
         """Whether a job of that stage (and destination) may be there to claim; unlike a claim, this locks nothing."""
@@ -296,24 +334,10 @@ class JobQueue:
             result.setdefault(destination, {})[State(state)] = count
         return result
 
-    def next_attempt(self, destination: str) -> tuple[float, str] | None:
-        """When the earliest waiting job of a destination is tried again, and why it waits; None if none waits."""
-        job = self._job
-        waiting = (
-            (job.stage << list(OUTGOING))
-            & (job.destination == destination)
-            & (job.state == State.READY)
-            & (job.ready_at > self._clock())
-        )
-        query = job.select(job.ready_at, job.reason).where(waiting).order_by(job.ready_at).limit(1)
-        return next(iter(query.tuples()), None)
-
-    def postpone(self, destination: str, delay: float, reason: str) -> int:
-        """The destination is away: none of its ready jobs is tried before `delay` seconds have passed."""
-        job, now = self._job, self._clock()
-        waiting = (job.stage << list(OUTGOING)) & (job.destination == destination) & (job.state == State.READY)
-        values = {job.ready_at: now + delay, job.reason: reason, job.updated: now}
-        return int(job.update(values).where(waiting & (job.ready_at <= now + delay)).execute())
+    def explain(self, job: Job, reason: str) -> None:
+        """Say anew why a HELD job is held."""
+        row = self._job
+        row.update({row.reason: reason}).where((row.id == job.id) & (row.state == State.HELD)).execute()
 
     def _end(self, job: Job, state: State, reason: str) -> bool:
         mine = (job.id, State.RUNNING, job.owner, job.attempts)

@@ -13,14 +13,17 @@ from peewee import SQL, fn
 from pydicom.datadict import keyword_for_tag
 
 from .errors import Refused
+from .query import EMPTY
 
-_WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
+WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 _MOST_VALUES = 1000
 _MOST_EXACT_VALUES = 10_000
 _DATE = re.compile(r"[0-9]{4}([0-9]{2}([0-9]{2})?)?")
 _FULL_DATE = re.compile(r"[0-9]{8}")
 _DOTTED_DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?")
+_AFTER = "\x7f"
+"""Comes after every digit, so that 09 includes 0959."""
 _WHOLE_NUMBER = re.compile(r" *[+-]?[0-9]{1,18} *")
 
 
@@ -100,18 +103,20 @@ def stored_text(vr: str, text: str) -> str:
 
 
 def _is_universal(attribute: Attribute, value: str) -> bool:
-    return value == "" or (attribute.vr in _WILDCARD_VRS and set(value) == {"*"})
+    return value == "" or (attribute.vr in WILDCARD_VRS and set(value) == {"*"})
 
 
 def _one(table: Any, attribute: Attribute, value: str) -> Any:
     column = getattr(table, attribute.column.name)
+    if value == EMPTY:
+        return equality(table, attribute, ("",))
     if attribute.vr in ("DA", "TM"):
         return _range(column, attribute, value)
     if attribute.vr == "IS":
         return column == _whole(attribute, value)
     if attribute.keyword == "PatientName":
         column, value = table.patient_key, fold(value)
-    if attribute.vr in _WILDCARD_VRS and ("*" in value or "?" in value):
+    if attribute.vr in WILDCARD_VRS and ("*" in value or "?" in value):
         # GLOB knows the same two wildcards; its brackets are made literal.
         return fn.GLOB(value.replace("[", "[[]"), column)
     return column == value
@@ -125,17 +130,36 @@ def _whole(attribute: Attribute, value: str) -> int:
 
 def _range(column: Any, attribute: Attribute, value: str) -> Any:
     """A single date or time or a range, both ends included; a shorter form stands for all it is the beginning of."""
-    low, dash, high = value.partition("-")
-    form = _DATE if attribute.vr == "DA" else _TIME
-    low, high = low.replace(":", ""), high.replace(":", "")
-    if not (low or high) or not all(form.fullmatch(end) for end in (low, high) if end):
-        example = "20240131 or 20240101-20240131" if attribute.vr == "DA" else "0930 or 0900-1200"
-        raise Refused(f"{attribute.keyword} is searched for by a value or range such as {example}")
-    if not dash:
-        high = low
+    low, high = bounds(attribute.vr, value, attribute.keyword)
     known = column != ""
     if low:
         known &= column >= low
     if high:
-        known &= column <= high + "\x7f"  # so that 09 includes 0959
+        known &= column <= high
+    return known
+
+
+def bounds(vr: str, value: str, keyword: str) -> tuple[str, str]:
+    """The first and last text that a date or time, or a range of them, takes in; empty where it is open. Raises
+    Refused."""
+    low, dash, high = value.partition("-")
+    form = _DATE if vr == "DA" else _TIME
+    low, high = low.strip().replace(":", ""), high.strip().replace(":", "")
+    if not (low or high) or not all(form.fullmatch(end) for end in (low, high) if end):
+        example = "20240131 or 20240101-20240131" if vr == "DA" else "0930 or 0900-1200"
+        raise Refused(f"{keyword} is searched for by a value or range such as {example}")
+    last = high if dash else low
+    return low, last and last + _AFTER
+
+
+def moment(date_column: Any, time_column: Any, dates: str, times: str) -> Any:
+    """The condition that a date and a time, taken as one, lie within both ranges taken as one. Raises Refused."""
+    since_day, until_day = bounds("DA", dates, "the date")
+    since_time, until_time = bounds("TM", times, "the time")
+    known, point = date_column != "", date_column.concat(time_column)
+    if since_day:
+        known &= point >= f"{since_day:0<8}{since_time}"
+    if until_day:
+        day = until_day.rstrip(_AFTER)
+        known &= point <= (day + (until_time or _AFTER) if len(day) == 8 else until_day)
     return known

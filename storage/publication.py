@@ -10,9 +10,10 @@ from .audit import SYSTEM
 from .crosswalk import CrosswalkEntry
 from .database import transaction
 from .datafolder import DataFolder
-from .entries import CleanInstance, receipt_digest, receipt_text
+from .entries import CleanInstance, first_text, receipt_digest, receipt_text
+from .gatherings import NONE_WHOLE, WholeStudies
 from .identities import Identity
-from .jobs import Job, Stage
+from .jobs import Job, Stage, State
 from .receipts import RECEIPT_DIGEST
 from .sealed import OriginalHeader
 
@@ -29,13 +30,15 @@ class Publication(DataFolder):
         crosswalk: Sequence[CrosswalkEntry] = (),
         identity: Identity | None = None,
         before: OriginalHeader | None = None,
+        whole: WholeStudies = NONE_WHOLE,
         *,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> bool:
         """Write the clean file, then in one transaction: index entry, crosswalk and who the patient was, SEND jobs,
         audit entry, job done.
 
-        `before` is the header it had, to be kept sealed; None keeps none. `meanwhile` is called in the transaction.
+        `before` is the header it had, to be kept sealed; None keeps none. Destinations that are in `whole` get it with
+        the rest of its study. `meanwhile` is called in the transaction.
         Repeatable: the same job gives the same file and entry. False where the lease was lost in the meantime. Raises
         Refused where the SOP Instance UID is published already with other content.
         """
@@ -49,15 +52,32 @@ class Publication(DataFolder):
             self.crosswalk.add(rows)
             if told is not None:
                 self.identities.add(job.project, told)
+            self._note(job, clean.sop_uid)
             if self.index.add(clean):
-                for destination in destinations:
-                    self.jobs.add(Stage.SEND, clean.sop_uid, project=job.project, destination=destination)
+                self._plan_delivery(job, clean, destinations, whole)
                 if sealed:
                     self.headers.keep(clean.sop_uid, sealed)
                 self.audit.record(SYSTEM, "published", clean.sop_uid, _published(job, clean))
             meanwhile()
         self._originals.drop(job.subject)
         return True
+
+    def _plan_delivery(self, job: Job, clean: CleanInstance, destinations: Sequence[str], whole: WholeStudies) -> None:
+        number = 0
+        if whole.destinations.intersection(destinations):
+            study = first_text(clean.metadata, "0020000D")
+            number = self.gatherings.published(job.project, job.subject, study, whole.quiet)
+        for destination in destinations:
+            waits = number and destination in whole.destinations
+            self.jobs.add(
+                Stage.SEND,
+                clean.sop_uid,
+                project=job.project,
+                destination=destination,
+                state=State.GATHERING if waits else State.READY,
+                priority=job.priority,
+                gathering=number if waits else 0,
+            )
 
     def put_back(
         self, job: Job, chunks: Iterable[bytes], name: str, destinations: Sequence[str], counts: Mapping[str, int]
@@ -70,8 +90,11 @@ class Publication(DataFolder):
         with transaction(self.database):
             done = self.jobs.finish(job)
             if done:
+                self._note(job, name)
                 for destination in destinations:
-                    self.jobs.add(Stage.RETURN, name, project=job.project, destination=destination)
+                    self.jobs.add(
+                        Stage.RETURN, name, project=job.project, destination=destination, priority=job.priority
+                    )
                 detail = {"job": job.id, "original": job.subject, "destinations": list(destinations), **counts}
                 self.audit.record(SYSTEM, "reidentified", name, {**detail, "project": job.project})
         self._originals.drop(job.subject)
@@ -90,6 +113,19 @@ class Publication(DataFolder):
         if job.stage == Stage.RETURN:
             self._drop_returned(job.subject)
         return True
+
+    def handed_over(self, job: Job, status: int) -> bool:
+        """As `delivered`, of a SEND job whose destination is to be asked to commit the instance."""
+        with transaction(self.database):
+            done = self.delivered(job, status)
+            if done:
+                self.promises.want(job.destination, job.subject)
+        return done
+
+    def _note(self, job: Job, result: str) -> None:
+        """Remember what the job's original became, inside the caller's transaction."""
+        sql = "INSERT OR REPLACE INTO became (name, project, result) VALUES (?, ?, ?)"
+        self.database.execute_sql(sql, (job.subject, job.project, result))
 
     def _drop_returned(self, name: str) -> None:
         """Remove a re-identified file that every destination has, or that nobody is to get."""

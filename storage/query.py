@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 
 class Level(IntEnum):
-    """The levels of the Study Root information model."""
+    """The levels of the Patient Root information model; those of the Study Root model begin with STUDY."""
 
+    PATIENT = 0
     STUDY = 1
     SERIES = 2
     INSTANCE = 3
@@ -30,13 +31,37 @@ class Order(StrEnum):
     STARTED_DESCENDING = "-started"
 
 
+EMPTY = '""'
+"""The value of a `Match` that asks for an attribute without one (PS3.4 C.2.2.2.7)."""
+
+
 @dataclass(frozen=True)
 class Match:
     """One attribute must match at least one of `values`, each read as PS3.4 C.2.2.2 says for its VR: `*` and `?` in
-    text, ranges `a-b` in dates and times, the empty value as universal matching."""
+    text, ranges `a-b` in dates and times, the empty value as universal matching. `creator` says whose a private
+    attribute is, whatever block it lies in."""
 
     tag: str
     values: tuple[str, ...]
+    creator: str = ""
+
+
+@dataclass(frozen=True)
+class Within:
+    """One item of a sequence must meet all `terms` (PS3.4 C.2.2.2.6); of none, any sequence does."""
+
+    tag: str
+    terms: tuple[Match | Within, ...]
+    creator: str = ""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A date and a time that are one point in time lie within the range from the beginning of both ranges to the end
+    of both (PS3.4 C.2.2.2.5.2)."""
+
+    date: Match
+    time: Match
 
 
 @dataclass(frozen=True)
@@ -69,14 +94,15 @@ class Not:
     term: Term
 
 
-Term: TypeAlias = Match | Equals | Changed | AnyOf | Not
+Term: TypeAlias = Match | Within | Moment | Equals | Changed | AnyOf | Not
 """One condition of a query."""
 
 
 @dataclass(frozen=True)
 class Query:
     """What is looked for. All matches must hold; a match of a lower level asks that one such series or instance
-    exists. `limit` None means all."""
+    exists. `limit` None means all; `counted` names attributes that are counted for each result, so only when wanted
+    (`computed.py`)."""
 
     level: Level
     matches: tuple[Term, ...] = ()
@@ -84,3 +110,4 @@ class Query:
     offset: int = 0
     order: Order = Order.STORED
     changed_since: float = 0.0
+    counted: frozenset[str] = frozenset()

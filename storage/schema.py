@@ -152,6 +152,105 @@ _REVIEWS = (
         started REAL NOT NULL, updated REAL NOT NULL)""",
 )
 
+_COMMITMENT = (
+    # Of what class an original said it was; empty where it came before this was kept.
+    "ALTER TABLE received ADD COLUMN sop_class TEXT NOT NULL DEFAULT ''",
+    # What an original became in a project: a clean SOP Instance UID, or the name of a re-identified file.
+    """CREATE TABLE became (
+        name TEXT NOT NULL,
+        project TEXT NOT NULL,
+        result TEXT NOT NULL,
+        PRIMARY KEY (name, project))""",
+    """INSERT OR IGNORE INTO became (name, project, result)
+        SELECT json_extract(audit.detail, '$.original'), job.project, audit.subject
+        FROM audit JOIN job ON job.id = json_extract(audit.detail, '$.job')
+        WHERE audit.action IN ('published', 'reidentified')""",
+    # Storage commitments that peers ask of us: the digest of the transaction's UID; UIDs and instances encrypted.
+    """CREATE TABLE commitment (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        peer TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        duplicate INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        ready_at REAL NOT NULL,
+        created REAL NOT NULL,
+        updated REAL NOT NULL)""",
+    "CREATE INDEX commitment_ready ON commitment (peer, state, ready_at)",
+    "CREATE INDEX commitment_digest ON commitment (peer, digest)",
+    # Storage commitments that we ask of destinations, an instance each, and the transactions they were asked in.
+    """CREATE TABLE promise (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        destination TEXT NOT NULL,
+        instance TEXT NOT NULL,
+        state TEXT NOT NULL,
+        request TEXT NOT NULL,
+        asked INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        ready_at REAL NOT NULL,
+        updated REAL NOT NULL,
+        UNIQUE (destination, instance))""",
+    "CREATE INDEX promise_ready ON promise (destination, state, ready_at)",
+    """CREATE TABLE promise_request (
+        uid TEXT PRIMARY KEY,
+        destination TEXT NOT NULL,
+        at REAL NOT NULL)""",
+    # Studies of which a peer is still to be told, and up to which change each peer's list was made.
+    """CREATE TABLE notice (
+        peer TEXT NOT NULL,
+        study TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        ready_at REAL NOT NULL,
+        PRIMARY KEY (peer, study))""",
+    "CREATE TABLE notice_mark (peer TEXT PRIMARY KEY, mark REAL NOT NULL)",
+    # Procedure steps that modalities perform: nothing that tells of a patient. `digest` is that of the step's UID.
+    """CREATE TABLE performed_step (
+        digest TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        state TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        series INTEGER NOT NULL,
+        instances INTEGER NOT NULL,
+        created REAL NOT NULL,
+        updated REAL NOT NULL)""",
+)
+
+_ROUTING_AND_QUEUES = (
+    # What a route may match on beside source and address, and the SHA-256 of the Study Instance UID where a destination
+    # wants whole studies.
+    "ALTER TABLE received ADD COLUMN called TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE received ADD COLUMN study TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX received_study ON received (study) WHERE study <> ''",
+    "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE job ADD COLUMN gathering INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX job_gathering ON job (gathering) WHERE gathering > 0",
+    "DROP INDEX job_claim",
+    "CREATE INDEX job_claim ON job (stage, destination, state, priority, ready_at, id)",
+    # A study of which more may come before it goes to those who want it whole; gone once it went.
+    """CREATE TABLE gathering (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project TEXT NOT NULL,
+        study TEXT NOT NULL,
+        source TEXT NOT NULL,
+        clean TEXT NOT NULL,
+        quiet REAL NOT NULL,
+        last REAL NOT NULL,
+        asked REAL NOT NULL,
+        expected INTEGER NOT NULL,
+        due REAL NOT NULL,
+        UNIQUE (project, study))""",
+    "CREATE INDEX gathering_due ON gathering (due)",
+    # How the queue of a destination stands, for all processes and over restarts.
+    """CREATE TABLE destination (
+        name TEXT PRIMARY KEY,
+        paused REAL NOT NULL,
+        failures INTEGER NOT NULL,
+        next_attempt REAL NOT NULL,
+        reason TEXT NOT NULL)""",
+)
+
 _INDEX_VERSIONS = (
     # Numbers every change of the index, so that an answer made from it can be known to hold still.
     "CREATE TABLE index_version (version INTEGER NOT NULL)",
@@ -167,5 +266,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _IDENTITIES,
     _SEALED_HEADERS,
     _REVIEWS,
+    _COMMITMENT,
+    _ROUTING_AND_QUEUES,
     _INDEX_VERSIONS,
 )

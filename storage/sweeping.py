@@ -1,4 +1,4 @@
-"""Removes files that no row mentions, which a crash left behind."""
+"""Removes files that no row mentions, which a crash left behind, and rows that have served their time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from .datafolder import DataFolder
 from .jobs import Stage
 
 _STALE = 3600.0
+_REMEMBERED = 90 * 86_400.0
 
 
 class Sweeping(DataFolder):
     """What keeps a data folder from filling with what nobody needs."""
 
     def sweep(self) -> int:
-        """Remove what no row mentions: unfinished receptions, and files a crash left behind. Returns how many files
-        went. Young files are left alone: their row may be on its way."""
+        """Remove what no row mentions: unfinished receptions, and files a crash left behind; and transactions of
+        storage commitment that have been over for 90 days. Returns how many files went. Young files are left alone:
+        their row may be on its way."""
+        long_ago = self._clock() - _REMEMBERED
+        self.commitments.forget(long_ago)
+        self.promises.forget(long_ago)
         swept = self.files.sweep_incoming() + self.files.sweep_unfinished(self._clock() - _STALE)
         for name in set(self.files.names("inbox")) - self._originals.needed():
             swept += self._sweep_one("inbox", name, self._originals.is_needed)

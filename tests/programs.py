@@ -18,7 +18,7 @@ import pytest
 import requests
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-DCMTK = ("storescu", "dcmsend", "storescp", "echoscu", "dcmdump")
+DCMTK = ("storescu", "dcmsend", "storescp", "echoscu", "dcmdump", "findscu", "movescu", "getscu")
 
 
 def free_port() -> int:
@@ -191,6 +191,7 @@ def orthanc(folder: Path) -> Iterator[tuple[int, str]]:
         "AuthenticationEnabled": False,
         "RemoteAccessAllowed": False,
         "DicomAlwaysAllowStore": True,
+        "DicomAlwaysAllowFind": True,
         "UnknownSopClassAccepted": True,
         "OverwriteInstances": True,
     }

@@ -29,6 +29,8 @@ COMMANDS = (
     "deidentify",
     "send",
     "echo",
+    "queue",
+    "resend",
     "status",
     "retry",
     "verify",
@@ -36,6 +38,9 @@ COMMANDS = (
 )
 DOUBLE = (
     ("user", "reset"),
+    ("queue", "pause"),
+    ("queue", "resume"),
+    ("queue", "first"),
     ("audit", "verify"),
     ("audit", "export"),
     ("config", "check"),

@@ -14,6 +14,7 @@ from lethe.node.deid.profile import Option
 from lethe.node.errors import ConfigError
 from lethe.node.projects import projects_of
 from lethe.storage.archive import Archive
+from lethe.storage.demand import Demand
 
 ROOT = Path(__file__).resolve().parents[1]
 PACS = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.1"\nport = 104\n'
@@ -78,6 +79,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             port = 104
             may = ["store", "find"]
             associations = 3
+            commits = true
+            notify = ["trial"]
             [projects.trial]
             profile = "none"
             options = ["retain-uids"]
@@ -86,14 +89,43 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             text_finders = ["rapidocr", "tesseract"]
             documents = "refuse"
             send_to = ["archive"]
+            commit = "committed"
+            [worklist]
+            folder = "/srv/worklist"
             [redact]
             roots = ["/srv/redact"]
             largest = 64
             [[routes]]
             from = "CT01"
             project = "trial"
+            [[routes]]
+            from = ["MR0?", "upload"]
+            project = "trial"
+            called = "TRIAL"
+            address = ["192.0.2.7", "10.0.0.0/8"]
+            modality = "MR"
+            sop_class = ["MRImageStorage", "1.2.840.10008.5.1.4.1.1.4.*"]
+            station = "WARD*"
+            where = { BodyPartExamined = ["HEAD", "NECK"], "0008,0080" = "NORTH*" }
+            hours = ["07:00-12:00", "13:00-19:00"]
+            days = ["mon-thu", "sat"]
+            complete_after = 30
+            priority = -2
             """,
         )
+    )
+    route = config.routes[1]
+    assert (route.source, route.called, route.address) == (
+        ("MR0?", "upload"),
+        ("TRIAL",),
+        ("192.0.2.7/32", "10.0.0.0/8"),
+    )
+    assert route.sop_class == ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.*")
+    assert route.where == (("BodyPartExamined", ("HEAD", "NECK")), ("0008,0080", ("NORTH*",)))
+    assert (str(route.window), route.complete_after, route.priority) == (
+        "07:00-12:00, 13:00-19:00 mon, tue, wed, thu, sat",
+        30.0,
+        -2,
     )
     assert config.data == Path("/srv/lethe")
     assert config.http.public_url == "https://lethe.example.org"
@@ -109,12 +141,32 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert trial.documents == DocumentPolicy.REFUSE
     assert (trial.fill, trial.text_finders) == (Fill.CONTRAST, ("rapidocr", "tesseract"))
     assert (config.redact.roots, config.redact.largest) == (("/srv/redact",), 64)
-    assert config.routes[0].source == "CT01"
+    assert config.routes[0].source == ("CT01",)
+    assert (trial.commit, config.peers[0].commits, config.peers[0].notify) == (Demand.COMMITTED, True, ("trial",))
+    assert config.worklist.folder == "/srv/worklist"
+
+
+def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104'))
+    assert Ability.WORKLIST not in config.peers[0].may
+    assert Ability.MPPS in config.peers[0].may
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ('[projects.trial]\ncommit = "safe"', 'accepted: one of "received", "published", "delivered", "committed"'),
+        ('[projects.default]\ncommit = "delivered"', 'commit = "delivered" without send_to; accepted: "received"'),
+        (
+            '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\n'
+            '[projects.default]\nsend_to = ["a"]\ncommit = "committed"',
+            'commit = "committed" needs commits = true of a; accepted: that, or another commit',
+        ),
+        (
+            '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\nnotify = ["trail"]',
+            "[[peers]] a: notify names 'trail'; accepted: default",
+        ),
+        ("[node]\ncommit_days = 0", "commit_days = 0 is not accepted; accepted: a whole number from 1 to 365"),
         ("[nodes]", "[nodes]: unknown section; accepted: [node], [http]"),
         ("[node]\nprot = 1", "[node]: unknown key 'prot'; accepted: ae_title, host, port"),
         ("[node]\nport = 0", "[node]: port = 0 is not accepted; accepted: a whole number from 1 to 65535"),
@@ -126,6 +178,17 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("[node]\ntrust_loopback = 1", "accepted: true or false"),
         ("[node]\nlongest_pdu = 1", "a whole number from 4096 to 1048576"),
         ("node = 1", "[node]: not a table"),
+        ('[[routes]]\nfrom = []\nproject = "default"', "at least one value, or a list of such"),
+        ('[[routes]]\nfrom = "*"\nproject = "default"\naddress = "here"', 'an IP address such as "192.0.2.7"'),
+        ('[[routes]]\nfrom = "*"\nproject = "default"\nhours = "7-9"', 'hours such as "19:00-06:00"'),
+        ('[[routes]]\nfrom = "*"\nproject = "default"\ndays = "monday"', 'days such as "sat" or "mon-fri"'),
+        ('[[routes]]\nfrom = "*"\nproject = "default"\nsop_class = "CT"', 'a SOP Class such as "CTImageStorage"'),
+        ('[[routes]]\nfrom = "*"\nproject = "default"\nwhere = { Modalitty = "CT" }', "no keyword of DICOM and no tag"),
+        ('[[routes]]\nfrom = "*"\nproject = "default"\nwhere = "Modality"', "a table such as"),
+        ('[[routes]]\nfrom = "*"\nproject = "default"\npriority = 10', "a whole number from -9 to 9"),
+        ("[projects.default]\ncomplete_after = 0", "a number from 1 to 604800"),
+        (PACS + 'send = "series"', 'accepted: one of "instance", "study"'),
+        (PACS + "instances_per_second = true", "a number from 0 to 10000"),
         ('[http]\npublic_url = "ftp://x"', "[http]: public_url"),
         ('[auth]\nmode = "oidc"', '[auth]: mode = \'oidc\' is not accepted; accepted: one of "local", "none"'),
         ("[peers]\nname = 1", "[peers]: not a list of tables; accepted: [[peers]]"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
+from typing import Any
 
 import pydicom
 import pytest
@@ -21,11 +23,14 @@ from lethe.node.config import Peer
 from lethe.node.courier import Courier
 from lethe.node.dimse.contexts import support_storage
 from lethe.node.dimse.scu import Destination, Mover
+from lethe.node.windows import span_from
 from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
 from lethe.storage.entries import CleanInstance
 from lethe.storage.intake import Origin
 from lethe.storage.jobs import Job, Stage, State
 from lethe.storage.names import clean_name
+from lethe.storage.queues import Breaker
 
 Publish = Callable[..., str]
 
@@ -44,7 +49,8 @@ class Archiver:
         else:
             for uid in classes:
                 self._ae.add_supported_context(uid)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_ESTABLISHED, self._count)]
+        self.on_store = self._store
+        handlers = [(evt.EVT_C_STORE, lambda event: self.on_store(event)), (evt.EVT_ESTABLISHED, self._count)]
         self._server = self._ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
 
     def _store(self, event: Event) -> int:
@@ -102,6 +108,7 @@ def due(archive: Archive) -> None:
     """Let the time pass that a job has to wait."""
     with archive.database.atomic():
         archive.database.execute_sql("UPDATE job SET ready_at = 0")
+        archive.database.execute_sql("UPDATE destination SET next_attempt = 0")
 
 
 def test_one_association_carries_many_instances_of_many_kinds(
@@ -203,8 +210,9 @@ def test_a_peer_that_is_away_is_waited_for_and_nothing_is_lost(archive: Archive,
         assert one.step()
         jobs = send_jobs(archive).values()
         assert {job.state for job in jobs} == {State.READY}
-        assert {job.reason for job in jobs} == {"archive does not answer"}
-        delays.append(min(job.ready_at - job.updated for job in jobs))
+        state = archive.queues.state("archive")
+        assert (state.reason, state.breaker(time.time())) == ("archive does not answer", Breaker.OPEN)
+        delays.append(round(state.next_attempt - max(job.updated for job in jobs)))
         assert not one.step(), "nothing is tried before it is time"
     assert delays == sorted(delays)
     assert delays[0] <= 2
@@ -212,6 +220,9 @@ def test_a_peer_that_is_away_is_waited_for_and_nothing_is_lost(archive: Archive,
     archiver = Archiver(port)
     try:
         due(archive)
+        one.step()
+        assert len(archiver.received) == 1, "one alone, to see whether it is back"
+        assert archive.queues.state("archive").breaker(time.time()) == Breaker.CLOSED
         one.step()
         assert archiver.received.keys() == uids
     finally:
@@ -227,6 +238,7 @@ def test_an_instance_the_peer_breaks_off_at_does_not_hold_the_others_back(
     one = courier(archive, archiver.port)
     for _ in range(4):
         archive.database.execute_sql("UPDATE job SET ready_at = 0 WHERE subject != ?", (poison,))
+        archive.database.execute_sql("UPDATE destination SET next_attempt = 0")
         one.step()
     assert archiver.received.keys() == others
     assert send_jobs(archive)[poison].state == State.READY
@@ -326,3 +338,98 @@ def test_who_moves_it_is_named_in_the_command(archiver: Archiver, tmp_path: Path
         assert destination.send(saved(ds, tmp_path), context, mover=Mover("VIEWER", 7)) == 0x0000
         assert destination.send(saved(ds, tmp_path), context) == 0x0000
     assert [(str(title).strip() if title else None, number) for title, number in seen] == [("VIEWER", 7), (None, None)]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.fromisoformat("2026-11-27T12:00").timestamp()  # a Friday, at noon by the clock on the wall
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def paced(archive: Archive, port: int, clock: Clock, **settings: Any) -> Courier:
+    peer = Peer("archive", "ARCHIVE", "127.0.0.1", port, **settings)
+    return Courier(archive, Destination(peer, "LETHE"), "deliver-1", lambda: 0.0, clock=clock)
+
+
+def begun(archive: Archive) -> None:
+    """What is waiting is ready at any time: the archive's own clock is another."""
+    with archive.database.atomic():
+        archive.database.execute_sql("UPDATE job SET ready_at = 0")
+
+
+def test_a_paused_queue_sends_nothing_and_a_resumed_one_goes_on(
+    archive: Archive, archiver: Archiver, publish: Publish
+) -> None:
+    uids = {publish(ct()) for _ in range(3)}
+    archive.pause("archive", Actor("ann"))
+    assert not courier(archive, archiver.port).step()
+    assert {job.state for job in send_jobs(archive).values()} == {State.READY}
+    assert {job.attempts for job in send_jobs(archive).values()} == {0}
+    archive.resume("archive", Actor("ann"))
+    assert courier(archive, archiver.port).step()
+    assert archiver.received.keys() == uids
+
+
+def test_a_pause_ends_what_was_begun_after_the_instance_under_way(
+    archive: Archive, archiver: Archiver, publish: Publish, tmp_path: Path
+) -> None:
+    for _ in range(5):
+        publish(ct())
+
+    def pause_at_the_second(event: Event) -> int:
+        archiver.received[str(event.request.AffectedSOPInstanceUID)] = b""
+        if len(archiver.received) == 2:
+            Archive(tmp_path / "data").pause("archive", Actor("ann"))  # as another process does
+        return 0x0000
+
+    archiver.on_store = pause_at_the_second
+    one = courier(archive, archiver.port)
+    one.step()
+    assert len(archiver.received) == 2
+    assert not one.step()
+    states = [job.state for job in send_jobs(archive).values()]
+    assert (states.count(State.DONE), states.count(State.READY)) == (2, 3)
+    archive.resume("archive", Actor("ann"))
+    one.step()
+    assert len(archiver.received) == 5
+
+
+def test_nothing_is_sent_outside_the_hours_of_a_destination(
+    archive: Archive, archiver: Archiver, publish: Publish
+) -> None:
+    publish(ct())
+    begun(archive)
+    clock = Clock()
+    one = paced(archive, archiver.port, clock, hours=(span_from("19:00-06:00"),), days=((4,),))
+    assert not one.step()
+    clock.now += 7 * 3600 - 1
+    assert not one.step()
+    clock.now += 1
+    assert one.step()
+    assert len(archiver.received) == 1
+
+
+def test_a_rate_is_kept_without_holding_jobs(archive: Archive, archiver: Archiver, publish: Publish) -> None:
+    for _ in range(5):
+        publish(ct())
+    begun(archive)
+    clock = Clock()
+    one = paced(archive, archiver.port, clock, instances_per_second=0.5)
+    sent = []
+    for _ in range(12):
+        one.step()
+        sent.append(len(archiver.received))
+        clock.now += 0.5
+    assert sent == [1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4], "one every two seconds, but for what a second may catch up"
+    assert State.RUNNING not in {job.state for job in send_jobs(archive).values()}
+
+
+def test_the_more_urgent_is_sent_first(archive: Archive, archiver: Archiver, publish: Publish) -> None:
+    uids = [publish(ct()) for _ in range(3)]
+    assert archive.put_first(archive.index.instance(uids[2]).study_uid, Actor("ann")) == 1
+    clock = Clock()
+    begun(archive)
+    paced(archive, archiver.port, clock, instances_per_second=1.0).step()
+    assert list(archiver.received) == [uids[2]]

@@ -168,10 +168,12 @@ def test_lists_of_uids_with_comma_and_backslash_and_of_any_length(get, archive):
         "includefield=NotAKeyword",
         "PatientID=a&PatientID=b",
         "PatientID=a&00100020=a",
-        "Rows=128",
+        "Rows=many",
         "00091001=x",
-        "RequestAttributesSequence.RequestedProcedureID=x",
-        "NumberOfStudyRelatedInstances=1",
+        "RequestAttributesSequence=x",
+        "PatientID.RequestedProcedureID=x",
+        "RequestAttributesSequence.NotAKeyword=x",
+        "NumberOfStudyRelatedInstances=one",
         "SeriesNumber=one",
     ],
 )
@@ -183,6 +185,26 @@ def test_what_is_malformed_or_cannot_be_searched_for_is_refused_without_an_echo(
     assert response.content_type == "application/json"
     assert "script" not in response.text
     assert "nope" not in response.text
+
+
+def test_every_standard_attribute_is_a_key(get):
+    assert len(get("/instances?Rows=64").json) == 4
+    assert len(get("/series?Rows=64").json) == len(get("/studies?Rows=64").json) == 1
+    assert get("/instances?Rows=63").status_code == 204
+    assert len(get("/studies?NumberOfStudyRelatedInstances=4").json) == 1
+    assert values(get("/studies?SOPClassesInStudy=1.2.840.10008.5.1.4.1.1.4"), "00080062") == [
+        "1.2.840.10008.5.1.4.1.1.4"
+    ]
+    assert values(get("/studies?PatientName=Doe*&includefield=NumberOfPatientRelatedInstances"), "00201204") == [4]
+
+
+def test_attributes_of_sequences_are_keys_by_their_path(get):
+    plan = "ReferencedRTPlanSequence.ReferencedSOPClassUID=1.2.840.10008.5.1.4.1.1.481.5"
+    assert len(get(f"/instances?{plan}").json) == len(get(f"/studies?{plan}").json) == 1
+    assert get("/instances?ReferencedRTPlanSequence.ReferencedSOPClassUID=1.2.3").status_code == 204
+    assert get(f"/instances?{plan}&300C0002.ReferencedSOPInstanceUID=1.2.3").status_code == 204
+    title = "ConceptNameCodeSequence.CodeValue=*&ConceptNameCodeSequence.CodeMeaning="
+    assert len(get(f"/instances?{title}").json) == len(get("/instances").json)  # universal
 
 
 def test_pages_are_stable_and_end_with_204(get):

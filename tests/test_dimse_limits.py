@@ -34,6 +34,7 @@ from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
 
@@ -49,7 +50,7 @@ def start(archive: Archive) -> Iterator[Start]:
     def start(peers: tuple[Peer, ...] = (), **limits: float) -> int:
         admission = Admission("LETHE", peers, trust_loopback=not peers)
         limited = Limits(**{"least_free": 0, **limits})  # type: ignore[arg-type]
-        receivers.append(Receiver(archive, admission, projects_for=lambda _: ("default",), limits=limited))
+        receivers.append(Receiver(archive, admission, always("default"), limits=limited))
         return receivers[-1].start("127.0.0.1", 0)
 
     yield start
@@ -127,9 +128,7 @@ def test_receivers_of_one_folder_count_together(start: Start) -> None:
 
 def test_receivers_share_a_port_and_one_goes_on_without_the_other(archive: Archive, tmp_path: Path) -> None:
     admission = Admission("LETHE", (), trust_loopback=True)
-    one, other = (
-        Receiver(archive, admission, projects_for=lambda _: ("default",), limits=Limits(least_free=0)) for _ in range(2)
-    )
+    one, other = (Receiver(archive, admission, always("default"), limits=Limits(least_free=0)) for _ in range(2))
     port = one.start("127.0.0.1", 0, shared=True)
     assert other.start("127.0.0.1", port, shared=True) == port
     try:

@@ -23,8 +23,10 @@ from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.intake import Plan
 from lethe.storage.jobs import Stage, State
 
 CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -35,7 +37,7 @@ def receiver(archive: Archive) -> Iterator[Receiver]:
     receiver = Receiver(
         archive,
         Admission("LETHE", [], trust_loopback=True),
-        projects_for=lambda origin: () if origin.source == "LOST" else ("default",),
+        lambda arrival: Plan(() if arrival.origin.source == "LOST" else ("default",)),
     )
     yield receiver
     receiver.stop(0.5)
@@ -54,6 +56,26 @@ def store(port: int, path: Path, *, caller: str = "CT01", context: tuple[str, st
     with Destination(peer(port), caller) as destination:
         destination.open([context])
         return destination.send(path, context)
+
+
+def test_the_titles_that_routes_name_are_answered_and_noted(archive: Archive) -> None:
+    admission = Admission("LETHE", [], trust_loopback=True, also={"TRIAL"})
+    planned = {"TRIAL": Plan(("trial",))}
+    receiver = Receiver(archive, admission, lambda arrival: planned.get(arrival.origin.called, Plan()))
+    port = receiver.start("127.0.0.1", 0)
+    try:
+        for title, expected in (("TRIAL", "trial"), ("LETHE", "")):
+            ds = ct()
+            path = saved(ds, archive.folder / "out")
+            with Destination(peer(port, title), "CT01") as destination:
+                destination.open([(CT, LITTLE)])
+                assert destination.send(path, (CT, LITTLE)) == 0
+            job = archive.jobs.find(limit=1)[0]
+            assert (job.project, archive.origin(job).called) == (expected, title)
+        with pytest.raises(Unavailable, match="rejected"):
+            Destination(peer(port, "OTHER"), "CT01").echo()
+    finally:
+        receiver.stop(0.5)
 
 
 def test_echo(port: int) -> None:
@@ -128,7 +150,7 @@ def test_without_trust_in_loopback_only_peers_are_let_in(
     archive: Archive, caller: str, may: tuple[Ability, ...], host: str, let_in: bool
 ) -> None:
     known = Peer("ct", "CT01", host, 104, may)
-    receiver = Receiver(archive, Admission("LETHE", [known], trust_loopback=False), projects_for=lambda _: ())
+    receiver = Receiver(archive, Admission("LETHE", [known], trust_loopback=False), always())
     port = receiver.start("127.0.0.1", 0)
     try:
         ae = AE(caller)
@@ -146,7 +168,7 @@ def test_without_trust_in_loopback_only_peers_are_let_in(
 def test_a_peer_that_may_not_store_is_told_so_and_keeps_its_association(archive: Archive, tmp_path: Path) -> None:
     known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.FIND,))
     admission = Admission("LETHE", [known], trust_loopback=False)
-    receiver = Receiver(archive, admission, projects_for=lambda _: ("default",))
+    receiver = Receiver(archive, admission, always("default"))
     port = receiver.start("127.0.0.1", 0)
     try:
         with Destination(peer(port), "CT01") as destination:
@@ -248,7 +270,7 @@ def test_many_associations_at_once_lose_and_double_nothing(archive: Archive, por
 def test_stopping_lets_a_running_association_end(archive: Archive, tmp_path: Path) -> None:
     from threading import Thread
 
-    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), projects_for=lambda _: ("default",))
+    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), always("default"))
     port = receiver.start("127.0.0.1", 0)
     with Destination(peer(port), "CT01") as destination:
         destination.open([(CT, LITTLE)])

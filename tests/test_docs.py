@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import MISSING
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def commands() -> dict[str, str]:
     (top,) = (action for action in command_line()._actions if action.dest == "command")
     for name, parser in top.choices.items():  # type: ignore[union-attr]
         below = [action for action in parser._actions if action.nargs == "A..."]
-        if not below:
+        if not below or parser.get_default("run"):
             found[name] = parser.description
         for action in below:
             found |= {f"{name} {second}": one.description for second, one in action.choices.items()}
@@ -41,6 +42,10 @@ def written(value: object) -> str:
     return f"`{json.dumps(value)}`"
 
 
+def shown(key: Any) -> str:
+    return f"`{key.metadata['shown']}`" if key.metadata["shown"] else written(key.default)
+
+
 def test_the_readme_lists_every_command_and_no_other() -> None:
     rows = dict(re.findall(r"^\| `lethe ([a-z ]+)` \| (.*) \|$", README, re.MULTILINE))
     assert rows == commands()
@@ -48,7 +53,7 @@ def test_the_readme_lists_every_command_and_no_other() -> None:
 
 def test_the_readme_lists_every_setting_with_its_default() -> None:
     expected = [
-        f"| `{LABELS.get(name, f'[{name}]')}` `{key}` | {written(one.default)} | {one.metadata['help']} |"
+        f"| `{LABELS.get(name, f'[{name}]')}` `{key}` | {shown(one)} | {one.metadata['help']} |"
         for name, section in SECTIONS.items()
         for key, one in keys(section)
     ]

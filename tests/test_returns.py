@@ -26,14 +26,14 @@ from lethe.node.routing import Router
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
-from lethe.storage.intake import Origin
+from lethe.storage.intake import Arrival, Origin
 from lethe.storage.jobs import Job, Stage, State
 from lethe.storage.query import Level, Query
 
 ROUTES = (
-    Route("*", "trial"),
-    Route("AI", "trial", reidentify=True, send_to=("pacs",)),
-    Route("AI-2", "trial", reidentify=True, send_to=("pacs", "ris")),
+    Route(("*",), "trial"),
+    Route(("AI",), "trial", reidentify=True, send_to=("pacs",)),
+    Route(("AI-2",), "trial", reidentify=True, send_to=("pacs", "ris")),
 )
 AI = Origin("AI", "192.0.2.7")
 
@@ -43,9 +43,9 @@ class Site:
 
     def __init__(self, archive: Archive, tmp_path: Path, *more: Option) -> None:
         self.archive = archive
-        self.router = Router(ROUTES)
         options = (Option.RETAIN_LONGITUDINAL_MODIFIED_DATES, Option.CLEAN_STRUCTURED_CONTENT, *more)
         self.config = Config(projects=(ProjectConfig("trial", options=options),), routes=ROUTES, folder=tmp_path)
+        self.router = Router(self.config)
         self.projects = projects_of(self.config, archive.files, archive.crosswalk)
 
     @property
@@ -54,8 +54,8 @@ class Site:
 
     def accept(self, ds: FileDataset, origin: Origin) -> None:
         path = saved(ds, self.archive.files.incoming(), "x.dcm")
-        stage = self.router.stage_for(origin)
-        self.archive.accept(path, str(ds.SOPInstanceUID), origin, self.router.projects_for(origin), stage)
+        plan = self.router.plan(Arrival(origin, path, 0.0))
+        self.archive.accept(path, str(ds.SOPInstanceUID), origin, plan.projects, plan.stage, plan.handling)
 
     def clean(self, ds: FileDataset) -> FileDataset:
         """Send an original and fetch its clean instance."""
@@ -360,7 +360,7 @@ def test_a_route_that_is_gone_is_a_reason(site: Site) -> None:
 def test_what_was_held_follows_a_route_that_re_identifies(site: Site) -> None:
     made = returned("PR", site.clean(ct()))
     site.archive.accept(saved(made, site.archive.files.incoming(), "x"), str(made.SOPInstanceUID), AI, [])
-    assert site.archive.route_held(site.router.projects_for, site.router.stage_for) == 1
+    assert site.archive.route_held(site.router.plan) == 1
     assert site.worker.step()
     assert [job.state for job in site.archive.jobs.find(stage=Stage.REIDENTIFY)] == [State.DONE]
 
@@ -377,13 +377,17 @@ def test_neither_kind_of_work_waits_for_all_of_the_other(site: Site) -> None:
     assert (done[Stage.CLEAN, State.DONE] - 1, done[Stage.REIDENTIFY, State.DONE]) == (2, 2)
 
 
-def test_a_source_that_returns_results_is_not_cleaned_as_well() -> None:
-    router = Router(ROUTES)
-    assert router.stage_for(AI) == Stage.REIDENTIFY
-    assert router.projects_for(AI) == ("trial",)
-    assert router.destinations_for(Origin("AI-2"), "trial") == ("pacs", "ris")
-    assert router.stage_for(Origin("CT01")) == Stage.CLEAN
-    assert router.destinations_for(Origin("CT01"), "trial") == ()
+def test_a_source_that_returns_results_is_not_cleaned_as_well(tmp_path: Path) -> None:
+    router = Router(Config(projects=(ProjectConfig("trial"),), routes=ROUTES))
+
+    def arrival(source: str) -> Arrival:
+        return Arrival(Origin(source), tmp_path / "unread", 0.0)
+
+    assert router.plan(arrival("AI")).stage == Stage.REIDENTIFY
+    assert router.plan(arrival("AI")).projects == ("trial",)
+    assert router.destinations_for(arrival("AI-2"), "trial") == ("pacs", "ris")
+    assert router.plan(arrival("CT01")).stage == Stage.CLEAN
+    assert router.destinations_for(arrival("CT01"), "trial") == ()
 
 
 def test_files_are_re_identified_for_the_one_who_asks(

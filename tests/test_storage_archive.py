@@ -14,7 +14,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.entries import CleanInstance
 from lethe.storage.errors import NotFound, Refused, Unavailable
-from lethe.storage.intake import Acceptance, Origin
+from lethe.storage.intake import Acceptance, Origin, Plan
 from lethe.storage.jobs import Stage, State
 from lethe.storage.names import clean_name
 
@@ -478,9 +478,9 @@ def test_an_object_without_a_route_is_held_until_there_is_one(archive):
     assert job.state == State.HELD
     with pytest.raises(Refused):
         archive.release(job.id, Actor("ann"))
-    assert archive.route_held(lambda origin: []) == 0
-    assert archive.route_held(lambda origin: ["a", "b"] if origin == ORIGIN else []) == 1
-    assert archive.route_held(lambda origin: ["c"]) == 0
+    assert archive.route_held(lambda _: Plan()) == 0
+    assert archive.route_held(lambda arrival: Plan(("a", "b") if arrival.origin == ORIGIN else ())) == 1
+    assert archive.route_held(lambda _: Plan(("c",))) == 0
     assert sorted((job.project, job.state) for job in archive.jobs.find()) == [("a", "ready"), ("b", "ready")]
     assert actions(archive) == ["received", "routed"]
     assert list(archive.verify()) == []
@@ -492,11 +492,11 @@ def test_a_held_object_that_came_by_another_way_meanwhile_is_routed_to_what_is_l
     hand_in(archive, projects=("a",))
     if is_done:
         publish(archive, claim(archive))
-    assert archive.route_held(lambda _: ["a"]) == 1  # nothing is left
+    assert archive.route_held(lambda _: Plan(("a",))) == 1  # nothing is left
     assert [job.project for job in archive.jobs.find(stage=Stage.CLEAN)] == ["a"]
     assert bool(inbox(archive)) != is_done
     hand_in(archive, projects=())
-    assert archive.route_held(lambda _: ["a", "b"]) == 1
+    assert archive.route_held(lambda _: Plan(("a", "b"))) == 1
     assert sorted(job.project for job in archive.jobs.find(stage=Stage.CLEAN)) == ["a", "b"]
     assert list(archive.verify()) == []
 

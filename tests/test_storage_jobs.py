@@ -278,21 +278,78 @@ def test_only_held_jobs_are_moved_or_dropped(jobs):
     assert (jobs.get(held.id).project, jobs.get(held.id).state) == ("p", State.READY)
 
 
-def test_a_destination_that_is_away_is_not_tried_before_time(jobs, clock):
-    add(jobs, "1", "2", "3", stage=Stage.SEND, destination="away")
-    add(jobs, "1", stage=Stage.SEND, destination="there")
-    tried = jobs.claim(Stage.SEND, "me", 60, destination="away")
-    far = jobs.claim(Stage.SEND, "me", 60, destination="away")
-    jobs.later(far, 500, "longer")
-    assert jobs.postpone("away", 100, "it is away") == 1  # the running one and the later one are left alone
-    assert jobs.claim(Stage.SEND, "me", 60, destination="away") is None
-    assert jobs.claim(Stage.SEND, "me", 60, destination="there") is not None
-    assert jobs.get(far.id).ready_at == clock.now + 500
-    assert jobs.next_attempt("away") == (clock.now + 100, "it is away")
-    assert jobs.next_attempt("there") is None
-    assert jobs.finish(tried)
-    clock.now += 100
-    assert jobs.claim(Stage.SEND, "me", 60, destination="away").subject == "3"
+def test_the_higher_priority_goes_first_and_then_the_older(jobs, clock):
+    for subject, priority in (("a", 0), ("b", 5), ("c", -1), ("d", 5), ("e", 0)):
+        add(jobs, subject, priority=priority)
+        clock.now += 1
+    assert [job.subject for job in jobs.claim_many(Stage.CLEAN, "me", 60, most=3)] == ["b", "d", "a"]
+    assert [job.subject for job in jobs.claim_many(Stage.CLEAN, "me", 60, most=9)] == ["e", "c"]
+
+
+def test_what_has_to_wait_does_not_keep_what_is_less_urgent(jobs):
+    add(jobs, "urgent", priority=9)
+    add(jobs, "usual")
+    jobs.later(jobs.claim(Stage.CLEAN, "me", 60), 100, "away")
+    assert jobs.claim(Stage.CLEAN, "me", 60).subject == "usual"
+
+
+def test_a_lease_that_ended_goes_before_every_priority(jobs, clock):
+    add(jobs, "a")
+    jobs.claim(Stage.CLEAN, "dead", 10)
+    add(jobs, "b", priority=9)
+    clock.now += 10
+    assert [job.subject for job in jobs.claim_many(Stage.CLEAN, "me", 60, most=2)] == ["a", "b"]
+
+
+def test_what_is_not_complete_is_not_claimed(jobs):
+    add(jobs, "a", state=State.GATHERING)
+    assert jobs.claim(Stage.CLEAN, "me", 60) is None
+
+
+class Statements:
+    """The plans of the statements that a database is asked to run."""
+
+    def __init__(self, database, monkeypatch):
+        self.plans = []
+        execute = database.execute_sql
+
+        def explained(sql, params=None):
+            if sql.lstrip().startswith(("UPDATE", "SELECT", "WITH")):
+                self.plans += [row[3] for row in execute(f"EXPLAIN QUERY PLAN {sql}", params).fetchall()]
+            return execute(sql, params)
+
+        monkeypatch.setattr(database, "execute_sql", explained)
+
+
+@pytest.mark.parametrize("waits", ["ready", "later", "of other priorities"])
+def test_a_long_queue_does_not_slow_a_claim(jobs, database, clock, monkeypatch, waits):
+    """Counted in steps of SQLite's machine, which do not depend on how busy this one is."""
+    later, levels = ("?1 + 1000", 1) if waits == "later" else ("?1", 9 if waits == "of other priorities" else 1)
+    sql = f"""WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+        INSERT INTO job (stage, state, project, subject, destination, attempts, ready_at, lease_until, owner, reason,
+        created, updated, priority) SELECT 'send', 'ready', 'default', 'x' || i, 'archive', 0, {later}, 0, '', '',
+        ?1, ?1, i % {levels} FROM n"""
+
+    def steps(number):
+        with transaction(database):
+            database.execute_sql("DELETE FROM job")
+            database.execute_sql(sql, (clock.now, number))
+        add(jobs, "urgent", stage=Stage.SEND, destination="archive", priority=3)
+        counted = []
+        database.connection().set_progress_handler(lambda: counted.append(1), 10)
+        claimed = jobs.claim_many(Stage.SEND, "me", 60, most=2, destination="archive")
+        database.connection().set_progress_handler(None, 0)
+        assert len(claimed) == (1 if waits == "later" else 2)
+        return len(counted)
+
+    few, many = steps(1_000), steps(100_000)
+    assert many < 2 * few + 20
+    seen = Statements(database, monkeypatch)
+    jobs.claim_many(Stage.SEND, "me", 60, most=2, destination="archive")
+    assert any(
+        "job_claim (stage=? AND destination=? AND state=? AND priority=? AND ready_at<?)" in p for p in seen.plans
+    )
+    assert not any("SCAN job" in plan for plan in seen.plans)
 
 
 # Looking
@@ -338,7 +395,6 @@ def test_every_change_is_unavailable_while_the_lock_is_not_to_be_had(jobs, datab
         lambda: jobs.give_back([job]),
         lambda: jobs.revive(job),
         lambda: jobs.expire("me"),
-        lambda: jobs.postpone("x", 1, ""),
     ]
     for change in changes:
         with pytest.raises(Unavailable):

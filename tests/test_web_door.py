@@ -10,6 +10,8 @@ import pytest
 from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 
+from lethe.node.config import Config
+from lethe.node.outbox import Outbox
 from lethe.node.web import credentials as credentials_module
 from lethe.node.web.app import create_app, root_url
 from lethe.node.web.credentials import Credentials, Unknown
@@ -57,7 +59,7 @@ def build(archive: Archive, **changes: Any) -> Flask:
         "auth": "local",
         "admin_token": TOKEN,
         "blueprints": [(probe(), "/probe"), (Blueprint("fhir", __name__), "/fhir/R4")],
-        "destinations": {},
+        "outbox": Outbox(archive, Config()),
         "instance_path": archive.folder,
     }
     return create_app(archive, **{**settings, **changes})

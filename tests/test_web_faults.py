@@ -12,6 +12,8 @@ import pytest
 from flask import Blueprint, Flask, abort
 from flask.testing import FlaskClient
 
+from lethe.node.config import Config
+from lethe.node.outbox import Outbox
 from lethe.node.web import health
 from lethe.node.web.app import create_app, root_url
 from lethe.storage.archive import Archive
@@ -54,7 +56,7 @@ def build(archive: Archive, **changes: Any) -> Flask:
         "auth": "none",
         "admin_token": "",
         "blueprints": [(failing(), "/fail")],
-        "destinations": {},
+        "outbox": Outbox(archive, Config()),
         "instance_path": archive.folder,
     }
     return create_app(archive, **{**settings, **changes})

@@ -15,7 +15,8 @@ from flask.testing import FlaskClient
 
 from lethe.node.choices import AuthMode
 from lethe.node.comparison import element_name
-from lethe.node.config import Auth, Config
+from lethe.node.config import Auth, Config, Peer
+from lethe.node.outbox import Outbox
 from lethe.node.site import build_app
 from lethe.node.web.app import create_app
 from lethe.node.web.overview import Tone, first_command, headline
@@ -89,7 +90,7 @@ def app(archive: Archive) -> Flask:
         auth="none",
         admin_token="",
         blueprints=[],
-        destinations={"pacs": "PACS at 10.0.0.5:104"},
+        outbox=Outbox(archive, Config(peers=(Peer("pacs", "PACS", "10.0.0.5", 104),))),
         instance_path=archive.folder,
         dicom_address="LETHE at 127.0.0.1:11112",
     )
@@ -153,7 +154,7 @@ class TestHome:
 
     def test_shows_destinations(self, web: FlaskClient, archive: Archive) -> None:
         publish(archive, 1, ("pacs", "old"))
-        archive.jobs.postpone("pacs", 600, "no connection to PACS")
+        archive.queues.failed("pacs", 600, "no connection to PACS")
         text = words(web.get("/").text)
         assert "pacs PACS at 10.0.0.5:104" in text
         assert "old no longer configured" in text

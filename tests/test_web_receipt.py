@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 
 from lethe.node.choices import ProfileName
 from lethe.node.config import Config, Project
+from lethe.node.outbox import Outbox
 from lethe.node.projects import projects_of
 from lethe.node.web.app import create_app
 from lethe.node.worker import Worker
@@ -51,7 +52,12 @@ def publish(archive: Archive, study: str = "", **project: Any) -> tuple[str, str
 @pytest.fixture
 def app(archive: Archive) -> Flask:
     return create_app(
-        archive, auth="local", admin_token=TOKEN, blueprints=[], destinations={}, instance_path=archive.folder
+        archive,
+        auth="local",
+        admin_token=TOKEN,
+        blueprints=[],
+        outbox=Outbox(archive, Config()),
+        instance_path=archive.folder,
     )
 
 

@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from lethe.node.burned.box import Box
 from lethe.node.burned.review import Found, NotProven, Suspect
 from lethe.node.config import Config, Project
+from lethe.node.outbox import Outbox
 from lethe.node.projects import Projects, projects_of
 from lethe.node.web.app import create_app
 from lethe.node.worker import Worker
@@ -51,7 +52,7 @@ def projects(archive: Archive) -> Projects:
 
 @pytest.fixture
 def web(archive: Archive) -> FlaskClient:
-    settings: Any = {"blueprints": [], "destinations": {}, "instance_path": archive.folder}
+    settings: Any = {"blueprints": [], "outbox": Outbox(archive, Config()), "instance_path": archive.folder}
     return create_app(archive, auth="local", admin_token=TOKEN, **settings).test_client()
 
 

@@ -119,7 +119,7 @@ def write_part10(body: bytes, source: Layout, sop_class: str, sop_uid: str) -> I
     they are, nothing after them."""
     yield file_meta(sop_class, sop_uid, source.transfer_syntax)
     content = chain([body], copy_pixels(source.data, source.pixels) if source.pixels else ())
-    yield from _deflated(content) if source.transfer_syntax == DeflatedExplicitVRLittleEndian else content
+    yield from deflated(content) if source.transfer_syntax == DeflatedExplicitVRLittleEndian else content
 
 
 def header_as_it_came(source: Layout) -> bytes | None:
@@ -228,7 +228,8 @@ def _inflated(file: BinaryIO) -> BinaryIO:
     return data
 
 
-def _deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def deflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A data set as it stands in a deflated file."""
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     length = 0
     for chunk in chunks:

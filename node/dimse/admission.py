@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pynetdicom.association import Association
@@ -32,39 +32,44 @@ class Rejection:
 
 
 UNKNOWN_CALLER = Rejection(1, 1, 3, "no peer has this AE title and address")
-WRONG_CALLED = Rejection(1, 1, 7, "it called another AE title than ours")
+WRONG_CALLED = Rejection(1, 1, 7, "it called an AE title that we do not have")
 _ADDRESSES_HOLD = 30.0
 CLOSING = Rejection(2, 3, 1, "shutting down")
 
 
 class Admission:
-    """Lets in `peers` and, if `trust_loopback`, anybody on this machine, that call us `ae_title`."""
+    """Lets in `peers` and, if `trust_loopback`, anybody on this machine, that call us `ae_title` or one of `also`."""
 
-    def __init__(self, ae_title: str, peers: Sequence[Peer], *, trust_loopback: bool) -> None:
+    def __init__(
+        self, ae_title: str, peers: Sequence[Peer], *, trust_loopback: bool, also: Collection[str] = ()
+    ) -> None:
         self.ae_title = ae_title
-        self.peers = tuple(peers)
+        self._called = {ae_title.strip(), *also}
+        self.all_peers = tuple(peers)
         self._trust_loopback = trust_loopback
         self._known_addresses: dict[str, tuple[float, frozenset[str]]] = {}
 
     def rejection(self, origin: Origin, called: str) -> Rejection | None:
         """Why this caller is not let in; None where he is."""
-        if called != self.ae_title.strip():
+        if called not in self._called:
             return WRONG_CALLED
-        return None if self._is_trusted(origin) or self._known(origin) else UNKNOWN_CALLER
+        return None if self._is_trusted(origin) or self.peers(origin) else UNKNOWN_CALLER
 
     def may(self, origin: Origin, ability: Ability) -> bool:
-        """Whether this caller may ask for that."""
-        return self._is_trusted(origin) or any(ability in peer.may for peer in self._known(origin))
+        """Whether this caller may ask for that. What shows patients is for peers alone that are named for it."""
+        trusted = self._is_trusted(origin) and ability != Ability.WORKLIST
+        return trusted or any(ability in peer.may for peer in self.peers(origin))
+
+    def peers(self, origin: Origin) -> list[Peer]:
+        """The configured peers with this AE title at this address."""
+        return [
+            peer
+            for peer in self.all_peers
+            if peer.ae_title == origin.source and origin.address in self._addresses(peer.host)
+        ]
 
     def _is_trusted(self, origin: Origin) -> bool:
         return self._trust_loopback and is_loopback(origin.address)
-
-    def _known(self, origin: Origin) -> list[Peer]:
-        return [
-            peer
-            for peer in self.peers
-            if peer.ae_title == origin.source and origin.address in self._addresses(peer.host)
-        ]
 
     def _addresses(self, host: str) -> frozenset[str]:
         """The network addresses of a configured host, asked for once in a while: every message needs them."""
@@ -83,7 +88,8 @@ def caller_of(association: Association) -> Origin:
     """Who is at the other end of an association that was made to us."""
     request = association.requestor.primitive
     title = str(request.calling_ae_title).strip() if request else ""
-    return Origin(title, str(association.requestor.address or ""))
+    called = str(request.called_ae_title).strip() if request else ""
+    return Origin(title, str(association.requestor.address or ""), called)
 
 
 def origin_of(event: Event) -> Origin:

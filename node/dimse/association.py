@@ -10,7 +10,7 @@ import contextlib
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
@@ -25,12 +25,14 @@ _LONGEST = 1 << 18  # of a P-DATA-TF to a peer that takes any
 _KILL_PATIENCE = 5.0
 Opened = Callable[["PromptAssociation", StoreRequest], Intake]
 Stored = Callable[[StoreRequest, Intake], int]
+Asked = Callable[[Association, Any, int], bool]
 
 
 class PromptAssociation(Association):
     """An association, made to us or by us.
 
-    `opened` gives the place for a data set that begins to come, `stored` the status once it is complete; `ended` are
+    `opened` gives the place for a data set that begins to come, `stored` the status once it is complete; `asked` says
+    whether it has answered another request, with its context ID, or leaves it to pynetdicom; `ended` are
     called when the association is over, however it went, in each of its threads: twice has to do no harm.
     """
 
@@ -38,11 +40,18 @@ class PromptAssociation(Association):
     dimse: Messages
 
     def __init__(
-        self, ae: AE, mode: str, *, opened: Opened | None = None, stored: Stored | None = None, longest_pdu: int
+        self,
+        ae: AE,
+        mode: str,
+        *,
+        opened: Opened | None = None,
+        stored: Stored | None = None,
+        asked: Asked | None = None,
+        longest_pdu: int,
     ) -> None:
         self._woken, self._standing = threading.Event(), threading.Event()
         super().__init__(ae, mode)
-        self.opened, self._stored = opened, stored
+        self.opened, self._stored, self._asked = opened, stored, asked
         self.ended: list[Callable[[], None]] = []
         self.dul, self.dimse = Reactor(self), Messages(self)
         self.dul.longest_pdu = longest_pdu
@@ -173,6 +182,11 @@ class PromptAssociation(Association):
             return True
         self.kill()
         return False
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        is_request = not self._sent_release and msg.is_valid_request
+        if not is_request or self._asked is None or not self._asked(self, msg, context_id):
+            super()._serve_request(msg, context_id)
 
     def _until_idle(self) -> float | None:
         return None if self.network_timeout is None else max(0.0, self.dul._idle_timer.remaining) + 0.01

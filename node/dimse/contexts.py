@@ -31,4 +31,5 @@ def support_storage(ae: AE) -> None:
     for uid in storage_classes():
         if uid_to_service_class(uid) is not StorageServiceClass:
             register_uid(uid, UID(uid).keyword or f"Storage{uid.replace('.', '')}", StorageServiceClass)
-        ae.add_supported_context(uid, syntaxes)
+        # Both roles for who asks for both: what is got by C-GET is stored to the one who gets it (PS3.4 C.5.3).
+        ae.add_supported_context(uid, syntaxes, scu_role=True, scp_role=True)

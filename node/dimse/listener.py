@@ -13,7 +13,7 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from .association import Opened, PromptAssociation, Stored
+from .association import Asked, Opened, PromptAssociation, Stored
 from .transport import Connection
 
 _BACKLOG = 256
@@ -28,8 +28,10 @@ class Listener(ThreadedAssociationServer):
     request_queue_size = _BACKLOG
     daemon_threads = True
 
-    def __init__(self, *arguments: Any, opened: Opened, stored: Stored, shared: bool, **others: Any) -> None:
-        self.opened, self.stored = opened, stored
+    def __init__(
+        self, *arguments: Any, opened: Opened, stored: Stored, asked: Asked, shared: bool, **others: Any
+    ) -> None:
+        self.opened, self.stored, self.asked = opened, stored, asked
         self._shared = shared
         self._silent: dict[int, PromptAssociation] = {}
         self._lock = threading.Lock()
@@ -68,7 +70,12 @@ class Greeter(RequestHandler):
         server = cast(Listener, self.server)
         ae = self.ae
         association = PromptAssociation(
-            ae, MODE_ACCEPTOR, opened=server.opened, stored=server.stored, longest_pdu=ae.maximum_pdu_size
+            ae,
+            MODE_ACCEPTOR,
+            opened=server.opened,
+            stored=server.stored,
+            asked=server.asked,
+            longest_pdu=ae.maximum_pdu_size,
         )
         association._server = server
         # By this name pynetdicom knows the running ones.

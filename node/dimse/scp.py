@@ -6,22 +6,25 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
-from lethe.storage.intake import Origin
-from lethe.storage.jobs import Stage
+from lethe.storage.intake import Origin, Planner
 
 from .admission import CLOSING, Admission, Rejection, origin_of
-from .contexts import support_storage
+from .contexts import storage_classes, support_storage
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
 from .listener import Listener
 from .services import Service, Services
 from .storing import SUCCESS, Storing
+from .unrecognized import decline
 
 log = logging.getLogger("lethe.receive")
 
@@ -37,24 +40,16 @@ class Receiver:
         self,
         archive: Archive,
         admission: Admission,
+        plan_for: Planner,
         *,
-        projects_for: Callable[[Origin], Sequence[str]],
-        stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN,
         services: Sequence[Service] = (),
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._archive = archive
         self._admission = admission
         self._services = Services(services, admission)
-        self._gate = Gate(archive.folder, admission.peers, limits)
-        self._storing = Storing(
-            archive,
-            admission,
-            self._gate,
-            projects_for=projects_for,
-            stage_for=stage_for,
-            largest=limits.largest_object,
-        )
+        self._gate = Gate(archive.folder, admission.all_peers, limits)
+        self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object)
         self._closing = False
         self._ae = AE(admission.ae_title)
         self._ae.maximum_associations = 1 << 20  # counted by the gate, over all processes
@@ -63,6 +58,11 @@ class Receiver:
         self._ae.dimse_timeout = limits.answer_seconds
         support_storage(self._ae)
         self._services.support(self._ae)
+        self._operations = {
+            **{uid: ("C-STORE",) for uid in storage_classes()},
+            Verification: ("C-ECHO",),
+            **self._services.operations(),
+        }
 
     def start(self, host: str, port: int, *, shared: bool = False) -> int:
         """Listen, without blocking; `shared` with other processes. Returns the port, chosen where 0 is given."""
@@ -79,6 +79,7 @@ class Receiver:
             evt_handlers=handlers,
             opened=self._storing.open,
             stored=self._storing.store,
+            asked=self._asked,
             shared=shared,
         )
         self._ae._servers.append(self._listener)
@@ -94,6 +95,12 @@ class Receiver:
             time.sleep(0.05)
         self._ae.shutdown()
         self._gate.close()
+
+    def _asked(self, association: Association, message: Any, context_id: int) -> bool:
+        """Whether a request was answered here; pynetdicom answers the others, by way of the handlers."""
+        return decline(association, message, context_id, self._operations) or self._services.serve(
+            association, message, context_id
+        )
 
     def _on_requested(self, event: Event) -> None:
         origin, request, association = origin_of(event), event.assoc.requestor.primitive, event.assoc

@@ -77,6 +77,10 @@ class Destination:
             for context in association.accepted_contexts
         }
 
+    def accepted(self, sop_class: str) -> frozenset[str]:
+        """The transfer syntaxes in which the peer takes objects of that SOP Class, of those that were proposed."""
+        return frozenset(syntax for accepted, syntax in self._accepted if accepted == sop_class)
+
     def close(self) -> None:
         """Release the association if there is one."""
         if self._association is not None and self._association.is_established:

@@ -4,16 +4,16 @@ plug. A data set is never decoded here."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
 from typing import Protocol, cast
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
 from lethe.storage.incoming import IncomingFile
-from lethe.storage.intake import Origin
-from lethe.storage.jobs import Stage
+from lethe.storage.intake import Arrival, Origin, Planner
 
 from ..choices import Ability
+from ..deid.registry import is_storage_class
 from .admission import Admission, caller_of
 from .association import PromptAssociation
 from .commands import StoreRequest
@@ -21,6 +21,7 @@ from .identity import ENOUGH, identity_of
 from .messages import Intake
 from .meta import file_meta
 from .services import NOT_AUTHORIZED
+from .unrecognized import UNRECOGNIZED_OPERATION
 
 log = logging.getLogger("lethe.receive")
 
@@ -74,16 +75,14 @@ class Storing:
         archive: Archive,
         admission: Admission,
         disk: HasRoom,
+        plan_for: Planner,
         *,
-        projects_for: Callable[[Origin], Sequence[str]],
-        stage_for: Callable[[Origin], Stage],
         largest: int,
     ) -> None:
         self._archive = archive
         self._admission = admission
         self._disk = disk
-        self._projects_for = projects_for
-        self._stage_for = stage_for
+        self._plan_for = plan_for
         self._largest = largest
 
     def open(self, association: PromptAssociation, request: StoreRequest) -> Intake:
@@ -93,6 +92,9 @@ class Storing:
         if request.sop_class != context.abstract_syntax:
             log.warning("%s: refused: its SOP Class is not that of its presentation context", origin.source)
             return Unwanted(WRONG_SOP_CLASS)
+        if not is_storage_class(request.sop_class):
+            log.warning("%s: refused: C-STORE under a context that is not of storage", origin.source)
+            return Unwanted(UNRECOGNIZED_OPERATION)
         if not self._admission.may(origin, Ability.STORE):
             log.warning("%s may not store", origin.source)
             return Unwanted(NOT_AUTHORIZED)
@@ -135,7 +137,16 @@ class Storing:
             log.warning("%s: refused: the data set is not the object that was announced", wanted.origin.source)
             return WRONG_SOP_CLASS
         origin = wanted.origin
-        projects, stage = self._projects_for(origin), self._stage_for(origin)
-        acceptance = self._archive.accept(path, request.sop_instance, origin, projects, stage, digest=digest)
+        plan = self._plan_for(Arrival(origin, path, time.time()))
+        acceptance = self._archive.accept(
+            path,
+            request.sop_instance,
+            origin,
+            plan.projects,
+            plan.stage,
+            plan.handling,
+            digest=digest,
+            sop_class=request.sop_class,
+        )
         log.debug("%s: %s", origin.source, acceptance)
         return SUCCESS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from jinja2 import StrictUndefined
 from lethe.storage.archive import Archive
 from lethe.storage.users import Permission
 
-from . import api, faults, health, login, portal, review
+from ..outbox import Outbox
+from . import api, faults, health, login, outgoing, portal, review
 from .credentials import NOBODY, Credentials
 from .guard import Guard, Sessions
 from .overview import moment
@@ -49,15 +50,15 @@ def create_app(
     auth: str,
     admin_token: str,
     blueprints: Sequence[tuple[Blueprint, str]],
-    destinations: Mapping[str, str],
+    outbox: Outbox,
     instance_path: Path,
     public_url: str = "",
     dicom_address: str = "LETHE at 127.0.0.1:11112",
 ) -> Flask:
     """The application over one archive.
 
-    `auth` is "local" or "none"; `blueprints` come with their URL prefix; `destinations` gives for each peer's name
-    "AETITLE at host:port", and `dicom_address` the same for ourselves. An empty `admin_token` lets nobody in.
+    `auth` is "local" or "none"; `blueprints` come with their URL prefix; `outbox` knows the destinations;
+    `dicom_address` is ours as "AETITLE at host:port". An empty `admin_token` lets nobody in.
     """
     if auth not in ("local", "none"):
         raise ValueError('auth is "local" or "none"')
@@ -71,8 +72,10 @@ def create_app(
     app.register_blueprint(health.blueprint(archive))
     app.register_blueprint(portal.static_files(str(_STATIC)))
     app.register_blueprint(login.blueprint(archive, credentials, auth=auth))
-    app.register_blueprint(portal.blueprint(archive, destinations, dicom_address))
+    app.register_blueprint(portal.blueprint(archive, outbox, dicom_address))
     app.register_blueprint(api.blueprint(archive, _STATIC))
+    app.register_blueprint(outgoing.pages(outbox))
+    app.register_blueprint(outgoing.calls(outbox))
     app.register_blueprint(review.pages(archive))
     app.register_blueprint(review.calls(archive))
     for blueprint, prefix in blueprints:

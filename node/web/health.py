@@ -30,6 +30,10 @@ _HELP = {
     "studies": "Clean studies",
     "series": "Clean series",
     "instances": "Clean instances",
+    "vouching": "Storage commitments a peer waits for",
+    "unpromised": "Deliveries whose destination has not committed them yet",
+    "promised": "Deliveries their destination has committed",
+    "announcing": "Notices of availability still to be given",
 }
 
 
@@ -84,10 +88,25 @@ def _exposition(archive: Archive) -> str:
     if waiting:
         lines += ["# HELP lethe_deliveries Deliveries by destination and state.", "# TYPE lethe_deliveries gauge"]
     for destination, states in sorted(waiting.items()):
-        label = destination.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
         lines += [
-            f'lethe_deliveries{{destination="{label}",state="{state}"}} {states.get(state, 0)}'
+            f'lethe_deliveries{{destination="{_label(destination)}",state="{state}"}} {states.get(state, 0)}'
             for state in State
             if state != State.HELD
         ]
+    queues = archive.queues.states()
+    if queues:
+        lines += ["# HELP lethe_queue_paused Whether a person paused it.", "# TYPE lethe_queue_paused gauge"]
+        lines += [
+            f'lethe_queue_paused{{destination="{_label(name)}"}} {int(state.paused > 0)}'
+            for name, state in sorted(queues.items())
+        ]
+        lines += ["# HELP lethe_queue_failures Failures in a row.", "# TYPE lethe_queue_failures gauge"]
+        lines += [
+            f'lethe_queue_failures{{destination="{_label(name)}"}} {state.failures}'
+            for name, state in sorted(queues.items())
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")

@@ -12,8 +12,10 @@ from lethe.storage.archive import Archive
 from lethe.storage.audit import AuditEvent
 from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.jobs import INTAKE, OUTGOING, Job, JobQueue, Stage, Standstill, State
+from lethe.storage.jobs import INTAKE, OUTGOING, Job, Stage, Standstill, State
 from lethe.storage.query import Level, Order, Query
+
+from ..outbox import Outbox, Queue
 
 _STUDIES = 12
 _GROUPS = 12
@@ -81,19 +83,6 @@ class DecisionGroup:
 
 
 @dataclass(frozen=True)
-class Destination:
-    """A place results go to, and how that stands."""
-
-    name: str
-    address: str
-    waiting: int
-    delivered: int
-    undelivered: int
-    next_attempt: float | None
-    reason: str
-
-
-@dataclass(frozen=True)
 class StudyCard:
     """A clean study in a few words."""
 
@@ -115,7 +104,7 @@ class Overview:
     decisions: tuple[DecisionGroup, ...]
     more_decisions: int
     studies: tuple[StudyCard, ...]
-    destinations: tuple[Destination, ...]
+    destinations: tuple[Queue, ...]
     audit: tuple[AuditEvent, ...]
 
     @property
@@ -124,8 +113,8 @@ class Overview:
         return not self.counts["received"] and not self.counts["instances"]
 
 
-def overview(archive: Archive, destinations: Mapping[str, str]) -> Overview:
-    """How the archive stands now. `destinations`: the address of each configured peer that can be sent to."""
+def overview(archive: Archive, outbox: Outbox) -> Overview:
+    """How the archive stands now."""
     counts = archive.counts()
     groups = archive.jobs.standstills()
     return Overview(
@@ -136,7 +125,7 @@ def overview(archive: Archive, destinations: Mapping[str, str]) -> Overview:
         studies=tuple(
             study_card(entry) for entry in archive.index.find(Query(Level.STUDY, (), _STUDIES, 0, Order.NEWEST))
         ),
-        destinations=tuple(_destinations(archive.jobs, destinations)),
+        destinations=tuple(outbox.queues()),
         audit=tuple(archive.audit.newest(_AUDIT)),
     )
 
@@ -204,24 +193,3 @@ def _group(archive: Archive, why: Standstill) -> DecisionGroup:
         states=[why.state], stage=why.stage, destination=why.destination, reason=why.reason, limit=_JOBS
     )
     return DecisionGroup(why, tuple(decision(archive, job) for job in jobs))
-
-
-def _destinations(jobs: JobQueue, addresses: Mapping[str, str]) -> list[Destination]:
-    known = jobs.destinations()
-    return [
-        _destination(jobs, name, addresses.get(name, "no longer configured"), known.get(name, {}))
-        for name in sorted(addresses.keys() | known.keys())
-    ]
-
-
-def _destination(jobs: JobQueue, name: str, address: str, states: Mapping[State, int]) -> Destination:
-    later = jobs.next_attempt(name)
-    return Destination(
-        name=name,
-        address=address,
-        waiting=states.get(State.READY, 0) + states.get(State.RUNNING, 0),
-        delivered=states.get(State.DONE, 0),
-        undelivered=states.get(State.QUARANTINED, 0) + states.get(State.FAILED, 0),
-        next_attempt=later[0] if later else None,
-        reason=later[1] if later else "",
-    )

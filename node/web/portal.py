@@ -14,15 +14,17 @@ from lethe.storage.errors import NotFound, Refused
 from lethe.storage.jobs import Stage, State
 from lethe.storage.users import Permission, needs
 
+from ..outbox import Outbox
 from .overview import first_command, overview
 from .receiptpage import Show, page_with_originals, receipt_page
 from .studypage import study_page
 
 _AT_ONCE = 500
 _MOST_PROBLEMS = 20
+_WAITING = (State.READY, State.GATHERING)
 
 
-def blueprint(archive: Archive, destinations: Mapping[str, str], dicom_address: str) -> Blueprint:
+def blueprint(archive: Archive, outbox: Outbox, dicom_address: str) -> Blueprint:
     """/, /studies/<uid>, the receipts below it, and what their buttons do."""
     portal = Blueprint("portal", __name__)
 
@@ -31,12 +33,15 @@ def blueprint(archive: Archive, destinations: Mapping[str, str], dicom_address: 
     def home() -> str:
         host = urlsplit(f"//{request.host}").hostname or ""
         command = first_command(dicom_address, host)
-        return render_template("home.html", view=overview(archive, destinations), command=command, dicom=dicom_address)
+        return render_template("home.html", view=overview(archive, outbox), command=command, dicom=dicom_address)
 
     @portal.get("/studies/<uid>")
     @needs(Permission.READ)
     def study(uid: str) -> str:
-        return render_template("study.html", page=study_page(archive, uid))
+        deliveries = outbox.deliveries(uid)
+        waits = any(states.get(wait) for states in deliveries.values() for wait in _WAITING)
+        given = {"destinations": outbox.destinations, "deliveries": deliveries, "waits": waits, "State": State}
+        return render_template("study.html", page=study_page(archive, uid), **given)
 
     @portal.get("/studies/<study_uid>/instances/<sop_uid>/receipt")
     @needs(Permission.READ)

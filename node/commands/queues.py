@@ -1,0 +1,87 @@
+"""Shows and controls what waits to be sent."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from ..outbox import Outbox, Queue
+from ..parts import open_archive
+from .context import ACTOR, config_of
+from .exits import OK
+
+_COLUMNS = (
+    "destination",
+    "waiting",
+    "sending",
+    "gathering",
+    "failed",
+    "oldest",
+    "state",
+    "hours",
+    "next attempt",
+    "why",
+)
+
+
+def show(args: argparse.Namespace) -> int:
+    queues = _outbox(args).queues()
+    if getattr(args, "json", False):
+        print(json.dumps([asdict(queue) | {"standing": queue.standing} for queue in queues]))
+        return OK
+    table = Table(*_COLUMNS, box=None)
+    for queue in queues:
+        table.add_row(*_row(queue))
+    Console().print(table)
+    return OK
+
+
+def pause(args: argparse.Namespace) -> int:
+    changed = _outbox(args).pause(args.peer, ACTOR)
+    print(f"{args.peer} is paused" if changed else f"{args.peer} was paused already")
+    return OK
+
+
+def resume(args: argparse.Namespace) -> int:
+    changed = _outbox(args).resume(args.peer, ACTOR)
+    print(f"{args.peer} goes on" if changed else f"{args.peer} was not paused")
+    return OK
+
+
+def first(args: argparse.Namespace) -> int:
+    jobs = _outbox(args).put_first(args.study, ACTOR, args.to)
+    print(f"{jobs} {'instance goes' if jobs == 1 else 'instances go'} first")
+    return OK
+
+
+def resend(args: argparse.Namespace) -> int:
+    jobs = _outbox(args).resend(args.uid, ACTOR, args.to)
+    print(f"{jobs} {'instance is' if jobs == 1 else 'instances are'} sent again")
+    return OK
+
+
+def _outbox(args: argparse.Namespace) -> Outbox:
+    config = config_of(args)
+    return Outbox(open_archive(config), config)
+
+
+def _row(queue: Queue) -> tuple[str, ...]:
+    numbers = (str(number) for number in (queue.waiting, queue.sending, queue.gathering, queue.failed))
+    return (
+        queue.name,
+        *numbers,
+        _moment(queue.oldest),
+        queue.standing,
+        queue.window or "always",
+        _moment(queue.next_attempt),
+        queue.reason,
+    )
+
+
+def _moment(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")

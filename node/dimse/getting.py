@@ -1,0 +1,75 @@
+"""Answers C-GET (PS3.4 C.4.3): stores clean instances over the association that asks for them, in the presentation
+contexts for which the one who asks has taken the role of an SCP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from pynetdicom import _config
+from pynetdicom.dimse_primitives import C_GET
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    PatientRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelGet,
+)
+
+from lethe.storage.archive import Archive
+from lethe.storage.entries import Entry
+from lethe.storage.errors import Unavailable
+from lethe.storage.query import Level
+
+from ..choices import Ability
+from .contexts import VERIFICATION_SYNTAXES
+from .handover import Tally, hand_over, handed_over, retrieval
+from .moving import relational
+from .records import put_on_record
+from .replies import Asked, Reply
+from .scu import Context
+from .services import Service
+from .wanted import PATIENT_ROOT, STUDY_ROOT
+
+_MODELS: Mapping[str, Mapping[str, Level]] = {
+    str(PatientRootQueryRetrieveInformationModelGet): PATIENT_ROOT,
+    str(StudyRootQueryRetrieveInformationModelGet): STUDY_ROOT,
+}
+
+
+def get_service(archive: Archive) -> Service:
+    """The SOP Classes by which a peer gets clean objects over its own association."""
+    _config.STORE_SEND_CHUNKED_DATASET = True  # streams the file as it is; nothing is decoded or converted
+    return Service(
+        tuple(_MODELS),
+        tuple(VERIFICATION_SYNTAXES),
+        Ability.GET,
+        answers={C_GET: partial(_get, archive)},
+        extended=relational,
+    )
+
+
+def _get(archive: Archive, asked: Asked) -> Iterator[Reply]:
+    level, query = retrieval(asked, _MODELS[asked.sop_class])
+    tally = Tally(archive.index.count(query))
+    try:
+        yield from handed_over(archive, asked, query, tally, partial(_give, archive, asked))
+    finally:
+        put_on_record(archive, asked.origin, "got", {"level": level.name, **tally.summary()})
+
+
+def _give(archive: Archive, asked: Asked, entry: Entry) -> int:
+    accepted = {
+        str(context.transfer_syntax[0])
+        for context in asked.association.accepted_contexts
+        if context.abstract_syntax == entry.sop_class and context.as_scu
+    }
+    return hand_over(archive, entry, accepted, partial(_store, asked))
+
+
+def _store(asked: Asked, path: Path, _context: Context) -> int:
+    try:
+        status = getattr(asked.association.send_c_store(path), "Status", None)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise Unavailable(f"the association broke ({type(error).__name__})") from error
+    if status is None:
+        raise Unavailable("no answer, or the association broke")
+    return int(status)

@@ -1,0 +1,115 @@
+"""Answers C-MOVE (PS3.4 C.4.2): sends clean instances to a configured peer, over one association."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pynetdicom.dimse_primitives import C_MOVE
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelMove,
+)
+
+from lethe.storage.archive import Archive
+from lethe.storage.entries import Entry
+from lethe.storage.errors import Unavailable
+from lethe.storage.query import Level
+
+from ..choices import Ability
+from ..config import Peer
+from .contexts import VERIFICATION_SYNTAXES
+from .handover import Tally, hand_over, handed_over, retrieval
+from .records import put_on_record
+from .replies import Asked, Reply
+from .scu import MOST_CONTEXTS, Context, Destination, Mover
+from .services import Service
+from .transcoding import UNCOMPRESSED
+from .wanted import PATIENT_ROOT, STUDY_ROOT
+
+UNKNOWN_DESTINATION = 0xA801
+_MODELS: Mapping[str, Mapping[str, Level]] = {
+    str(PatientRootQueryRetrieveInformationModelMove): PATIENT_ROOT,
+    str(StudyRootQueryRetrieveInformationModelMove): STUDY_ROOT,
+}
+_RELATIONAL = b"\1"
+_MOST_BREAKS = 2
+
+
+def move_service(archive: Archive, peers: Sequence[Peer], ae_title: str) -> Service:
+    """The SOP Classes by which a peer has clean objects sent to one of the peers."""
+    return Service(
+        tuple(_MODELS),
+        tuple(VERIFICATION_SYNTAXES),
+        Ability.MOVE,
+        answers={C_MOVE: partial(_move, archive, {peer.ae_title: peer for peer in reversed(peers)}, ae_title)},
+        extended=relational,
+    )
+
+
+def relational(offered: bytes) -> bytes:
+    """Relational retrieval, if it is asked for, and no conversion to enhanced objects (PS3.4 Table C.5-3)."""
+    return bytes(
+        min(theirs, ours) for theirs, ours in zip(offered, _RELATIONAL.ljust(len(offered), b"\0"), strict=True)
+    )
+
+
+def _move(archive: Archive, peers: Mapping[str, Peer], ae_title: str, asked: Asked) -> Iterator[Reply]:
+    level, query = retrieval(asked, _MODELS[asked.sop_class])
+    peer = peers.get(str(asked.request.MoveDestination or "").strip())  # type: ignore[union-attr]
+    if peer is None:
+        yield Reply(UNKNOWN_DESTINATION, comment="the Move Destination is not one of our peers")
+        return
+    tally = Tally(archive.index.count(query))
+    mover = Mover(asked.origin.source, int(asked.request.MessageID or 0))
+    try:
+        with Destination(peer, ae_title) as destination:
+            to = _Delivery(archive, destination, mover, proposals(archive.index.encodings(query)))
+            yield from handed_over(archive, asked, query, tally, to.give)
+    finally:
+        put_on_record(archive, asked.origin, "moved", {"level": level.name, "to": peer.name, **tally.summary()})
+
+
+def proposals(encodings: Sequence[Context]) -> tuple[Context, ...]:
+    """What is proposed for objects of these SOP Classes and transfer syntaxes: each as it is stored and, for a peer
+    that does not take that, without compression; as much as fits into one association."""
+    wanted = dict.fromkeys(
+        (*encodings, *((sop_class, syntax) for sop_class, _ in encodings for syntax in UNCOMPRESSED))
+    )
+    return tuple(wanted)[:MOST_CONTEXTS]
+
+
+@dataclass
+class _Delivery:
+    """One destination of one retrieval. After it broke off twice in a row, it is left alone."""
+
+    archive: Archive
+    destination: Destination
+    mover: Mover
+    contexts: tuple[Context, ...]
+    breaks: int = 0
+
+    def give(self, entry: Entry) -> int:
+        """Send one instance. Returns the status of the answer. Raises Refused and Unavailable."""
+        if self.breaks >= _MOST_BREAKS:
+            raise Unavailable(f"{self.destination.peer.name} broke off too often")
+        try:
+            status = self._sent(entry)
+        except Unavailable:
+            self.breaks += 1
+            self.destination.close()
+            raise
+        self.breaks = 0
+        return status
+
+    def _sent(self, entry: Entry) -> int:
+        needed = proposals([(entry.sop_class, entry.transfer_syntax)])
+        if not set(needed) <= set(self.contexts):
+            self.contexts = needed
+        self.destination.open(self.contexts)
+        return hand_over(self.archive, entry, self.destination.accepted(entry.sop_class), self._store)
+
+    def _store(self, path: Path, context: Context) -> int:
+        return self.destination.send(path, context, mover=self.mover)

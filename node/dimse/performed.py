@@ -1,0 +1,131 @@
+"""Modality Performed Procedure Step (PS3.4 F.7): takes the steps that modalities tell of.
+
+Only state, modality and counts of a step are kept; who the patient is, and all else in it, is read past.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import evt
+from pynetdicom.events import Event
+
+from lethe.storage.archive import Archive
+from lethe.storage.entries import is_uid
+from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.performed import PerformedStep, StepState
+
+from ..choices import Ability
+from .admission import origin_of
+from .errand import SYNTAXES
+from .services import Service
+
+log = logging.getLogger("lethe.performed")
+
+PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
+SUCCESS, INVALID_VALUE, PROCESSING_FAILURE, DUPLICATE = 0x0000, 0x0106, 0x0110, 0x0111  # PS3.7 C
+NO_SUCH_INSTANCE, INVALID_INSTANCE, MISSING_ATTRIBUTE, MISSING_VALUE = 0x0112, 0x0117, 0x0120, 0x0121
+MAY_NO_LONGER_BE_UPDATED = 0xA506  # PS3.4 Table F.7.2-4
+_NEEDED = (  # type 1 for the SCU of an N-CREATE, PS3.4 Table F.7.2-1
+    "ScheduledStepAttributesSequence",
+    "PerformedProcedureStepID",
+    "PerformedStationAETitle",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepStartTime",
+    "PerformedProcedureStepStatus",
+    "Modality",
+)
+_INSTANCES = ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence")
+_LONGEST_WORD = 16
+
+
+class _Wrong(Exception):
+    """A status that is not success."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def performed_steps(archive: Archive) -> Service:
+    """N-CREATE and N-SET. Success says that the step, or its change, survives."""
+
+    def on_create(event: Event) -> tuple[int | Dataset, Dataset | None]:
+        uid = str(event.request.AffectedSOPInstanceUID or "")  # type: ignore[union-attr]
+        reply = None
+        if not uid:
+            uid, reply = generate_uid(prefix=None), Dataset()
+            reply.AffectedSOPInstanceUID = uid
+        if not is_uid(uid):
+            return INVALID_INSTANCE, None
+        try:
+            step = _created(event.attribute_list, origin_of(event).source)
+            added = archive.performed.add(uid, step)
+        except Exception as error:
+            return _status_of(error), None
+        return (SUCCESS, reply) if added else (DUPLICATE, None)
+
+    def on_set(event: Event) -> tuple[int | Dataset, Dataset | None]:
+        uid = str(event.request.RequestedSOPInstanceUID)  # type: ignore[union-attr]
+        try:
+            ds = event.modification_list
+            archive.performed.change(uid, lambda step: _changed(step, ds))
+        except Refused:
+            return _over(), None
+        except Exception as error:
+            return _status_of(error), None
+        return SUCCESS, None
+
+    return Service((PERFORMED_STEP,), SYNTAXES, Ability.MPPS, {evt.EVT_N_CREATE: on_create, evt.EVT_N_SET: on_set})
+
+
+def _created(ds: Dataset, source: str) -> PerformedStep:
+    for keyword in _NEEDED:
+        if keyword not in ds:
+            raise _Wrong(MISSING_ATTRIBUTE)
+        if not ds[keyword].value:
+            raise _Wrong(MISSING_VALUE)
+    if str(ds.PerformedProcedureStepStatus).strip() != StepState.IN_PROGRESS:
+        raise _Wrong(INVALID_VALUE)
+    return _counted(PerformedStep(source, modality=str(ds.Modality)[:_LONGEST_WORD]), ds)
+
+
+def _changed(step: PerformedStep, ds: Dataset) -> PerformedStep:
+    if "PerformedProcedureStepStatus" in ds:
+        try:
+            step = replace(step, state=StepState(str(ds.PerformedProcedureStepStatus).strip()))
+        except ValueError:
+            raise _Wrong(INVALID_VALUE) from None
+    return _counted(step, ds)
+
+
+def _counted(step: PerformedStep, ds: Dataset) -> PerformedStep:
+    """The step with the series and instances it names now; those it named before stay where it names none."""
+    if "PerformedSeriesSequence" not in ds:
+        return step
+    series = list(ds.PerformedSeriesSequence or ())
+    instances = sum(len(one.get(keyword) or ()) for one in series for keyword in _INSTANCES)
+    return replace(step, series=len(series), instances=instances)
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, _Wrong):
+        return error.status
+    if isinstance(error, NotFound):
+        return NO_SUCH_INSTANCE
+    if isinstance(error, Unavailable):
+        log.error("a procedure step cannot be kept now: %s", error)
+    else:  # whatever pydicom raises over a data set of a peer
+        log.warning("a procedure step cannot be read: %s", type(error).__name__)
+    return PROCESSING_FAILURE
+
+
+def _over() -> Dataset:
+    ds = Dataset()
+    ds.Status = PROCESSING_FAILURE
+    ds.ErrorComment = "Performed Procedure Step Object may no longer be updated"
+    ds.ErrorID = MAY_NO_LONGER_BE_UPDATED
+    return ds

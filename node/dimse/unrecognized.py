@@ -1,0 +1,39 @@
+"""Answers a message that no service takes, with the status PS3.7 C has for it; pynetdicom would abort the association
+over it, and with it everything else the peer has to ask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pynetdicom.association import Association
+
+log = logging.getLogger("lethe.receive")
+
+NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, UNRECOGNIZED_OPERATION = 0x0118, 0x0122, 0x0211
+
+
+def decline(association: Association, message: Any, context_id: int, operations: Mapping[str, Collection[str]]) -> bool:
+    """Answer a request that is not among `operations`, which are listed by SOP Class, such as N-ACTION; False where it
+    is."""
+    context = association._accepted_cx.get(context_id)
+    status = _status(message, str(context.abstract_syntax), operations) if context else None
+    if context is None or status is None:
+        return False
+    log.warning("%s is not answered here: 0x%04X", message.msg_type, status)
+    response = type(message)()
+    response.MessageIDBeingRespondedTo = message.MessageID
+    response.Status = status
+    if hasattr(response, "AffectedSOPClassUID"):
+        response.AffectedSOPClassUID = context.abstract_syntax
+    association.dimse.send_msg(response, context_id)
+    return True
+
+
+def _status(message: Any, sop_class: str, operations: Mapping[str, Collection[str]]) -> int | None:
+    """Why a message is not answered; None where it is."""
+    named = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", None)
+    if str(named or "") != sop_class:
+        return NO_SUCH_SOP_CLASS if message.msg_type.startswith("N-") else SOP_CLASS_NOT_SUPPORTED
+    return None if message.msg_type in operations.get(sop_class, ()) else UNRECOGNIZED_OPERATION

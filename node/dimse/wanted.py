@@ -1,0 +1,126 @@
+"""Reads what the identifier of a query or a retrieval asks for (PS3.4 C.4), as terms for the index.
+
+Nothing is asked of a key but that it can be matched: a request that leaves out the unique keys of higher levels is
+answered all the same, relationally, and a key of a lower level asks that there is such a series or instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from lethe.dicomweb.dicomjson import describe
+from lethe.storage.computed import COUNTED
+from lethe.storage.entries import COUNTS, PATIENT_TAGS, SEARCHABLE, DicomJson, level_of
+from lethe.storage.errors import Refused
+from lethe.storage.holding import is_open
+from lethe.storage.query import Level, Match, Moment, Term, Within
+
+from .replies import WrongIdentifier
+
+STUDY_ROOT: Mapping[str, Level] = {"STUDY": Level.STUDY, "SERIES": Level.SERIES, "IMAGE": Level.INSTANCE}
+PATIENT_ROOT: Mapping[str, Level] = {"PATIENT": Level.PATIENT, **STUDY_ROOT}
+"""The Query/Retrieve Levels of an information model (PS3.4 C.6)."""
+UNIQUE_KEYS = {
+    Level.PATIENT: "00100020",
+    Level.STUDY: "0020000D",
+    Level.SERIES: "0020000E",
+    Level.INSTANCE: "00080018",
+}
+_LEVEL, _CHARACTER_SET = "00080052", "00080005"
+_NOT_MATCHED = frozenset((_CHARACTER_SET, _LEVEL, "00080053", "00080054", "00080056", "00080201"))
+_MOMENTS = (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245"))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: a level, keys in the DICOM JSON model, and the character sets of the request."""
+
+    level: Level
+    keys: DicomJson
+    character_sets: tuple[str, ...]
+
+
+def wanted(identifier: Dataset, levels: Mapping[str, Level]) -> Wanted:
+    """What an identifier asks for in an information model. Raises WrongIdentifier."""
+    sets = identifier.get("SpecificCharacterSet") or ()
+    keys = describe(identifier)
+    name = (keys.pop(_LEVEL, {}).get("Value") or [""])[0]
+    keys.pop(_CHARACTER_SET, None)
+    if name not in levels:
+        raise WrongIdentifier(f"Query/Retrieve Level (0008,0052) must be {', '.join(levels)}")
+    return Wanted(levels[name], keys, (str(sets),) if isinstance(sets, str) else tuple(map(str, sets)))
+
+
+def terms_of(keys: DicomJson) -> tuple[Match | Within, ...]:
+    """The conditions that the keys make. Raises Refused for a value that nothing can be compared with."""
+    return tuple(_terms(keys))
+
+
+def with_moments(terms: tuple[Match | Within, ...]) -> tuple[Term, ...]:
+    """The same where dates and times that belong together are to be taken as one (PS3.4 C.2.2.2.5.2)."""
+    single = {term.tag: term for term in terms if isinstance(term, Match) and len(term.values) == 1}
+    pairs = [(single[day], single[time]) for day, time in _MOMENTS if day in single and time in single]
+    taken = {term for pair in pairs for term in pair}
+    return (*(term for term in terms if term not in taken), *(Moment(day, time) for day, time in pairs))
+
+
+def creator_of(keys: DicomJson, tag: str) -> str:
+    """The private creator of a key, as the request has it; empty for what is not private or has none."""
+    if not is_private(tag) or is_creator(tag):
+        return ""
+    return str((keys.get(f"{tag[:4]}00{tag[4:6]}", {}).get("Value") or [""])[0] or "")
+
+
+def is_private(tag: str) -> bool:
+    """Whether an eight-digit tag has an odd group."""
+    return int(tag[3], 16) % 2 == 1
+
+
+def is_creator(tag: str) -> bool:
+    """Whether a private tag says whose a block is."""
+    return is_private(tag) and tag[4:6] == "00" and tag[6:] >= "10"
+
+
+def is_supported(tag: str, level: Level) -> bool:
+    """Whether an entity of that level can have a value for the key at all (PS3.4 C.4.1.1.3.2 for optional keys)."""
+    if tag in _NOT_MATCHED:
+        return True
+    if tag in COUNTED - COUNTS.keys():
+        return True
+    if level == Level.PATIENT:
+        return tag in PATIENT_TAGS
+    return level == Level.INSTANCE or (level_of(tag) <= level and not is_private(tag))
+
+
+def _terms(keys: DicomJson) -> Iterator[Match | Within]:
+    for tag, key in keys.items():
+        if tag in _NOT_MATCHED or is_creator(tag):
+            continue
+        term = _term(keys, tag, key)
+        if is_open(term):
+            continue
+        if tag in COUNTED and tag not in SEARCHABLE:
+            raise Refused(f"({tag[:4]},{tag[4:]}) is counted, and cannot be searched for")
+        yield term
+
+
+def _term(keys: DicomJson, tag: str, key: Mapping[str, Any]) -> Match | Within:
+    creator = creator_of(keys, tag)
+    if key["vr"] == "SQ":
+        return Within(tag, tuple(term for item in key.get("Value", ())[:1] for term in _terms(item)), creator)
+    if key.keys() & {"InlineBinary", "BulkDataURI"}:
+        raise Refused(f"({tag[:4]},{tag[4:]}) cannot be searched for by a value")
+    return Match(tag, tuple(_text(value) for value in key.get("Value", ())), creator)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        groups = [str(value.get(group, "")) for group in ("Alphabetic", "Ideographic", "Phonetic")]
+        text = "=".join(groups).rstrip("=")
+    else:
+        text = "" if value is None else str(value)
+    return "" if set(text) == {"*"} else text

@@ -1,0 +1,68 @@
+"""Modality Worklist (PS3.4 Annex K): answers what a modality is to do, from the sources of the site.
+
+It shows patients: nothing of it is logged, and only peers named for it are answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+from pynetdicom.events import Event
+
+from lethe.storage.errors import Unavailable
+
+from ..choices import Ability
+from ..worklist import Worklist
+from .admission import origin_of
+from .errand import SYNTAXES
+from .keys import answered, matches
+from .services import Service
+
+log = logging.getLogger("lethe.worklist")
+
+FIND = "1.2.840.10008.5.1.4.31"
+PENDING, CANCELLED = 0xFF00, 0xFE00  # PS3.4 Table K.4.1.1-3
+CANNOT_PROCESS, NOT_IDENTIFIER = 0xC000, 0xA900
+
+
+def worklist_service(worklist: Worklist) -> Service:
+    """C-FIND."""
+
+    def on_find(event: Event) -> Iterator[tuple[int, Dataset | None]]:
+        source, count = origin_of(event).source, 0
+        try:
+            keys = event.identifier
+            keys.decode()
+        except Exception:  # whatever pydicom raises over a data set of a peer
+            yield NOT_IDENTIFIER, None
+            return
+        try:
+            for entry in worklist.entries():
+                if event.is_cancelled:
+                    yield CANCELLED, None
+                    return
+                if matches(entry, keys):
+                    count += 1
+                    yield PENDING, _answer(entry, keys)
+        except Unavailable as error:
+            log.error("%s: %s", source, error)
+            yield CANNOT_PROCESS, None
+            return
+        except Exception as error:
+            log.error("%s: the worklist cannot be searched so (%s)", source, type(error).__name__)
+            yield CANNOT_PROCESS, None
+            return
+        log.info("%s asked for the worklist: %d steps", source, count)
+
+    return Service((FIND,), SYNTAXES, Ability.WORKLIST, {evt.EVT_C_FIND: on_find})
+
+
+def _answer(entry: Dataset, keys: Dataset) -> Dataset:
+    """In the character set of the source, which can write what is in it."""
+    answer = answered(entry, keys)
+    if entry.get("SpecificCharacterSet"):
+        answer.SpecificCharacterSet = entry.SpecificCharacterSet
+    return answer

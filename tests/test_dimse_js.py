@@ -1,0 +1,55 @@
+"""The node and a modality of another make: dcmjs-dimse, which has no code in common with ours or with DCMTK."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from builders import ct, saved
+from programs import free_port, need, running_node
+
+from lethe.storage.archive import Archive
+from lethe.storage.performed import StepState
+
+MODULE = Path(__file__).resolve().parents[1] / ".bench" / "js" / "node_modules" / "dcmjs-dimse"
+
+
+@pytest.mark.peer
+def test_a_modality_works_through_its_day(tmp_path: Path) -> None:
+    need("node")
+    if not MODULE.is_dir():
+        pytest.skip("not installed: npm install --prefix .bench/js dcmjs-dimse@0.3.3")
+    port, ds = free_port(), ct()
+    (tmp_path / "list.csv").write_text("PatientName,AccessionNumber,Modality\nDOE^JANE,A1,CT\n", encoding="utf-8")
+    extra = f"""[[peers]]
+name = "js"
+ae_title = "JS01"
+host = "127.0.0.1"
+port = {port}
+may = ["store", "commit", "mpps", "worklist"]
+[worklist]
+table = "{tmp_path / "list.csv"}"
+"""
+    with running_node(tmp_path / "node", extra) as node:
+        node.lethe("send", str(saved(ds, tmp_path / "in")), "--to", f"LETHE@127.0.0.1:{node.dicom}")
+        words = (str(MODULE), str(node.dicom), str(port), str(ds.SOPClassUID), str(ds.SOPInstanceUID))
+        command = ["node", str(Path(__file__).with_name("modality.cjs")), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        said = [tuple(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("[")]
+        assert said[:-1] == [
+            ("worklist", "A1"),
+            ("worklist", 0x0000),
+            ("create", 0x0000),
+            ("create again", 0x0111),
+            ("set", 0x0000),
+            ("set again", 0x0110),
+            ("delete", 0x0211),
+            ("echo after it", 0x0000),
+            ("action", 0x0000),
+        ], done.stderr[-2000:]
+        assert said[-1] == ("report", {"type": 2, "given": [str(ds.SOPInstanceUID)], "failed": [0x0112]})
+        assert Archive(node.folder / "data").performed.counts() == {StepState.COMPLETED: 1}
+        for value in ("DOE^JANE", str(ds.SOPInstanceUID)):
+            assert value not in node.log.read_text()

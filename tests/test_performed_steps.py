@@ -1,0 +1,170 @@
+"""Modality Performed Procedure Step: states, statuses, and that nothing of a patient is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from builders import PHI
+from commitment_peers import new_uid
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.sop_class import ModalityPerformedProcedureStep as MPPS  # type: ignore[attr-defined]
+
+from lethe.node.choices import Ability
+from lethe.node.config import Peer
+from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.performed import performed_steps
+from lethe.node.dimse.scp import Receiver
+from lethe.node.routing import always
+from lethe.storage.archive import Archive
+from lethe.storage.performed import StepState
+
+
+@pytest.fixture
+def modality(archive: Archive) -> Iterator[Association]:
+    admission = Admission("LETHE", [], trust_loopback=True)
+    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive)])
+    port = receiver.start("127.0.0.1", 0)
+    ae = AE("CT01")
+    ae.add_requested_context(MPPS)
+    association = ae.associate("127.0.0.1", port, ae_title="LETHE")
+    yield association
+    association.release()
+    receiver.stop(0.5)
+
+
+def step(**attributes: object) -> Dataset:
+    """What a modality tells when it begins."""
+    ds, scheduled = Dataset(), Dataset()
+    scheduled.StudyInstanceUID = new_uid()
+    scheduled.AccessionNumber = PHI["AccessionNumber"]
+    ds.ScheduledStepAttributesSequence = [scheduled]
+    ds.PatientName, ds.PatientID = PHI["PatientName"], PHI["PatientID"]
+    ds.PerformedProcedureStepID = "PPS-1"
+    ds.PerformedStationAETitle = "CT01"
+    ds.PerformedProcedureStepStartDate, ds.PerformedProcedureStepStartTime = "20240131", "0930"
+    ds.PerformedProcedureStepStatus = "IN PROGRESS"
+    ds.Modality = "CT"
+    ds.PerformedSeriesSequence = []
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def ended(status: str, *images: int) -> Dataset:
+    ds = Dataset()
+    ds.PerformedProcedureStepStatus = status
+    ds.PerformedSeriesSequence = []
+    for count in images:
+        series = Dataset()
+        series.SeriesInstanceUID = new_uid()
+        series.ReferencedImageSequence = [Dataset() for _ in range(count)]
+        series.ReferencedNonImageCompositeSOPInstanceSequence = []
+        ds.PerformedSeriesSequence.append(series)
+    return ds
+
+
+def create(modality: Association, uid: str | None, ds: Dataset) -> int:
+    status, _ = modality.send_n_create(ds, MPPS, uid)
+    return int(status.Status)
+
+
+@pytest.mark.parametrize("state", [StepState.COMPLETED, StepState.DISCONTINUED])
+def test_a_step_begins_and_ends(archive: Archive, modality: Association, state: StepState) -> None:
+    uid = new_uid()
+    assert create(modality, uid, step()) == 0x0000
+    assert archive.performed.get(uid).state == StepState.IN_PROGRESS
+    assert modality.send_n_set(ended("IN PROGRESS", 2), MPPS, uid)[0].Status == 0x0000
+    assert archive.performed.get(uid).instances == 2
+    assert modality.send_n_set(ended(state, 2, 3), MPPS, uid)[0].Status == 0x0000
+    again = Archive(archive.folder).performed.get(uid)  # as after a restart
+    assert (again.state, again.series, again.instances, again.modality, again.source) == (state, 2, 5, "CT", "CT01")
+
+
+def test_what_is_over_may_no_longer_be_updated(archive: Archive, modality: Association) -> None:
+    uid = new_uid()
+    create(modality, uid, step())
+    modality.send_n_set(ended("COMPLETED", 1), MPPS, uid)
+    status, _ = modality.send_n_set(ended("IN PROGRESS", 1), MPPS, uid)
+    assert (status.Status, status.ErrorID) == (0x0110, 0xA506)
+    assert archive.performed.get(uid).state == StepState.COMPLETED
+
+
+def test_a_duplicate_is_told_and_changes_nothing(archive: Archive, modality: Association) -> None:
+    uid = new_uid()
+    assert create(modality, uid, step()) == 0x0000
+    assert create(modality, uid, step(Modality="MR")) == 0x0111
+    assert archive.performed.get(uid).modality == "CT"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "status"),
+    [
+        ({"PerformedProcedureStepStatus": "COMPLETED"}, 0x0106),
+        ({"PerformedProcedureStepStatus": "SCHEDULED"}, 0x0106),
+        ({"PerformedProcedureStepID": ""}, 0x0121),
+        ({"ScheduledStepAttributesSequence": []}, 0x0121),
+    ],
+)
+def test_a_step_must_begin_in_progress_and_complete(
+    archive: Archive, modality: Association, attributes: dict[str, object], status: int
+) -> None:
+    assert create(modality, new_uid(), step(**attributes)) == status
+    assert not archive.performed.counts()
+
+
+def test_a_missing_attribute_is_told(modality: Association) -> None:
+    for keyword in ("PerformedProcedureStepID", "Modality", "PerformedProcedureStepStatus"):
+        ds = step()
+        delattr(ds, keyword)
+        assert create(modality, new_uid(), ds) == 0x0120
+
+
+def test_an_unknown_step_and_an_unknown_state(archive: Archive, modality: Association) -> None:
+    assert modality.send_n_set(ended("COMPLETED"), MPPS, new_uid())[0].Status == 0x0112
+    uid = new_uid()
+    create(modality, uid, step())
+    assert modality.send_n_set(ended("DONE"), MPPS, uid)[0].Status == 0x0106
+    assert archive.performed.get(uid).state == StepState.IN_PROGRESS
+
+
+def test_a_step_without_a_uid_gets_one(archive: Archive, modality: Association) -> None:
+    status, _ = modality.send_n_create(step(), MPPS, None)
+    assert status.Status == 0x0000
+    assert archive.performed.counts() == {StepState.IN_PROGRESS: 1}
+
+
+def test_an_operation_that_is_not_offered_does_not_end_the_association(modality: Association) -> None:
+    assert modality.send_n_delete(MPPS, "1.2.3").Status == 0x0211
+    assert create(modality, new_uid(), step()) == 0x0000
+
+
+def test_nothing_of_the_patient_is_kept_or_logged(
+    archive: Archive, modality: Association, caplog: pytest.LogCaptureFixture
+) -> None:
+    uid = new_uid()
+    with caplog.at_level("DEBUG", logger="lethe"):
+        create(modality, uid, step())
+        modality.send_n_set(ended("COMPLETED", 1), MPPS, uid)
+    archive.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    stored = b"".join(path.read_bytes() for path in archive.folder.rglob("*") if path.is_file())
+    ours = " ".join(record.getMessage() for record in caplog.records if record.name.startswith("lethe"))
+    for value in (*PHI.values(), uid):
+        assert str(value).encode() not in stored
+        assert str(value) not in ours
+
+
+def test_a_peer_that_may_not_is_told_so(archive: Archive) -> None:
+    known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.STORE,))
+    admission = Admission("LETHE", [known], trust_loopback=False)
+    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive)])
+    try:
+        ae = AE("CT01")
+        ae.add_requested_context(MPPS)
+        association = ae.associate("127.0.0.1", receiver.start("127.0.0.1", 0), ae_title="LETHE")
+        assert create(association, new_uid(), step()) == 0x0124
+        association.release()
+    finally:
+        receiver.stop(0.5)
