@@ -130,7 +130,7 @@ class FrameCleaner:
                 held += chosen
                 continue
             covered += chosen
-            held += [Judged(box, sight.frames, _LEFT) for box in self._eyes.left(sight.plain, sight.seen)]
+            held += [Judged(box, sight.frames, _LEFT) for box in sight.seen.left]
         return Verdict(covered, held, kept)
 
     def _all(self, sight: Sight, boxes: Sequence[Box]) -> list[Judged]:
