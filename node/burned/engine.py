@@ -34,6 +34,8 @@ _MOST_PIXELS = 40 * 10**6
 _FOUND, _SECOND, _LEFT = "text", "text, at the second look", "text, left after redaction"
 _DEVICE, _REVIEWER = "device rule", "reviewer"
 _MOVES = "not read in all frames"
+_NEARLY = 2
+"""By so many pixels boxes of the same text differ, and no letter is that narrow."""
 _MOST_MOVING = 6
 """So many boxes are read frame by frame."""
 
@@ -120,17 +122,22 @@ class FrameCleaner:
         return given + [Judged(box, every, _DEVICE) for box in boxes]
 
     def _judged(self, sights: Sequence[Sight], given: list[Judged], policy: PixelPolicy, terms: TermBank) -> Verdict:
-        covered, held, kept = list(given), list[Judged](), 0
+        covered, held, kept, moving = list(given), list[Judged](), 0, list[Box]()
         for sight in sights:
             known = [one.box for one in given if set(sight.frames) <= set(one.frames)]
             boxes = [box for box in sight.seen.boxes if not any(box.shared(other) == box for other in known)]
+            if policy != PixelPolicy.ALL:  # what moves was read in every frame when it was found first
+                boxes = [
+                    box for box in boxes if sight.can_be_read(box) or not any(_is_same(box, one) for one in moving)
+                ]
+                moving += [box for box in boxes if not sight.can_be_read(box)]
             chosen = self._all(sight, boxes) if policy == PixelPolicy.ALL else self._phi(sight, boxes, terms)
             kept += len(boxes) - len({one.box for one in chosen})
             if policy == PixelPolicy.REGIONS:
                 held += chosen
                 continue
             covered += chosen
-            held += [Judged(box, sight.frames, _LEFT) for box in self._eyes.left(sight.plain, sight.seen)]
+            held += [Judged(box, sight.frames, _LEFT) for box in sight.seen.left]
         return Verdict(covered, held, kept)
 
     def _all(self, sight: Sight, boxes: Sequence[Box]) -> list[Judged]:
@@ -181,6 +188,11 @@ _REFUSALS = {
     PixelPolicy.ALL: "text was left after redaction",
     PixelPolicy.PHI: "text was left after redaction",
 }
+
+
+def _is_same(box: Box, other: Box) -> bool:
+    """Whether two boxes hold the same, which found twice is never to the pixel at the same place."""
+    return max(abs(one - two) for one, two in zip(box, other, strict=True)) <= _NEARLY
 
 
 def _by_frame(covered: Iterable[Judged]) -> dict[int, list[Box]]:

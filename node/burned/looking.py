@@ -8,7 +8,7 @@ text gone, a detector looks for it in noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -30,14 +30,18 @@ _SURE = 0.2
 """How sure finders must be, or else what they found has to be read."""
 _KNOWN = 0.5
 _READ_SURE, _READ_LETTERS = 0.6, 2
+_ROUNDS = 2
+"""How often what is left is covered as well, before the object is refused for it."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found in a picture: at the first look, and by the second alone."""
+    """What was found in a picture: at the first look, and by the second alone; `left` is what can still be read with
+    all of it covered."""
 
     first: tuple[Box, ...]
     second: tuple[Box, ...] = ()
+    left: tuple[Box, ...] = ()
 
     @property
     def boxes(self) -> list[Box]:
@@ -65,9 +69,15 @@ class Eyes:
         read = [*self._supported(plain, doubtful), *self._supported(picture, doubtful)]
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
         again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
-        return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
+        seen = Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
+        for _ in range(_ROUNDS):
+            left = self._left(plain, seen)
+            if not left:
+                return seen
+            seen = Seen(seen.first, (*seen.second, *left))
+        return replace(seen, left=tuple(self._left(plain, seen)))
 
-    def left(self, plain: Picture, seen: Seen) -> list[Box]:
+    def _left(self, plain: Picture, seen: Seen) -> list[Box]:
         """What can still be read around that which only the second look found, once all that was found is covered."""
         rows, columns = plain.shape[:2]
         shown, left = covered(plain, seen.boxes), list[Box]()
