@@ -142,10 +142,18 @@ def _film(told: dict[str, Any], path: Path, container: str, family: Family) -> F
         rate=f"{rate.numerator}/{rate.denominator}",
         pixels=one["pix_fmt"],
         packets=int(one["nb_read_packets"]),
-        beside=len(streams) > 1 or any(cut) or bool(one.get("side_data_list")) or bool(told.get("chapters")),
+        beside=len(streams) > 1
+        or any(cut)
+        or any(map(_is_telling, one.get("side_data_list", [])))
+        or bool(told.get("chapters")),
         colours=tuple(word for pair in colours for word in pair),
         interlaced=one.get("field_order", "") not in _PROGRESSIVE,
     )
+
+
+def _is_telling(side: dict[str, Any]) -> bool:
+    """Whether what lies beside a film is more than the size of a buffer."""
+    return side.get("side_data_type") != "CPB properties"
 
 
 def _rate(stream: dict[str, Any]) -> Fraction:

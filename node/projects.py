@@ -91,8 +91,8 @@ class Project:
 
         assert self.profile is not None
         voter = self.profile.voter
-        rules, films = self.device_rules, self.films
-        return FrameCleaner(self.pixel_policy, self.fill, self.text_finders, rules, voter, reviewed, films)
+        rules, films, options = self.device_rules, self.films, self.profile.applied
+        return FrameCleaner(self.pixel_policy, self.fill, self.text_finders, rules, voter, reviewed, films, options)
 
     def header_before(self, cleaned: Cleaned) -> tuple[OriginalHeader | None, dict[str, Any]]:
         """The object's header as it came, if it is to be kept, and the receipt, which says whether it is."""

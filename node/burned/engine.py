@@ -3,7 +3,7 @@ it: device rules, sight, decision, redaction, verification, in this order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from ..deid.frames import Looked
 from ..deid.part10 import Part10
 from ..deid.pixels import is_video
 from ..deid.presidio import Voter
+from ..deid.profile import Option
 from ..deid.terms import TermBank
 from .box import Box, without_covered
 from .comments import quiet
@@ -23,6 +24,7 @@ from .film import NO_TOOL, FilmTool
 from .frames import Frames, open_frames
 from .kinds import is_picture, policy_for
 from .looking import Eyes
+from .overlays import Overlays, cleaned_overlays
 from .policy import BareNumbers, PhiPolicy
 from .redaction import redacted
 from .reel import LONGEST, Reel, sights_of_film
@@ -31,6 +33,7 @@ from .review import Found, NotProven, Reviewed, Suspect
 from .sights import Sight, sights_of
 from .spelled import refuse_spelled
 from .video import Made, Opened, opened_film
+from .views import Picture
 
 _MOST_LISTED, _MOST_NUMBERS = 1000, 100
 _MOST_PIXELS = 40 * 10**6
@@ -76,6 +79,7 @@ class FrameCleaner:
         voter: Voter = Voter.NONE,
         reviewed: Reviewed | None = None,
         films: FilmTool | None = None,
+        options: Collection[Option] = (),
     ) -> None:
         self._policy = policy
         self._fill = fill
@@ -84,6 +88,7 @@ class FrameCleaner:
         self._voter = voter
         self._reviewed = reviewed
         self._films = films
+        self._options = options
 
     def __call__(self, source: Part10, terms: TermBank) -> Looked:
         """The object with clean frames. Raises CannotClean; NotProven with the boxes where a person may decide."""
@@ -106,10 +111,25 @@ class FrameCleaner:
         else:
             verdict = self._judged(sights_of(frames, source.header, self._eyes), given, policy, terms)
         _refuse_held(verdict, policy, form.rows, form.columns, len(frames))
+        overlays = self._overlays(source, frames, policy, terms)
+        source = overlays.source
         done = redacted(frames, source, _by_frame(verdict.covered), self._fill, beside=_hidden(frames))
         refuse_spelled(done.source, terms)
         notes = {**done.notes, **({"comments": said.blanked} if said.blanked else {})}
-        return Looked(done.source, self._record(policy, verdict, notes))
+        notes |= {"overlays": overlays.notes} if overlays.notes else {}
+        return Looked(done.source, self._record(policy, verdict, notes), overlays.kept)
+
+    def _overlays(self, source: Part10, frames: Frames | None, policy: PixelPolicy, terms: TermBank) -> Overlays:
+        """The object with clean overlay planes, if the project wants any."""
+        if Option.CLEAN_GRAPHICS not in self._options:
+            return Overlays(source, frozenset(), {})
+
+        def found(picture: Picture) -> list[Box]:
+            sight = Sight((0,), self._eyes.look(picture, picture), picture)
+            verdict = self._judged([sight], [], policy, terms)
+            return [one.box for one in (*verdict.covered, *verdict.held)]
+
+        return cleaned_overlays(source, frames, terms, found)
 
     def _film(self, source: Part10, terms: TermBank) -> Looked:
         """The object with a clean film. What is made is looked at again: what is found then is covered as well."""
@@ -133,7 +153,9 @@ class FrameCleaner:
                 _refuse_held(verdict, policy, rows, columns, len(film))
             done, notes = made.source(), made.notes()
         refuse_spelled(done, terms)
-        return Looked(done, self._record(policy, verdict, notes))
+        overlays = self._overlays(done, None, policy, terms)
+        notes |= {"overlays": overlays.notes} if overlays.notes else {}
+        return Looked(overlays.source, self._record(policy, verdict, notes), overlays.kept)
 
     def _seen(self, film: Opened | Made, given: list[Judged], policy: PixelPolicy, terms: TermBank) -> Verdict:
         with Reel(film.tool, film.film, len(film)) as reel:
