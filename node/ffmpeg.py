@@ -31,7 +31,8 @@ _MOST_TOLD = 1 << 20
 _STOOD_STILL = "video: ffmpeg stood still for too long, and was ended"
 _UNDECODED, _UNENCODED = "a frame of its film could not be decoded", "its frames could not be encoded"
 _PIXELS = ("yuv420p", "yuvj420p", "yuv420p10le")
-_PROGRESSIVE = ("progressive", "unknown", "")
+_FIELDS = {"tt": "tff", "bt": "tff", "bb": "bff", "tb": "bff"}
+_SQUARE = ("1:1", "0:1", "N/A", "")
 _CODED_MORE = 16
 """Rows or columns that are coded and not shown, up to a whole block."""
 _COLOURS = {"color_range": "range", "color_space": "space", "color_transfer": "trc", "color_primaries": "primaries"}
@@ -128,7 +129,7 @@ def _film(told: dict[str, Any], path: Path, container: str, family: Family) -> F
     (one,) = pictures
     if one["pix_fmt"] not in _PIXELS:
         raise CannotClean("video: its samples are none that DICOM's films have")
-    rate = _rate(one)
+    rate, aspect = _rate(one), one.get("sample_aspect_ratio", "")
     colours = [
         (_COLOURS_SAID[name], one[key]) for key, name in _COLOURS.items() if one.get(key, "unknown") != "unknown"
     ]
@@ -147,7 +148,8 @@ def _film(told: dict[str, Any], path: Path, container: str, family: Family) -> F
         or any(map(_is_telling, one.get("side_data_list", [])))
         or bool(told.get("chapters")),
         colours=tuple(word for pair in colours for word in pair),
-        interlaced=one.get("field_order", "") not in _PROGRESSIVE,
+        first_field=_FIELDS.get(one.get("field_order", ""), ""),
+        aspect="" if aspect in _SQUARE else aspect.replace(":", "/"),
     )
 
 

@@ -32,15 +32,18 @@ def encoder(film: Film, syntax: str) -> list[str]:
     number = syntax.removeprefix(_SYNTAX).removesuffix(".1")
     numerator, denominator = map(int, film.rate.split("/"))
     second = str(max(round(numerator / denominator), 1))
-    meant = ["-pix_fmt", film.pixels, *film.colours, "-g", second, "-threads", _THREADS]
+    shape = [f"setsar={film.aspect}"] if film.aspect else []
+    shape += [f"setfield={film.first_field}"] if film.first_field else []
+    filters = ["-vf", ",".join(shape)] if shape else []
+    meant = [*filters, "-pix_fmt", film.pixels, *film.colours, "-g", second, "-threads", _THREADS]
     if film.codec == "mpeg2video":
         level, most, buffer = ("8", "15M", "1835k") if number == "100" else ("4", "80M", "9781k")
-        fields = ["-flags", "+ildct+ilme"] if film.interlaced else []
+        fields = ["-flags", "+ildct+ilme"] if film.first_field else []
         quality = ["-q:v", "2", "-qmin", "1", "-bf", "2", "-maxrate", most, "-bufsize", buffer]
         return ["-c:v", "mpeg2video", "-profile:v", "4", "-level:v", level, *quality, *meant, *fields]
     if film.codec == "h264":
         more = ["bluray-compat=1:slices=4"] if number == "103" else []
-        more += ["tff=1"] if film.interlaced else []
+        more += [f"{film.first_field}=1"] if film.first_field else []
         options = ["-x264-params", ":".join(more)] if more else []
         size = ["-profile:v", "high", "-level:v", _AVC_LEVELS[number], "-maxrate", "50M", "-bufsize", "50M"]
         return ["-c:v", "libx264", "-preset", "medium", "-crf", "16", "-bf", "2", *size, *meant, *options]

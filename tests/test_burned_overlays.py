@@ -155,8 +155,6 @@ class TestPlane:
             {"x0010": 65535, "x0011": 65535},
         ],
         ids=lambda given: next(iter(given)) + str(len(given)),
-            f"{key}={value if value is None else str(value)[:20]}" for key, value in given.items()
-        ),
     )
     def test_that_cannot_be_read_for_certain_goes(self, clean: Clean, elements: dict[str, Any]) -> None:
         ds, receipt = clean(with_overlay(plane(), **elements))

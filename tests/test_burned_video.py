@@ -124,6 +124,22 @@ class TestText:
         assert "113101" in [item.CodeValue for item in header.DeidentificationMethodCodeSequence]
         assert not [value for value in (*PHI.values(), "FEATHER", "ANTONIA") if value in json.dumps(receipt)]
 
+    @pytest.mark.parametrize(
+        ("syntax", "order", "field_order"),
+        [(MPEG2_MAIN, "1", ("tt", "bt")), (AVC, "1", ("tt", "bt")), (AVC, "0", ("bb", "tb"))],
+    )
+    def test_is_gone_from_fields_and_pixels_that_are_no_squares(
+        self, clean: Clean, tmp_path: Path, syntax: str, order: str, field_order: tuple[str, ...]
+    ) -> None:
+        fields = ["-flags", "+ildct+ilme", "-vf", f"setsar=12/11,setfield={'tff' if order == '1' else 'bff'}"]
+        fields += ["-x264-params", "tff=1" if order == "1" else "bff=1"] if syntax == AVC else []
+        film = filmed(scene(COUNT, WORDS), tmp_path, syntax, after=fields)
+        made = film_of(clean(video(film, syntax, COUNT))[0])
+        (before,), (after,) = streams(film, tmp_path / "before"), streams(made, tmp_path / "after")
+        assert before["field_order"] in field_order and after["field_order"] in field_order
+        assert before["sample_aspect_ratio"] == after["sample_aspect_ratio"] != "1:1"
+        assert all(is_gone(frame, box, most=16) for frame in decoded(made) for box in text_boxes())
+
     def test_that_changes_is_gone_as_well(self, clean: Clean, tmp_path: Path) -> None:
         first, then = scene(COUNT, WORDS[:1]), scene(COUNT, [("ACC9920771 VANDERQUIST", 300, 360)])
         film = filmed(np.concatenate([first, then]), tmp_path, AVC)

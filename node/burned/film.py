@@ -37,7 +37,8 @@ _FAMILIES = {
 class Film:
     """A film in a file. `rate` is frames a second as a fraction; `pixels` how a frame's samples lie, in the words of
     the program; `packets` how many pieces of code it has; `beside` whether it holds anything but one run of pictures as
-    they are seen: sound, subtitles, what is cut off, turned or skipped. `colours` is how its values are meant."""
+    they are seen: sound, subtitles, what is cut off or turned. `colours` is how its values are meant, `first_field`
+    "tff" or "bff" where it is interlaced, `aspect` that of a pixel which is no square."""
 
     path: Path
     container: str
@@ -49,7 +50,8 @@ class Film:
     packets: int
     beside: bool
     colours: tuple[str, ...] = ()
-    interlaced: bool = False
+    first_field: str = ""
+    aspect: str = ""
 
     @property
     def deep(self) -> bool:
