@@ -23,10 +23,12 @@ from typing import IO, Any
 from .burned.film import Family, Film
 from .burned.planes import frame_bytes
 from .deid.errors import CannotClean
-from .filmcodecs import DEMUXERS, encoder, wrapped
+from .filmcodecs import DEMUXERS, encoder, unwrapped, wrapped
 
 _MEMORY = 6 << 30
 """Of addresses; an encoder reserves more than it uses."""
+_SOUND = "aac,ac3,mp2,mp2float,mp3,mp3float,pcm_bluray,pcm_dvd,pcm_s16be,pcm_s16le"
+"""The decoders of what a film may also hold (PS3.5 8.2.5 to 8.2.8), which ffprobe opens to say what it is."""
 _MOST_TOLD = 1 << 20
 _STOOD_STILL = "video: ffmpeg stood still for too long, and was ended"
 _UNDECODED, _UNENCODED = "a frame of its film could not be decoded", "its frames could not be encoded"
@@ -104,11 +106,18 @@ class Ffmpeg:
 
     def copied(self, film: Film, target: Path) -> str:
         """Make a film of the same code. Raises CannotClean."""
-        command = [*_FFMPEG, *_input(film.container, film.codec, film.path), "-map", "0:v:0", "-c:v", "copy"]
-        command += [*wrapped(film), f"file:{target}"]
+        if film.container == "mp4":
+            between = target.with_name("between")
+            self._copied(_input("mp4", film.codec, film.path), unwrapped(film), between)
+            self._copied(_input("mpegts", film.codec, between), wrapped(film), target)
+        else:
+            self._copied(_input(film.container, film.codec, film.path), wrapped(film), target)
+        return "none: the same code, wrapped anew"
+
+    def _copied(self, source: Sequence[str], form: Sequence[str], target: Path) -> None:
+        command = [*_FFMPEG, *source, "-map", "0:v:0", "-c:v", "copy", *form, f"file:{target}"]
         with _running(command, target.parent, self.seconds) as run:
             run.end("its film could not be wrapped anew")
-        return "none: the same code, wrapped anew"
 
 
 _FFMPEG = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "quiet", "-y"]
@@ -117,7 +126,7 @@ _FFMPEG = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "quiet", "-y"]
 def _input(container: str, codec: str, path: Path, *more: str) -> list[str]:
     """A file that is read as what it is said to be, whatever else it claims, and that may name no other."""
     inside = ["-ignore_editlist", "1"] if container == "mp4" else []
-    allowed = ["-protocol_whitelist", "file", "-codec_whitelist", codec]
+    allowed = ["-protocol_whitelist", "file", "-codec_whitelist", f"{codec},{_SOUND}"]
     return [*allowed, "-f", DEMUXERS[container], *inside, *more, "-i", f"file:{path}"]
 
 

@@ -21,10 +21,20 @@ _AVC_LEVELS = {"102": "4.1", "103": "4.1", "104": "4.2"}
 
 def wrapped(film: Film) -> list[str]:
     """The end of a command: the same container, and in it pictures alone."""
-    return [
-        *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"),
-        *("-bsf:v", f"filter_units=pass_types={_PICTURES[film.codec]}", "-f", _MUXERS[film.container]),
-    ]
+    return [*_NOTHING_ELSE, "-bsf:v", _pictures(film), "-f", _MUXERS[film.container]]
+
+
+def unwrapped(film: Film) -> list[str]:
+    """The same for a stream in which nothing stands apart from the pictures, as an MP4 has it in its tables: where no
+    filter looks."""
+    return [*_NOTHING_ELSE, "-bsf:v", f"{film.codec}_mp4toannexb,{_pictures(film)}", "-f", "mpegts"]
+
+
+_NOTHING_ELSE = ["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
+
+
+def _pictures(film: Film) -> str:
+    return f"filter_units=pass_types={_PICTURES[film.codec]}"
 
 
 def encoder(film: Film, syntax: str) -> list[str]:

@@ -23,7 +23,18 @@ HEVC, HEVC_10 = "1.2.840.10008.1.2.4.107", "1.2.840.10008.1.2.4.108"
 _ENCODERS = {
     MPEG2_MAIN: ["-c:v", "mpeg2video", "-q:v", "2", "-bf", "2", "-pix_fmt", "yuv420p"],
     AVC: ["-c:v", "libx264", "-crf", "12", "-preset", "veryfast", "-pix_fmt", "yuv420p"],
-    HEVC: ["-c:v", "libx265", "-crf", "12", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-x265-params", "pools=2"],
+    HEVC: [
+        "-c:v",
+        "libx265",
+        "-crf",
+        "12",
+        "-preset",
+        "veryfast",
+        "-pix_fmt",
+        "yuv420p",
+        "-x265-params",
+        "pools=2:log-level=none",
+    ],
 }
 _ENCODERS |= {MPEG2_HIGH: _ENCODERS[MPEG2_MAIN], BLURAY: _ENCODERS[AVC], AVC_FRAGMENTS: _ENCODERS[AVC]}
 _ENCODERS[HEVC_10] = [word.replace("yuv420p", "yuv420p10le") for word in _ENCODERS[HEVC]]

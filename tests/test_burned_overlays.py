@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from programs import SHARED
 from pydicom.dataset import Dataset
 from pydicom.overlays import numpy_handler
+from pydicom.sequence import Sequence
 
 from lethe.node.burned.box import Box
 from lethe.node.choices import PixelPolicy
@@ -201,3 +202,18 @@ class TestPlane:
         ds, receipt = clean(path.read_bytes())
         assert receipt["pixels"]["overlays"]["kept"] == 1
         assert bits_of(ds).sum() <= bits_of(before).sum()
+
+
+@pytest.mark.parametrize("project", ["auto", "phi", "all", "none"])
+def test_icons_go_whatever_the_project_says(clean: Clean, project: str) -> None:
+    ds = pydicom.dcmread(BytesIO(with_overlay(plane())))
+    icon = Dataset()
+    icon.Rows, icon.Columns, icon.BitsAllocated, icon.SamplesPerPixel = 8, 8, 8, 1
+    icon.PixelData = b"FEATHERSTONE" * 4
+    inner = Dataset()
+    inner.IconImageSequence, inner.ScheduledProcedureStepDescription = Sequence([icon]), "chest"
+    ds.IconImageSequence, ds.RequestAttributesSequence = Sequence([icon]), Sequence([inner])
+    buffer = BytesIO()
+    ds.save_as(buffer)
+    done, _ = clean(buffer.getvalue(), project)
+    assert not [element for element in done.iterall() if element.keyword == "IconImageSequence"]

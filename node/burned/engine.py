@@ -162,9 +162,18 @@ class FrameCleaner:
             return self._judged(sights_of_film(reel, self._eyes), given, policy, terms)
 
     def _more(self, made: Made, before: Verdict, policy: PixelPolicy, terms: TermBank) -> list[Judged]:
-        """What is found in a film that was made, and lies in no box that was covered."""
-        found = self._seen(made, before.covered, policy, terms)
-        return [replace(one, why=_LEFT) for one in [*found.covered[len(before.covered) :], *found.held]]
+        """What can be read in a film that was made, outside of what was covered: with the text gone, the rest is what a
+        detector finds in noise."""
+        more = []
+        with Reel(made.tool, made.film, len(made)) as reel:
+            for sight in sights_of_film(reel, self._eyes):
+                first, last = sight.frames[0], sight.frames[-1]
+                known = [one.box for one in before.covered if one.frames[0] <= first and last <= one.frames[-1]]
+                found = self._judged([sight], before.covered, policy, terms)
+                boxes = [one.box for one in (*found.covered[len(before.covered) :], *found.held)]
+                new = [box for box in boxes if 2 * sum(box.shared(one).area for one in known) < box.area]
+                more += [Judged(box, sight.frames, _LEFT) for box in self._eyes.readable(sight.plain, new)]
+        return more
 
     @property
     def _accepts_rest(self) -> bool:
