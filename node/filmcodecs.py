@@ -21,16 +21,18 @@ _AVC_LEVELS = {"102": "4.1", "103": "4.1", "104": "4.2"}
 
 def wrapped(film: Film) -> list[str]:
     """The end of a command: the same container, and in it pictures alone."""
-    return [*_NOTHING_ELSE, "-bsf:v", _pictures(film), "-f", _MUXERS[film.container]]
+    return [*_nothing_else(film), "-bsf:v", _pictures(film), "-f", _MUXERS[film.container]]
 
 
 def unwrapped(film: Film) -> list[str]:
     """The same for a stream in which nothing stands apart from the pictures, as an MP4 has it in its tables: where no
     filter looks."""
-    return [*_NOTHING_ELSE, "-bsf:v", f"{film.codec}_mp4toannexb,{_pictures(film)}", "-f", "mpegts"]
+    return [*_nothing_else(film), "-bsf:v", f"{film.codec}_mp4toannexb,{_pictures(film)}", "-f", "mpegts"]
 
 
-_NOTHING_ELSE = ["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
+def _nothing_else(film: Film) -> list[str]:
+    fields = "+ildct+ilme" if film.first_field and film.codec == "mpeg2video" else ""
+    return ["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:v", f"+bitexact{fields}"]
 
 
 def _pictures(film: Film) -> str:
@@ -48,9 +50,8 @@ def encoder(film: Film, syntax: str) -> list[str]:
     meant = [*filters, "-pix_fmt", film.pixels, *film.colours, "-g", second, "-threads", _THREADS]
     if film.codec == "mpeg2video":
         level, most, buffer = ("8", "15M", "1835k") if number == "100" else ("4", "80M", "9781k")
-        fields = ["-flags", "+ildct+ilme"] if film.first_field else []
         quality = ["-q:v", "2", "-qmin", "1", "-bf", "2", "-maxrate", most, "-bufsize", buffer]
-        return ["-c:v", "mpeg2video", "-profile:v", "4", "-level:v", level, *quality, *meant, *fields]
+        return ["-c:v", "mpeg2video", "-profile:v", "4", "-level:v", level, *quality, *meant]
     if film.codec == "h264":
         more = ["bluray-compat=1:slices=4"] if number == "103" else []
         more += [f"{film.first_field}=1"] if film.first_field else []

@@ -92,6 +92,8 @@ class Opened:
             yield covered(data, self.film, some, fill) if some else data
 
     def _again(self, target: Path) -> Film:
+        if not target.is_file():
+            raise CannotClean(_ANOTHER)
         with target.open("rb") as file:
             container = container_of(file.read(_PIECE), self.family)
         film, form = self.tool.probed(target, container, self.family), self.film
