@@ -277,7 +277,7 @@ class TestRefused:
 
     def test_a_film_of_another_codec(self, clean: Clean, tmp_path: Path) -> None:
         film = filmed(scene(COUNT), tmp_path, HEVC)
-        with pytest.raises(CannotClean, match="coded as its transfer syntax|nothing of its film"):
+        with pytest.raises(CannotClean, match=r"coded as its transfer syntax|nothing of its film"):
             clean(video(film, AVC, COUNT))
 
     @pytest.mark.parametrize("number", ["4.105", "4.106", "4.106.1", "7.1"])
