@@ -66,10 +66,10 @@ class Eyes:
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
         found = self._found(picture, 1.0, places)
         doubtful = [one.box for one in found if one.sure < _SURE]
-        read = [*self._supported(plain, doubtful), *self._supported(picture, doubtful)]
+        read = [*self.readable(plain, doubtful), *self.readable(picture, doubtful)]
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
         again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
-        seen = Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
+        seen = Seen(tuple(first), tuple(self.readable(plain, [box for box in again if not _is_known(box, first)])))
         for _ in range(_ROUNDS):
             left = self._left(plain, seen)
             if not left:
@@ -86,7 +86,7 @@ class Eyes:
             for one in self._found(shown[part.rows, part.columns], _CLOSER):
                 there = one.box.moved(part.left, part.top)
                 left += [] if _is_known(there, seen.boxes) else [there]
-        return self._supported(shown, left)
+        return self.readable(shown, left)
 
     def _found(self, picture: Picture, closer: float, places: Sequence[Box] | None = None) -> list[Found]:
         """What the finders find: in a large frame also in tiles, or small text would be too small."""
@@ -102,7 +102,7 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
-    def _supported(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
+    def readable(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those in which something can be read."""
         readings = self.reader.read(picture, boxes) if boxes else []
         return [

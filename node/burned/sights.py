@@ -16,7 +16,7 @@ from .cine import Stretch, stretch_of
 from .frames import Frames
 from .looking import Eyes, Seen
 from .proof import suspicious
-from .showing import Shown
+from .showing import Showing, Shown
 from .views import Grey, Picture, picture_of, plain_picture
 
 _FEW = 2
@@ -52,14 +52,19 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
         for numbers in alike:
             yield _still(shown, numbers, eyes, proves=screen_kind(header) is None)
         return
-    stretch, every = stretch_of(shown), tuple(range(len(frames)))
+    yield from in_time(shown, tuple(range(len(frames))), eyes)
+
+
+def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:
+    """What is seen in frames that follow each other. Raises CannotClean for a frame that cannot be read."""
+    stretch = stretch_of(shown, numbers)
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
-    yield Sight(every, eyes.look(stretch.picture(), plain), plain, steady, alone)
-    for number in _singled_out(stretch, len(frames)):  # what is in one may as well be in others
-        yield replace(_still(shown, (number,), eyes), frames=every, steady=steady, alone=alone)
+    yield Sight(numbers, eyes.look(stretch.picture(), plain), plain, steady, alone)
+    for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
+        yield replace(_still(shown, (number,), eyes), frames=numbers, steady=steady, alone=alone)
 
 
-def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
+def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
     frame = shown.frame(numbers[0])
     plain, picture = _plain(shown, numbers[0]), picture_of(frame, inverted=shown.inverted)
     places = suspicious(frame) if proves and frame.ndim == 2 else None
@@ -68,15 +73,16 @@ def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool =
     return Sight(numbers, eyes.look(picture, plain, places), plain)
 
 
-def _plain(shown: Shown, number: int) -> Picture:
+def _plain(shown: Showing, number: int) -> Picture:
     return plain_picture(shown.frame(number), inverted=shown.inverted)
 
 
-def _singled_out(stretch: Stretch, count: int) -> list[int]:
+def _singled_out(stretch: Stretch, numbers: tuple[int, ...]) -> list[int]:
     """Frames of a long stretch that are worth a look of their own: the strangest, then others, evenly."""
+    count = len(numbers)
     more = count // _FRAMES_A_STILL
-    evenly = [round((at + 0.5) * count / more) for at in range(more)] if more else []
-    return list(dict.fromkeys([stretch.strangest, *evenly]))[:more]
+    evenly = [numbers[round((at + 0.5) * count / more)] for at in range(more)] if more else []
+    return sorted(list(dict.fromkeys([stretch.strangest, *evenly]))[:more])
 
 
 def _alike(frames: Frames) -> list[tuple[int, ...]]:
