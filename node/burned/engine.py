@@ -130,7 +130,9 @@ class FrameCleaner:
                 held += chosen
                 continue
             covered += chosen
-            held += [Judged(box, sight.frames, _LEFT) for box in self._eyes.left(sight.plain, sight.seen)]
+            more, left = self._eyes.rest(sight.plain, sight.seen)
+            covered += [Judged(box, sight.frames, _SECOND) for box in more]
+            held += [Judged(box, sight.frames, _LEFT) for box in left]
         return Verdict(covered, held, kept)
 
     def _all(self, sight: Sight, boxes: Sequence[Box]) -> list[Judged]:

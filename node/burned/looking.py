@@ -13,10 +13,11 @@ from math import sqrt
 
 import numpy as np
 
+from .beside import blocks_of
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
 from .reader import Reader
-from .views import Picture
+from .views import Picture, evened
 
 _USUAL = 736 * 736
 """Pixels of a picture as the detector wants it, which costs the same whatever the frame's size."""
@@ -28,6 +29,10 @@ _LEAST = 0.7
 """A frame that would have to be made smaller than this is looked at in tiles, or small text is lost."""
 _SURE = 0.2
 """How sure finders must be, or else what they found has to be read."""
+_SURE_BESIDE, _AROUND = 0.5, 1.6
+"""How sure they must be beside other lines, and in how many heights of a line what is usual is measured there."""
+_LAST_LOOKS = 3
+"""How often what comes to light under what was covered is covered, too, before the object is refused for it."""
 _KNOWN = 0.5
 _READ_SURE, _READ_LETTERS = 0.6, 2
 
@@ -65,10 +70,38 @@ class Eyes:
         read = [*self._supported(plain, doubtful), *self._supported(picture, doubtful)]
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
         again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
-        return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
+        second = self._supported(plain, [box for box in again if not _is_known(box, first)])
+        return Seen(tuple(without_covered([*first, *self._beside(plain, [*first, *second])])), tuple(second))
+
+    def _beside(self, plain: Picture, first: Sequence[Box]) -> list[Box]:
+        """More lines of blocks of small text, seen closer, what is dark as plain as what is bright."""
+        more = list[Box]()
+        for block in blocks_of(first, max(_scale(plain), _LEAST), shape=plain.shape, most=_USUAL):
+            part = evened(plain[block.where.rows, block.where.columns], round(_AROUND * block.height))
+            seen = [
+                one.box.moved(block.where.left, block.where.top)
+                for one in self._finds(part, block.scale)
+                if one.sure >= _SURE_BESIDE
+            ]
+            more += [
+                box for box in seen if block.holds(box) and (block.reaches_further(box) or not _is_known(box, first))
+            ]
+        return more
+
+    def rest(self, plain: Picture, seen: Seen) -> tuple[list[Box], list[Box]]:
+        """What can still be read once all that was found is covered: what came to light until nothing was left, and
+        what was left after the last look."""
+        more = list[Box]()
+        for _ in range(_LAST_LOOKS):
+            left = self.left(plain, seen)
+            if not left:
+                return more, []
+            more += left
+            seen = Seen((*seen.first, *seen.second), tuple(left))
+        return more, self.left(plain, seen)
 
     def left(self, plain: Picture, seen: Seen) -> list[Box]:
-        """What can still be read around that which only the second look found, once all that was found is covered."""
+        """What can still be read around that which only the last look found, once all that was found is covered."""
         rows, columns = plain.shape[:2]
         shown, left = covered(plain, seen.boxes), list[Box]()
         for box in seen.second:
