@@ -15,6 +15,7 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
 from .looking import Eyes, Seen
+from .moving import followed
 from .proof import suspicious
 from .showing import Shown
 from .views import Grey, Picture, picture_of, plain_picture
@@ -56,7 +57,11 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
     yield Sight(every, eyes.look(stretch.picture(), plain), plain, steady, alone)
     for number in _singled_out(stretch, len(frames)):  # what is in one may as well be in others
-        yield replace(_still(shown, (number,), eyes), frames=every, steady=steady, alone=alone)
+        still = replace(_still(shown, (number,), eyes), frames=every, steady=steady, alone=alone)
+        yield still
+        moving = [box for box in still.seen.boxes if not still.can_be_read(box)]
+        for other, boxes in followed(shown, number, moving).items():
+            yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
 
 
 def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
