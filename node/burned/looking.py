@@ -13,10 +13,11 @@ from math import sqrt
 
 import numpy as np
 
+from .beside import blocks_of
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
 from .reader import Reader
-from .views import Picture
+from .views import Picture, evened
 
 _USUAL = 736 * 736
 """Pixels of a picture as the detector wants it, which costs the same whatever the frame's size."""
@@ -28,10 +29,12 @@ _LEAST = 0.7
 """A frame that would have to be made smaller than this is looked at in tiles, or small text is lost."""
 _SURE = 0.2
 """How sure finders must be, or else what they found has to be read."""
+_SURE_BESIDE, _AROUND = 0.5, 1.6
+"""How sure they must be beside other lines, and in how many heights of a line what is usual is measured there."""
+_LAST_LOOKS = 3
+"""How often what comes to light under what was covered is covered, too, before the object is refused for it."""
 _KNOWN = 0.5
 _READ_SURE, _READ_LETTERS = 0.6, 2
-_ROUNDS = 2
-"""How often what is left is covered as well, before the object is refused for it."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,40 @@ class Eyes:
         read = [*self.readable(plain, doubtful), *self.readable(picture, doubtful)]
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
         again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
-        seen = Seen(tuple(first), tuple(self.readable(plain, [box for box in again if not _is_known(box, first)])))
-        for _ in range(_ROUNDS):
-            left = self._left(plain, seen)
-            if not left:
-                return seen
-            seen = Seen(seen.first, (*seen.second, *left))
-        return replace(seen, left=tuple(self._left(plain, seen)))
+        second = self.readable(plain, [box for box in again if not _is_known(box, first)])
+        first = without_covered([*first, *self._beside(plain, [*first, *second])])
+        return self._with_the_rest(plain, Seen(tuple(first), tuple(second)))
 
-    def _left(self, plain: Picture, seen: Seen) -> list[Box]:
-        """What can still be read around that which only the second look found, once all that was found is covered."""
+    def _beside(self, plain: Picture, first: Sequence[Box]) -> list[Box]:
+        """More lines of blocks of small text, seen closer, what is dark as plain as what is bright."""
+        more = list[Box]()
+        for block in blocks_of(first, max(_scale(plain), _LEAST), shape=plain.shape, most=_USUAL):
+            part = evened(plain[block.where.rows, block.where.columns], round(_AROUND * block.height))
+            seen = [
+                one.box.moved(block.where.left, block.where.top)
+                for one in self._finds(part, block.scale)
+                if one.sure >= _SURE_BESIDE
+            ]
+            more += [
+                box for box in seen if block.holds(box) and (block.reaches_further(box) or not _is_known(box, first))
+            ]
+        return more
+
+    def _with_the_rest(self, plain: Picture, seen: Seen) -> Seen:
+        """The same, and what can still be read once all of it is covered, until nothing is left or it is too often."""
+        latest = seen.second
+        for _ in range(_LAST_LOOKS):
+            latest = tuple(self._left(plain, seen, latest))
+            if not latest:
+                return seen
+            seen = replace(seen, second=(*seen.second, *latest))
+        return replace(seen, left=tuple(self._left(plain, seen, latest)))
+
+    def _left(self, plain: Picture, seen: Seen, latest: Sequence[Box]) -> list[Box]:
+        """What can still be read around the latest of what was found, once all of it is covered."""
         rows, columns = plain.shape[:2]
         shown, left = covered(plain, seen.boxes), list[Box]()
-        for box in seen.second:
+        for box in latest:
             part = box.grown(2 * box.height, 2 * box.height).within(columns, rows)
             for one in self._found(shown[part.rows, part.columns], _CLOSER):
                 there = one.box.moved(part.left, part.top)

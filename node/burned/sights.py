@@ -15,6 +15,7 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
 from .looking import Eyes, Seen
+from .moving import followed
 from .proof import suspicious
 from .showing import Showing, Shown
 from .views import Grey, Picture, picture_of, plain_picture
@@ -38,6 +39,8 @@ class Sight:
     """1 where nothing moves, in a stretch of time."""
     alone: Callable[[int], Picture] | None = None
     """Shows one of its frames, where they differ."""
+    single: int | None = None
+    """The one of its frames that was looked at by itself."""
 
     def can_be_read(self, box: Box) -> bool:
         """Whether what stands in a box is the same in all frames."""
@@ -52,7 +55,12 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
         for numbers in alike:
             yield _still(shown, numbers, eyes, proves=screen_kind(header) is None)
         return
-    yield from in_time(shown, tuple(range(len(frames))), eyes)
+    for sight in in_time(shown, tuple(range(len(frames))), eyes):
+        yield sight
+        if sight.single is not None:
+            moving = [box for box in sight.seen.boxes if not sight.can_be_read(box)]
+            for other, boxes in followed(shown, sight.single, moving).items():
+                yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
 
 
 def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:
@@ -61,7 +69,7 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
     yield Sight(numbers, eyes.look(stretch.picture(), plain), plain, steady, alone)
     for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
-        yield replace(_still(shown, (number,), eyes), frames=numbers, steady=steady, alone=alone)
+        yield replace(_still(shown, (number,), eyes), frames=numbers, steady=steady, alone=alone, single=number)
 
 
 def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
