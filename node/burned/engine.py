@@ -91,16 +91,16 @@ class FrameCleaner:
         policy = policy_for(source.header, self._policy)
         given = self._given(frames, source, policy)
         if self._reviewed and self._reviewed.accepts_rest:
-            verdict, sights = Verdict(given, []), 0
+            verdict, seen = Verdict(given, []), list[Sight]()
         else:
             seen = list(sights_of(frames, source.header, self._eyes))
-            verdict, sights = self._judged(seen, given, policy, terms), len(seen)
+            verdict = self._judged(seen, given, policy, terms)
         if verdict.held:
             raise NotProven(_REFUSALS[policy], _found(frames, [*verdict.covered, *verdict.held]))
         done = redacted(frames, source, _by_frame(verdict.covered), self._fill, beside=_hidden(frames))
         refuse_spelled(done.source, terms)
         notes = {**done.notes, **({"comments": said.blanked} if said.blanked else {})}
-        return Looked(done.source, self._record(policy, verdict, sights, notes))
+        return Looked(done.source, self._record(policy, verdict, seen, notes))
 
     @cached_property
     def _eyes(self) -> Eyes:
@@ -159,13 +159,15 @@ class FrameCleaner:
                 break
         return chosen + [Judged(box, sight.frames, why) for box, why in doubted.items()]
 
-    def _record(self, policy: PixelPolicy, verdict: Verdict, sights: int, notes: Mapping[str, Any]) -> dict[str, Any]:
+    def _record(
+        self, policy: PixelPolicy, verdict: Verdict, sights: Sequence[Sight], notes: Mapping[str, Any]
+    ) -> dict[str, Any]:
         boxes = [{"box": list(one.box), "frames": _numbers(one.frames), "why": one.why} for one in verdict.covered]
         record: dict[str, Any] = {
             "policy": str(policy),
             "fill": str(self._fill),
-            "engines": self._eyes.editions if sights else [],
-            "looks": sights,
+            "engines": list(dict.fromkeys(name for sight in sights for name in sight.engines)),
+            "looks": len(sights),
             "boxes": boxes[:_MOST_LISTED],
             "covered": len(boxes),
             "kept": verdict.kept,

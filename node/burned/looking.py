@@ -15,6 +15,7 @@ import numpy as np
 
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
+from .gate import Gate
 from .reader import Reader
 from .views import Picture
 
@@ -46,11 +47,12 @@ class Seen:
 
 
 class Eyes:
-    """Finders and reader that look together."""
+    """Finders and reader that look together, and the gate that may spare them."""
 
-    def __init__(self, finders: Sequence[TextFinder], reader: Reader) -> None:
+    def __init__(self, finders: Sequence[TextFinder], reader: Reader, gate: Gate) -> None:
         self.finders = finders
         self.reader = reader
+        self.gate = gate
 
     @property
     def editions(self) -> list[str]:

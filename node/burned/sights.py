@@ -38,6 +38,8 @@ class Sight:
     """1 where nothing moves, in a stretch of time."""
     alone: Callable[[int], Picture] | None = None
     """Shows one of its frames, where they differ."""
+    engines: tuple[str, ...] = ()
+    """The editions of what looked."""
 
     def can_be_read(self, box: Box) -> bool:
         """Whether what stands in a box is the same in all frames."""
@@ -54,7 +56,7 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
         return
     stretch, every = stretch_of(shown), tuple(range(len(frames)))
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
-    yield Sight(every, eyes.look(stretch.picture(), plain), plain, steady, alone)
+    yield Sight(every, eyes.look(stretch.picture(), plain), plain, steady, alone, tuple(eyes.editions))
     for number in _singled_out(stretch, len(frames)):  # what is in one may as well be in others
         yield replace(_still(shown, (number,), eyes), frames=every, steady=steady, alone=alone)
 
@@ -62,10 +64,12 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
 def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
     frame = shown.frame(numbers[0])
     plain, picture = _plain(shown, numbers[0]), picture_of(frame, inverted=shown.inverted)
-    places = suspicious(frame) if proves and frame.ndim == 2 else None
-    if places == []:
-        return Sight(numbers, Seen(()), plain)
-    return Sight(numbers, eyes.look(picture, plain, places), plain)
+    if not proves or frame.ndim == 3:
+        return Sight(numbers, eyes.look(picture, plain), plain, engines=tuple(eyes.editions))
+    if eyes.gate.clears(picture):
+        return Sight(numbers, Seen(()), plain, engines=(eyes.gate.edition,))
+    seen = eyes.look(picture, plain, suspicious(frame))
+    return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
 def _plain(shown: Shown, number: int) -> Picture:

@@ -1,5 +1,5 @@
-"""Runs the networks whose weights RapidOCR ships in its wheel, in one thread of onnxruntime: two workers with a thread
-each do more than one with two."""
+"""Runs networks, those whose weights RapidOCR ships in its wheel and our own, in one thread of onnxruntime: two workers
+with a thread each do more than one with two."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ _SERIOUS = 3
 
 def network(model: str) -> Any:
     """The network of that file of weights, ready to run."""
-    import onnxruntime  # here, for it takes a third of a second that others need not spend
-
     found = find_spec("rapidocr")
     assert found is not None and found.submodule_search_locations
+    return network_in(Path(found.submodule_search_locations[0]) / "models" / model)
+
+
+def network_in(weights: Path | bytes) -> Any:
+    """The network of those weights, ready to run."""
+    import onnxruntime  # here, for it takes a third of a second that others need not spend
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _SERIOUS
-    weights = Path(found.submodule_search_locations[0]) / "models" / model
-    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+    given = weights if isinstance(weights, bytes) else str(weights)
+    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
 def edition_of(model: str) -> str:
