@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Show how low the gate's threshold has to be: of drawn frames with text, how sure it is of those in which the detector
-finds some; of drawn frames without, how often it is as sure.
+"""Show what the gate's thresholds clear: of drawn frames with text, how many of those in which the detector finds some;
+and how many of those without. Also how likely text was to the network at its first look.
 
 usage: threshold.py WEIGHTS [--frames 200] [--seed 77]
-Needs the project's own environment, `make types`, and the fonts of train.py. Says the logits and the SHA-256 that
+Needs the project's own environment, `make types`, and the fonts of train.py. Says the SHA-256 that
 node/burned/gate.py has to name.
 """
 
@@ -34,20 +34,24 @@ def main() -> int:
     digest = sha256(args.weights.read_bytes()).hexdigest()
     gates._DIGEST = digest
     gate, finder, random = gates.Gate(args.weights), DbNet(), np.random.default_rng(args.seed)
-    none, found = list[float](), list[float]()
+    none, found, cleared = list[float](), list[float](), {True: 0, False: 0}
     for _ in range(args.frames):
         sample = made_sample(random, genuine=[])
-        highest = max(gate.highest(one) for one in gates._sizes(sample.picture))
+        sizes = gates._sizes(sample.picture)
+        highest = max(float(gate._heat(strip).max()) for one in sizes for strip in gates._strips(one))
         if not sample.cells.any():
+            cleared[False] += gate.clears(sample.picture)
             none.append(highest)
         elif _is_found(finder, sample):
             found.append(highest)
+            cleared[True] += gate.clears(sample.picture)
     found.sort()
+    print(f"cleared: {cleared[True]} of {len(found)} with text, {cleared[False]} of {len(none)} without")
     print(digest, f"{len(found)} frames with text that is found, {len(none)} without text")
     print("least sure of text:", " ".join(f"{one:.1f}" for one in found[:20]))
     for threshold in (-5, -4, -3, -2, -1, 0, 1, 2):
-        missed, cleared = np.mean(np.array(found) < threshold), np.mean(np.array(none) < threshold)
-        print(f"{threshold:3d}: {missed:6.2%} of text cleared, {cleared:6.2%} of frames without text cleared")
+        missed, spared = np.mean(np.array(found) < threshold), np.mean(np.array(none) < threshold)
+        print(f"first look {threshold:3d}: {missed:6.2%} of text cleared, {spared:6.2%} of frames without")
     return 0
 
 
