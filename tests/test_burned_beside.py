@@ -38,7 +38,7 @@ def test_all_blocks_together_cost_a_part_of_a_look() -> None:
 @pytest.mark.parametrize(("lines", "proven"), [(3, True), (9, False)])
 def test_what_comes_to_light_is_covered_and_looked_at_again_but_not_for_ever(lines: int, proven: bool) -> None:
     picture, boxes = drawn(column(*["VANDERQUIST HOLGER"] * lines, step=32), size=20)
-    more, left = eyes_of(("rapidocr",)).rest(plain_picture(picture), Seen((), (boxes[0],)))
-    assert (not left) == proven
+    seen = eyes_of(("rapidocr",)).with_the_rest(plain_picture(picture), Seen((), (boxes[0],)))
+    assert (not seen.left) == proven
     if proven:
-        assert all(sum(one.shared(box).area for one in more) > 0.6 * box.area for box in boxes[1:])
+        assert all(sum(one.shared(box).area for one in seen.second) > 0.6 * box.area for box in boxes[1:])

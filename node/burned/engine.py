@@ -61,12 +61,13 @@ class Judged:
 @dataclass(frozen=True)
 class Verdict:
     """What is made of all that was seen: `covered`, and `held`, for which the object is refused. `kept` counts boxes
-    of text that stay, `looks` how often it was looked."""
+    of text that stay, `looks` how often it was looked, and `engines` who did."""
 
     covered: list[Judged]
     held: list[Judged]
     kept: int = 0
     looks: int = 0
+    engines: tuple[str, ...] = ()
 
 
 class FrameCleaner:
@@ -199,10 +200,11 @@ class FrameCleaner:
         return given + [Judged(box, every, _DEVICE) for box in boxes]
 
     def _judged(self, sights: Iterable[Sight], given: list[Judged], policy: PixelPolicy, terms: TermBank) -> Verdict:
-        covered, held, kept, looks = list(given), list[Judged](), 0, 0
+        covered, held, kept, looks, engines = list(given), list[Judged](), 0, 0, dict[str, None]()
         moving: dict[tuple[int, ...], list[Box]] = {}
         for sight in sights:
             looks += 1
+            engines |= dict.fromkeys(sight.engines)
             known = [one.box for one in given if set(sight.frames) <= set(one.frames)]
             boxes = [box for box in sight.seen.boxes if not any(box.shared(other) == box for other in known)]
             if policy != PixelPolicy.ALL:  # what moves was read in every one of these frames when it was found first
@@ -218,7 +220,7 @@ class FrameCleaner:
                 continue
             covered += chosen
             held += [Judged(box, sight.frames, _LEFT) for box in sight.seen.left]
-        return Verdict(covered, held, kept, looks)
+        return Verdict(covered, held, kept, looks, tuple(engines))
 
     def _all(self, sight: Sight, boxes: Sequence[Box]) -> list[Judged]:
         return [Judged(box, sight.frames, _SECOND if box in sight.seen.second else _FOUND) for box in boxes]
@@ -251,7 +253,7 @@ class FrameCleaner:
         record: dict[str, Any] = {
             "policy": str(policy),
             "fill": str(self._fill),
-            "engines": self._eyes.editions if verdict.looks else [],
+            "engines": list(verdict.engines),
             "looks": verdict.looks,
             "boxes": boxes[:_MOST_LISTED],
             "covered": len(boxes),

@@ -16,6 +16,7 @@ import numpy as np
 from .beside import blocks_of
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
+from .gate import Gate
 from .reader import Reader
 from .views import Picture, evened
 
@@ -53,11 +54,12 @@ class Seen:
 
 
 class Eyes:
-    """Finders and reader that look together."""
+    """Finders and reader that look together, and the gate that may spare them."""
 
-    def __init__(self, finders: Sequence[TextFinder], reader: Reader) -> None:
+    def __init__(self, finders: Sequence[TextFinder], reader: Reader, gate: Gate) -> None:
         self.finders = finders
         self.reader = reader
+        self.gate = gate
 
     @property
     def editions(self) -> list[str]:
@@ -74,7 +76,7 @@ class Eyes:
         again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
         second = self.readable(plain, [box for box in again if not _is_known(box, first)])
         first = without_covered([*first, *self._beside(plain, [*first, *second])])
-        return self._with_the_rest(plain, Seen(tuple(first), tuple(second)))
+        return self.with_the_rest(plain, Seen(tuple(first), tuple(second)))
 
     def _beside(self, plain: Picture, first: Sequence[Box]) -> list[Box]:
         """More lines of blocks of small text, seen closer, what is dark as plain as what is bright."""
@@ -91,7 +93,7 @@ class Eyes:
             ]
         return more
 
-    def _with_the_rest(self, plain: Picture, seen: Seen) -> Seen:
+    def with_the_rest(self, plain: Picture, seen: Seen) -> Seen:
         """The same, and what can still be read once all of it is covered, until nothing is left or it is too often."""
         latest = seen.second
         for _ in range(_LAST_LOOKS):

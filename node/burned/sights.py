@@ -41,6 +41,8 @@ class Sight:
     """Shows one of its frames, where they differ."""
     single: int | None = None
     """The one of its frames that was looked at by itself."""
+    engines: tuple[str, ...] = ()
+    """The editions of what looked."""
 
     def can_be_read(self, box: Box) -> bool:
         """Whether what stands in a box is the same in all frames."""
@@ -67,7 +69,7 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
     """What is seen in frames that follow each other. Raises CannotClean for a frame that cannot be read."""
     stretch = stretch_of(shown, numbers)
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
-    yield Sight(numbers, eyes.look(stretch.picture(), plain), plain, steady, alone)
+    yield Sight(numbers, eyes.look(stretch.picture(), plain), plain, steady, alone, engines=tuple(eyes.editions))
     for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
         yield replace(_still(shown, (number,), eyes), frames=numbers, steady=steady, alone=alone, single=number)
 
@@ -75,10 +77,12 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
 def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
     frame = shown.frame(numbers[0])
     plain, picture = _plain(shown, numbers[0]), picture_of(frame, inverted=shown.inverted)
-    places = suspicious(frame) if proves and frame.ndim == 2 else None
-    if places == []:
-        return Sight(numbers, Seen(()), plain)
-    return Sight(numbers, eyes.look(picture, plain, places), plain)
+    if not proves or frame.ndim == 3:
+        return Sight(numbers, eyes.look(picture, plain), plain, engines=tuple(eyes.editions))
+    if eyes.gate.clears(picture):
+        return Sight(numbers, Seen(()), plain, engines=(eyes.gate.edition,))
+    seen = eyes.look(picture, plain, suspicious(frame))
+    return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
 def _plain(shown: Showing, number: int) -> Picture:

@@ -1,8 +1,7 @@
-"""Runs the networks whose weights RapidOCR ships in its wheel, in one thread of onnxruntime: two workers with a thread
-each do more than one with two.
+"""Runs networks in one thread of onnxruntime: two workers with a thread each do more than one with two.
 
-Those weights whose numbers were measured (`ranges/`, made by tools/make_ranges.py) are run in bytes, which takes half
-the time; others as they are.
+Of the weights that RapidOCR ships in its wheel, those whose numbers were measured (`ranges/`, made by
+tools/make_ranges.py) are run in bytes, which takes half the time; others as they are.
 """
 
 from __future__ import annotations
