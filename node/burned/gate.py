@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .views import Picture
-from .weights import network_in
+from .weights import session
 
 WEIGHTS = Path(__file__).parent / "table" / "gate.onnx"
 _DIGEST = "f9c3a7e198172e15a19c4ea2adbf2375e5298e30b7c0375d80e011ec22405a9e"
@@ -74,7 +74,7 @@ class Gate:
         if not self._weights.is_file():
             return None
         weights = self._weights.read_bytes()
-        return network_in(weights) if sha256(weights).hexdigest() == _DIGEST else None
+        return session(weights) if sha256(weights).hexdigest() == _DIGEST else None
 
 
 def _strips(picture: Picture) -> Iterator[Picture]:
