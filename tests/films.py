@@ -53,6 +53,12 @@ def scene(count: int = 10, texts: Sequence[Text] = (), **more: int) -> Frames:
     return frames
 
 
+def plain_scene(count: int = 10) -> Frames:
+    """Frames of grain that slowly brightens; in what is flat a detector may see a large letter."""
+    grain = 70 + np.random.default_rng(1).normal(0, 8, (400, 640))
+    return np.stack([(grain + number).clip(0, 255).astype(np.uint8) for number in range(count)])
+
+
 def filmed(
     frames: Frames,
     folder: Path,

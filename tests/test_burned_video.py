@@ -28,6 +28,7 @@ from films import (
     decoded,
     film_of,
     filmed,
+    plain_scene,
     scene,
     video,
 )
@@ -201,7 +202,7 @@ class TestText:
 class TestWithoutText:
     @pytest.mark.parametrize("syntax", [AVC, BLURAY, HEVC])
     def test_shows_the_very_same_pixels_and_says_nothing_else(self, clean: Clean, tmp_path: Path, syntax: str) -> None:
-        film = filmed(scene(COUNT), tmp_path, syntax, after=TELLING)
+        film = filmed(plain_scene(COUNT), tmp_path, syntax, after=TELLING)
         assert b"x26" in film, "encoders sign what they make, in a message of the codestream"
         raw, receipt = clean(video(film, syntax, COUNT))
         made = film_of(raw)
@@ -213,7 +214,7 @@ class TestWithoutText:
 
     @pytest.mark.parametrize("syntax", [AVC, MPEG2_MAIN])
     def test_loses_sound_and_words(self, clean: Clean, tmp_path: Path, syntax: str) -> None:
-        film = filmed(scene(COUNT), tmp_path, syntax, before=SOUND, after=TELLING)
+        film = filmed(plain_scene(COUNT), tmp_path, syntax, before=SOUND, after=TELLING)
         assert len(streams(film, tmp_path / "before")) == 2
         made = film_of(clean(video(film, syntax, COUNT))[0])
         (left,) = streams(made, tmp_path / "after")
