@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pydicom
@@ -110,7 +111,10 @@ def film_of(raw: bytes) -> bytes:
 
 def decoded(film: bytes) -> Frames:
     """The frames of a film in grey, as ffmpeg shows them."""
-    command = ["ffmpeg", "-v", "error", "-i", "pipe:0", "-map", "0:v:0", "-fps_mode", "passthrough"]
-    command += ["-f", "rawvideo", "-pix_fmt", "gray", "pipe:1"]
-    done = subprocess.run(command, input=film, stdout=subprocess.PIPE, check=True, timeout=120)
+    with NamedTemporaryFile() as file:  # an MP4 may have at its end what is needed from the beginning
+        file.write(film)
+        file.flush()
+        command = ["ffmpeg", "-v", "error", "-i", file.name, "-map", "0:v:0", "-fps_mode", "passthrough"]
+        command += ["-f", "rawvideo", "-pix_fmt", "gray", "pipe:1"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, 400, 640)
