@@ -14,8 +14,10 @@ RUN /tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/lethe/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
 
 FROM python:3.11-slim-bookworm
+# Films are cleaned where ffmpeg is: docker build --build-arg MORE=ffmpeg. Left out: 200 MB that most do not need.
+ARG MORE=
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends tesseract-ocr \
+    && apt-get install -y --no-install-recommends tesseract-ocr $MORE \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --home-dir /var/lib/lethe --shell /usr/sbin/nologin lethe
 COPY --from=build /opt/lethe /opt/lethe

@@ -33,6 +33,7 @@ from .deid.lanes import Deidentifier
 from .deid.pixels import beside_frames
 from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
+from .ffmpeg import Ffmpeg, is_installed
 from .pdfreader import read_in_bounds
 
 _KEY_BYTES = 32
@@ -50,6 +51,7 @@ class Project:
     send_to: tuple[str, ...]
     document_rule: DocumentRule = refuse_documents
     defacer: Defacer | None = None
+    films: Ffmpeg | None = None
     uid_root: str = ""
     whole_weeks: bool = False
     list_version: int = 0
@@ -91,7 +93,8 @@ class Project:
 
         assert self.profile is not None
         voter = self.profile.voter
-        return FrameCleaner(self.pixel_policy, self.fill, self.text_finders, self.device_rules, voter, reviewed)
+        rules, films, options = self.device_rules, self.films, self.profile.applied
+        return FrameCleaner(self.pixel_policy, self.fill, self.text_finders, rules, voter, reviewed, films, options)
 
     def header_before(self, cleaned: Cleaned) -> tuple[OriginalHeader | None, dict[str, Any]]:
         """The object's header as it came, if it is to be kept, and the receipt, which says whether it is."""
@@ -183,6 +186,7 @@ class Projects(Mapping[str, Project]):
             send_to=project.send_to,
             document_rule=_DOCUMENT_RULES[project.documents],
             defacer=self._defacer(project),
+            films=Ffmpeg(self._files.incoming) if is_installed() else None,
             uid_root=project.uid_root,
             whole_weeks=project.whole_weeks,
             list_version=patients.version if patients else 0,

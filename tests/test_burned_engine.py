@@ -288,6 +288,18 @@ class TestCine:
         for frame, some in zip(done.frames, boxes, strict=True):
             assert all(is_gone(frame, box.grown(0, -1), most=45) for box in some), "but for the tail of a Q"
 
+    @pytest.mark.parametrize("project", ["all", "phi"])
+    def test_with_text_that_moves(self, clean: Clean, project: str) -> None:
+        """It is nowhere twice, and so in no picture of many frames."""
+        raw, boxes = self.cine([[("VANDERQUIST HOLGER", 20 + 9 * at, 20 + 6 * at)] for at in range(28)])
+        done = clean(raw, project)
+        left = [
+            at
+            for at, (frame, some) in enumerate(zip(done.frames, boxes, strict=True))
+            if not all(is_gone(frame, box.grown(0, -1), most=45) for box in some)
+        ]
+        assert left == []
+
     def test_of_equal_frames_is_looked_at_once(self, clean: Clean) -> None:
         picture, boxes = words()
         done = clean(screen(np.stack([picture] * 5), SOPClassUID=CINE))

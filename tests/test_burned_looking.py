@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+from burned_pictures import FONT
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.engines import eyes_of
@@ -51,3 +53,24 @@ def test_where_there_is_no_stroke_nothing_is_suspected() -> None:
     assert suspicious(noise) == []
     frame, where = written(tissue(512, 512), "L", (300, 300), 0.5)
     assert any(place.touches(where) for place in suspicious(frame))
+
+
+def small_lines(ground: NDArray[np.uint8], texts: list[str], left: int, top: int, ink: int) -> list[Box]:
+    """Writes lines of five pixels below each other, and says where they stand."""
+    image = Image.fromarray(ground)
+    pen, font, boxes = ImageDraw.Draw(image), ImageFont.truetype(FONT, 7), []
+    for at, text in enumerate(texts):
+        pen.text((left, top + 10 * at), text, fill=ink, font=font)
+        boxes.append(Box(*map(int, pen.textbbox((left, top + 10 * at), text, font=font))))
+    ground[:] = np.asarray(image)
+    return boxes
+
+
+@pytest.mark.parametrize("edge", [90, 100])
+def test_dark_lines_of_five_pixels_are_found_beside_those_that_are_plain(edge: int) -> None:
+    """A bright body begins in the middle of a block of black text: the lines above it are black on nearly black."""
+    frame = np.random.default_rng(edge).normal(30, 7, (256, 256)).clip(2, 60).astype(np.uint8)
+    frame[edge:] = 235
+    lines = ["Examined 1997 Apr 16", "Number 98943406", "VANDERQUIST MARGARET", "born 02/27/1931", "Age 66 years"]
+    for where in small_lines(frame, lines, 60, 70, 0):
+        assert share_found(frame, where) > 0.75

@@ -76,7 +76,7 @@ def test_a_label_without_a_colon_may_be_part_of_a_name() -> None:
 
 
 def test_an_initial_beside_a_name_goes() -> None:
-    alone, name, beside = decided([("R", 500, 300), ("HARGROVE", 40, 40), ("R", 150, 40)], size=20)
+    alone, name, beside = decided([("R", 500, 300), ("HARGROVE", 40, 40), ("R", 160, 40)], size=20)
     assert (alone.reason, name.reason, beside.reason) == (Reason.TECHNICAL, Reason.UNPROVEN, Reason.BESIDE)
 
 

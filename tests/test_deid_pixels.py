@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from deid_objects import cleaned, ct, raw_of, sample, sequence
 
-from lethe.node.deid.deidentify import pass_pixels
+from lethe.node.deid.deidentify import PixelRule, pass_pixels
 from lethe.node.deid.errors import CannotClean
-from lethe.node.deid.pixels import may_carry_text
+from lethe.node.deid.pixels import SLIDE, beside_frames, is_video, may_carry_text
 
 ROOT = "1.2.840.10008.5.1.4.1.1"
 CAPTURES = ["3", "3.1", "6", "6.1", "6.2", "7", "7.1", "7.2", "7.3", "7.4", "77.1", "77.1.1", "77.1.4"]
@@ -78,6 +78,22 @@ def test_captures_by_their_other_marks() -> None:
     assert "label" in str(refusal(ImageType=["ORIGINAL", "PRIMARY", "LABEL"], BurnedInAnnotation="NO"))
     assert "label" in str(refusal(SpecimenLabelInImage="YES", BurnedInAnnotation="NO"))
     assert refusal(BurnedInAnnotation="yes")
+
+
+@pytest.mark.parametrize("rule", [may_carry_text, beside_frames])
+@pytest.mark.parametrize(
+    ("flavour", "why"), [("OVERVIEW", "label included"), ("LABEL", "label"), ("VOLUME", None), ("THUMBNAIL", None)]
+)
+def test_images_of_slides_by_their_flavour(rule: PixelRule, flavour: str, why: str | None) -> None:
+    """Overview and label show what is written on the slide; a thumbnail is a small volume image."""
+    header = ct(SOPClassUID=SLIDE, ImageType=["DERIVED", "PRIMARY", flavour, "NONE"], Modality="SM")
+    refused = rule(header, "1.2.840.10008.1.2.1", ())
+    assert refused is None if why is None else why in str(refused)
+
+
+@pytest.mark.parametrize("number", ["4.102", "4.107", "7.1"])
+def test_films_are_left_to_who_looks_at_frames(number: str) -> None:
+    assert beside_frames(ct(), f"1.2.840.10008.1.2.{number}") is None and is_video(f"1.2.840.10008.1.2.{number}")
 
 
 def test_an_ordinary_image_passes() -> None:

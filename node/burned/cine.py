@@ -6,13 +6,13 @@ or, where they do not show it, in how far a pixel ever was from its mean, in ter
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .showing import Shown
+from .showing import Showing
 from .views import Grey, Picture, grey_picture, standing_out
 
 Wide = npt.NDArray[np.float32]
@@ -49,11 +49,11 @@ class Stretch:
 _STEADY = 0.1
 
 
-def stretch_of(shown: Shown) -> Stretch:
-    """All frames of an object, which are read twice and one by one."""
-    count = len(shown)
+def stretch_of(shown: Showing, numbers: Sequence[int]) -> Stretch:
+    """Those frames of an object, which are read twice and one by one."""
+    count = len(numbers)
     total = high = low = None
-    for grey in _greys(shown):
+    for grey in _greys(shown, numbers):
         total = grey.astype(np.float64) if total is None else total + grey
         high = grey if high is None else np.maximum(high, grey)
         low = grey if low is None else np.minimum(low, grey)
@@ -61,15 +61,15 @@ def stretch_of(shown: Shown) -> Stretch:
     mean = (total / count).astype(np.float32)
     furthest, usual = np.zeros_like(mean), np.zeros_like(mean)
     distances = []
-    for grey in _greys(shown):
+    for grey in _greys(shown, numbers):
         away = np.abs(grey - mean)
         furthest = np.maximum(furthest, away)
         usual += away / count
         distances.append(float(away.mean()))
     faint = max(float(high.max() - low.min()), 1.0) * 0.01
-    return Stretch(mean, high, low, furthest / (usual + faint), int(np.argmax(distances)), shown.inverted)
+    return Stretch(mean, high, low, furthest / (usual + faint), numbers[int(np.argmax(distances))], shown.inverted)
 
 
-def _greys(shown: Shown) -> Iterator[Wide]:
-    for number in range(len(shown)):
+def _greys(shown: Showing, numbers: Sequence[int]) -> Iterator[Wide]:
+    for number in numbers:
         yield shown.grey(number).astype(np.float32)

@@ -98,9 +98,12 @@ class DbNet:
 
 def _spots(heat: Heat, likely: float) -> list[Found]:
     """Where neighbouring pixels are likely, together and one of them surely, to be text."""
+    sure = heat >= _SURE
+    if not sure.any():
+        return []
     _, labels, places, _ = cv2.connectedComponentsWithStats((heat > likely).astype(np.uint8))
     spots = []
-    for label in np.unique(labels[heat >= _SURE]).tolist():
+    for label in np.unique(labels[sure]).tolist():
         left, top, width, height, area = places[label].tolist()
         spot = Box(left, top, left + width, top + height)
         own = heat[spot.rows, spot.columns][labels[spot.rows, spot.columns] == label]

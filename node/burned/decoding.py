@@ -45,7 +45,7 @@ _ANOTHER_SIZE = "a frame's size, samples or depth are not those that the header 
 def refuse_undecodable(syntax: UID) -> None:
     """Raise CannotClean for compressed pixel data that are not decoded here."""
     if syntax.startswith(_VIDEO):
-        raise CannotClean("video: its frames cannot be cleaned")
+        raise CannotClean("video: its frames cannot be had one by one")
     if syntax not in {RLE, DEFLATED_FRAMES, *_PROCESSES}:
         raise CannotClean("its pixel data cannot be decoded here: not an encoding that is known")
 

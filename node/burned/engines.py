@@ -7,6 +7,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from .finder import TextFinder
+from .gate import Gate
 from .looking import Eyes
 from .reader import reader_named
 
@@ -24,7 +25,12 @@ def finder_names() -> list[str]:
 def eyes_of(names: Sequence[str]) -> Eyes:
     """Eyes with those finders. Raises KeyError for a name that nobody offers."""
     reader = "tesseract" if set(names) == {"tesseract"} else _USUAL
-    return Eyes([_finder(name) for name in names], reader_named(reader))
+    return Eyes([_finder(name) for name in names], reader_named(reader), _gate())
+
+
+@cache
+def _gate() -> Gate:
+    return Gate()
 
 
 @cache

@@ -8,15 +8,17 @@ text gone, a detector looks for it in noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 
+from .beside import blocks_of
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
+from .gate import Gate
 from .reader import Reader
-from .views import Picture
+from .views import Picture, evened
 
 _USUAL = 736 * 736
 """Pixels of a picture as the detector wants it, which costs the same whatever the frame's size."""
@@ -28,16 +30,22 @@ _LEAST = 0.7
 """A frame that would have to be made smaller than this is looked at in tiles, or small text is lost."""
 _SURE = 0.2
 """How sure finders must be, or else what they found has to be read."""
+_SURE_BESIDE, _AROUND = 0.5, 1.6
+"""How sure they must be beside other lines, and in how many heights of a line what is usual is measured there."""
+_LAST_LOOKS = 3
+"""How often what comes to light under what was covered is covered, too, before the object is refused for it."""
 _KNOWN = 0.5
 _READ_SURE, _READ_LETTERS = 0.6, 2
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found in a picture: at the first look, and by the second alone."""
+    """What was found in a picture: at the first look, and by the second alone; `left` is what can still be read with
+    all of it covered."""
 
     first: tuple[Box, ...]
     second: tuple[Box, ...] = ()
+    left: tuple[Box, ...] = ()
 
     @property
     def boxes(self) -> list[Box]:
@@ -46,11 +54,12 @@ class Seen:
 
 
 class Eyes:
-    """Finders and reader that look together."""
+    """Finders and reader that look together, and the gate that may spare them."""
 
-    def __init__(self, finders: Sequence[TextFinder], reader: Reader) -> None:
+    def __init__(self, finders: Sequence[TextFinder], reader: Reader, gate: Gate) -> None:
         self.finders = finders
         self.reader = reader
+        self.gate = gate
 
     @property
     def editions(self) -> list[str]:
@@ -62,21 +71,48 @@ class Eyes:
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
         found = self._found(picture, 1.0, places)
         doubtful = [one.box for one in found if one.sure < _SURE]
-        read = [*self._supported(plain, doubtful), *self._supported(picture, doubtful)]
+        read = [*self.readable(plain, doubtful), *self.readable(picture, doubtful)]
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
         again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
-        return Seen(tuple(first), tuple(self._supported(plain, [box for box in again if not _is_known(box, first)])))
+        second = self.readable(plain, [box for box in again if not _is_known(box, first)])
+        first = without_covered([*first, *self._beside(plain, [*first, *second])])
+        return self.with_the_rest(plain, Seen(tuple(first), tuple(second)))
 
-    def left(self, plain: Picture, seen: Seen) -> list[Box]:
-        """What can still be read around that which only the second look found, once all that was found is covered."""
+    def _beside(self, plain: Picture, first: Sequence[Box]) -> list[Box]:
+        """More lines of blocks of small text, seen closer, what is dark as plain as what is bright."""
+        more = list[Box]()
+        for block in blocks_of(first, max(_scale(plain), _LEAST), shape=plain.shape, most=_USUAL):
+            part = evened(plain[block.where.rows, block.where.columns], round(_AROUND * block.height))
+            seen = [
+                one.box.moved(block.where.left, block.where.top)
+                for one in self._finds(part, block.scale)
+                if one.sure >= _SURE_BESIDE
+            ]
+            more += [
+                box for box in seen if block.holds(box) and (block.reaches_further(box) or not _is_known(box, first))
+            ]
+        return more
+
+    def with_the_rest(self, plain: Picture, seen: Seen) -> Seen:
+        """The same, and what can still be read once all of it is covered, until nothing is left or it is too often."""
+        latest = seen.second
+        for _ in range(_LAST_LOOKS):
+            latest = tuple(self._left(plain, seen, latest))
+            if not latest:
+                return seen
+            seen = replace(seen, second=(*seen.second, *latest))
+        return replace(seen, left=tuple(self._left(plain, seen, latest)))
+
+    def _left(self, plain: Picture, seen: Seen, latest: Sequence[Box]) -> list[Box]:
+        """What can still be read around the latest of what was found, once all of it is covered."""
         rows, columns = plain.shape[:2]
         shown, left = covered(plain, seen.boxes), list[Box]()
-        for box in seen.second:
+        for box in latest:
             part = box.grown(2 * box.height, 2 * box.height).within(columns, rows)
             for one in self._found(shown[part.rows, part.columns], _CLOSER):
                 there = one.box.moved(part.left, part.top)
                 left += [] if _is_known(there, seen.boxes) else [there]
-        return self._supported(shown, left)
+        return self.readable(shown, left)
 
     def _found(self, picture: Picture, closer: float, places: Sequence[Box] | None = None) -> list[Found]:
         """What the finders find: in a large frame also in tiles, or small text would be too small."""
@@ -92,7 +128,7 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
-    def _supported(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
+    def readable(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those in which something can be read."""
         readings = self.reader.read(picture, boxes) if boxes else []
         return [

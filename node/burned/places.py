@@ -5,7 +5,7 @@ Nothing is decoded here, and no more than one frame is in memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
@@ -138,6 +138,16 @@ def encapsulated_places(source: Part10, span: PixelSpan, form: Form) -> Encapsul
     if any(sum(one.length for one in frame) > MOST_FRAME_BYTES for frame in frames):
         raise CannotClean(f"a frame is larger than {MOST_FRAME_BYTES >> 20} MiB")
     return Encapsulated(source.data, frames, table=bool(table.length), extended=bool(extended))
+
+
+def whole_stream(source: Part10) -> Iterator[bytes]:
+    """All fragments as one stream, in pieces: of a film, which is no frame by itself. Raises CannotClean."""
+    span = source.pixels
+    if span is None or not span.encapsulated:
+        raise CannotClean("its pixel data are not encapsulated as its transfer syntax (0002,0010) says")
+    for one in _fragments(source.data, value_start(span), span.end)[1]:
+        for at in range(0, one.length, _CHUNK):
+            yield read_at(source.data, one.start + at, min(_CHUNK, one.length - at))
 
 
 def _fragments(data: BinaryIO, at: int, end: int) -> tuple[Fragment, list[Fragment]]:

@@ -1,6 +1,6 @@
-"""Proves that a frame, or a part of a large one, has no text: letters are made of strokes, and a stroke is a sharp step
-up and, a few pixels on, a sharp step down, or the other way round. Where none of that is, more than noise makes of it,
-no text is.
+"""Proves that a part of a large frame has no small text: letters are made of strokes, and a stroke is a sharp step up
+and, a few pixels on, a sharp step down, or the other way round. Where none of that is, more than noise makes of it, no
+text is. (Whole frames are cleared by the gate: noise and bone rarely have no stroke at all.)
 
 Measured on 99 synthetic frames with 649 strings (text of 8 to 60 pixels, faint text and text outside of the window
 among them), and on text of 10 to 20 pixels that is 4 to 10 times as strong as the noise around it: whatever the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -13,6 +14,20 @@ from lethe.node.deid.errors import CannotClean
 from .form import Pixels
 from .frames import Frames
 from .palette import palette_colours
+
+
+class Showing(Protocol):
+    """Frames that can be looked at, each as often as one likes; soonest one after the other."""
+
+    inverted: bool
+
+    def __len__(self) -> int: ...
+
+    def frame(self, number: int) -> Pixels:
+        """Grey levels of any number type, (rows, columns), or RGB, (rows, columns, 3). Raises CannotClean."""
+
+    def grey(self, number: int) -> Pixels:
+        """The frame in grey levels."""
 
 
 class Shown:

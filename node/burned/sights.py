@@ -15,8 +15,9 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
 from .looking import Eyes, Seen
+from .moving import followed
 from .proof import suspicious
-from .showing import Shown
+from .showing import Showing, Shown
 from .views import Grey, Picture, picture_of, plain_picture
 
 _FEW = 2
@@ -38,6 +39,10 @@ class Sight:
     """1 where nothing moves, in a stretch of time."""
     alone: Callable[[int], Picture] | None = None
     """Shows one of its frames, where they differ."""
+    single: int | None = None
+    """The one of its frames that was looked at by itself."""
+    engines: tuple[str, ...] = ()
+    """The editions of what looked."""
 
     def can_be_read(self, box: Box) -> bool:
         """Whether what stands in a box is the same in all frames."""
@@ -52,31 +57,44 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
         for numbers in alike:
             yield _still(shown, numbers, eyes, proves=screen_kind(header) is None)
         return
-    stretch, every = stretch_of(shown), tuple(range(len(frames)))
+    for sight in in_time(shown, tuple(range(len(frames))), eyes):
+        yield sight
+        if sight.single is not None:
+            moving = [box for box in sight.seen.boxes if not sight.can_be_read(box)]
+            for other, boxes in followed(shown, sight.single, moving).items():
+                yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
+
+
+def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:
+    """What is seen in frames that follow each other. Raises CannotClean for a frame that cannot be read."""
+    stretch = stretch_of(shown, numbers)
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
-    yield Sight(every, eyes.look(stretch.picture(), plain), plain, steady, alone)
-    for number in _singled_out(stretch, len(frames)):  # what is in one may as well be in others
-        yield replace(_still(shown, (number,), eyes), frames=every, steady=steady, alone=alone)
+    yield Sight(numbers, eyes.look(stretch.picture(), plain), plain, steady, alone, engines=tuple(eyes.editions))
+    for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
+        yield replace(_still(shown, (number,), eyes), frames=numbers, steady=steady, alone=alone, single=number)
 
 
-def _still(shown: Shown, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
+def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
     frame = shown.frame(numbers[0])
     plain, picture = _plain(shown, numbers[0]), picture_of(frame, inverted=shown.inverted)
-    places = suspicious(frame) if proves and frame.ndim == 2 else None
-    if places == []:
-        return Sight(numbers, Seen(()), plain)
-    return Sight(numbers, eyes.look(picture, plain, places), plain)
+    if not proves or frame.ndim == 3:
+        return Sight(numbers, eyes.look(picture, plain), plain, engines=tuple(eyes.editions))
+    if eyes.gate.clears(picture):
+        return Sight(numbers, Seen(()), plain, engines=(eyes.gate.edition,))
+    seen = eyes.look(picture, plain, suspicious(frame))
+    return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
-def _plain(shown: Shown, number: int) -> Picture:
+def _plain(shown: Showing, number: int) -> Picture:
     return plain_picture(shown.frame(number), inverted=shown.inverted)
 
 
-def _singled_out(stretch: Stretch, count: int) -> list[int]:
+def _singled_out(stretch: Stretch, numbers: tuple[int, ...]) -> list[int]:
     """Frames of a long stretch that are worth a look of their own: the strangest, then others, evenly."""
+    count = len(numbers)
     more = count // _FRAMES_A_STILL
-    evenly = [round((at + 0.5) * count / more) for at in range(more)] if more else []
-    return list(dict.fromkeys([stretch.strangest, *evenly]))[:more]
+    evenly = [numbers[round((at + 0.5) * count / more)] for at in range(more)] if more else []
+    return sorted(list(dict.fromkeys([stretch.strangest, *evenly]))[:more])
 
 
 def _alike(frames: Frames) -> list[tuple[int, ...]]:

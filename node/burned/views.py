@@ -66,9 +66,16 @@ def standing_out(values: Values) -> Grey:
     return greys
 
 
-def _away(wide: npt.NDArray[np.float32], faint: float) -> Grey:
-    away = wide - _mean(wide, _NEAR)
-    usual = np.sqrt(_mean(away * away, _FAR).clip(0))  # rounding may leave less than nothing
+def evened(picture: Picture, near: int) -> Picture:
+    """What stands out from so many pixels around it, in each channel, what is dark as much as what is bright."""
+    roots = np.sqrt(picture.astype(np.float32))
+    faint = max(float(np.ptp(roots)), 1.0) * _FAINT / 2
+    return np.dstack([_away(np.ascontiguousarray(one), faint, near, 3 * near) for one in np.moveaxis(roots, 2, 0)])
+
+
+def _away(wide: npt.NDArray[np.float32], faint: float, near: int = _NEAR, far: int = _FAR) -> Grey:
+    away = wide - _mean(wide, near)
+    usual = np.sqrt(_mean(away * away, far).clip(0))  # rounding may leave less than nothing
     greys: Grey = np.clip(away / (usual + faint) * _STRENGTH + 128, 0, 255).astype(np.uint8)
     return greys
 

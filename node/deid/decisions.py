@@ -21,6 +21,11 @@ _UNKNOWN = Rule(Action.REMOVE, "not an attribute of the standard")
 _MISPLACED = Rule(Action.REMOVE, "not where the standard has it")
 _KEPT = Rule(Action.KEEP, OUTSIDE_THE_TABLE)
 _OVERLAY_DATA = 0x60003000
+# What says how a clean plane is to be read (PS3.3 C.9.2), and its texts, which are checked as any.
+_OVERLAY_PLANE = frozenset(
+    {0x0010, 0x0011, 0x0015, 0x0022, 0x0040, 0x0045, 0x0050, 0x0051, 0x0100, 0x0102, 0x1301, 0x1302, 0x1303, 0x1500}
+    | {0x3000}
+)
 _UNFORMATTED_TEXT, _GRAPHIC_ANNOTATIONS = 0x00700006, 0x00700001
 # Common Instance Reference Module (PS3.3 C.12.2).
 _REFERENCE_LISTS = (Tag(0x00081115), Tag(0x00081200))
@@ -38,11 +43,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Decisions:
-    """The decisions for one object. `lists_references` says whether it lists what it refers to."""
+    """The decisions for one object. `lists_references` says whether it lists what it refers to; `overlays` are the
+    groups of the overlay planes whose bits are clean."""
 
     profile: Profile
     types: Types
     lists_references: bool = False
+    overlays: frozenset[int] = frozenset()
 
     def of(self, tag: BaseTag, path: Path) -> Decision:
         """The decision on a standard attribute, or on one that nobody knows."""
@@ -84,6 +91,8 @@ class Decisions:
             return _UNKNOWN
         if _is_misplaced(tag, path):
             return _MISPLACED
+        if tag.group in self.overlays and not path and tag.elem in _OVERLAY_PLANE:
+            return Rule(Action.KEEP, str(Option.CLEAN_GRAPHICS)) if tag.elem == 0x3000 else rule
         if tag.group & 0xFF00 == 0x6000:
             # Without Overlay Data the rest of an overlay plane is no valid module (PS3.3 C.9.2), so it goes as well.
             return Rule(Action.REMOVE, (rule or self.profile.rule(_OVERLAY_DATA) or _KEPT).why)

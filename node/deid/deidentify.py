@@ -70,7 +70,8 @@ def deidentify(
     document = opened_document(header, sop_class, document_rule)
     if document:
         document.note_names(terms)
-    values = ValueCleaner(Decisions(profile, types_of(sop_class)), pseudonyms, terms, patient, report)
+    decisions = Decisions(profile, types_of(sop_class), overlays=looked.overlays)
+    values = ValueCleaner(decisions, pseudonyms, terms, patient, report)
     HeaderCleaner(values).clean(header)
     made = document.rewritten(text_cleaner(profile, terms, pseudonyms.days(patient)), pseudonyms) if document else None
     if made:

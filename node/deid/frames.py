@@ -12,10 +12,12 @@ from .terms import TermBank
 
 @dataclass(frozen=True)
 class Looked:
-    """An object whose frames may leave. `record` is what was done, for the receipt; None where nobody had to look."""
+    """An object whose frames may leave. `record` is what was done, for the receipt; None where nobody had to look.
+    `overlays` are the groups (60xx) of the overlay planes that were cleaned."""
 
     source: Part10
     record: Mapping[str, Any] | None = field(default=None)
+    overlays: frozenset[int] = frozenset()
 
 
 FrameRule = Callable[[Part10, TermBank], Looked]

@@ -31,6 +31,9 @@ _CAPTURE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.77.1": "Visible Light (draft)",
     "1.2.840.10008.5.1.4.1.1.77.1.1": "VL Endoscopic",
     "1.2.840.10008.5.1.4.1.1.77.1.4": "VL Photographic",
+    "1.2.840.10008.5.1.4.1.1.77.1.1.1": "Video Endoscopic",
+    "1.2.840.10008.5.1.4.1.1.77.1.2.1": "Video Microscopic",
+    "1.2.840.10008.5.1.4.1.1.77.1.4.1": "Video Photographic",
 }
 _CAPTURE_MODALITIES = frozenset({"US", "SC", "XC", "ES", "OT", "IVUS", "BDUS", "EPS", "HC", "DOC", "SMR", "GM"})
 _REPORT_PREFIX = "1.2.840.10008.5.1.4.1.1.88."
@@ -59,17 +62,15 @@ READS = (
 def may_carry_text(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
     """Why the object may carry identifying text beside its header, or None where nothing says so or one of the options
     takes care of it. Raises CannotClean where the header cannot be read."""
-    return beside_frames(header, transfer_syntax, options) or in_frames(header, options)
+    return beside_frames(header, transfer_syntax, options) or in_frames(header, transfer_syntax, options)
 
 
-def beside_frames(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
+def beside_frames(header: Dataset, _transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
     """The same of what nobody sees who looks at the frames: all that holds when a person has found them clean."""
     sop_class = "".join(_words(header, "SOPClassUID"))
     is_report = sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header
     if is_report and Option.CLEAN_STRUCTURED_CONTENT not in options:
         return "a structured report: its text is cleaned only by an option of the project"
-    if sop_class in _VIDEO_CLASSES or _VIDEO_SYNTAXES.fullmatch(transfer_syntax):
-        return "video: its frames cannot be cleaned"
     if sop_class in _SOUND_CLASSES:
         return "a sound recording: what is said in it cannot be cleaned"
     image_type = _words(header, "ImageType")
@@ -80,9 +81,17 @@ def beside_frames(header: Dataset, transfer_syntax: str, options: Collection[Opt
     return None
 
 
-def in_frames(header: Dataset, options: Collection[Option] = ()) -> str | None:
+def is_video(transfer_syntax: str) -> bool:
+    """Whether pixel data in that transfer syntax are a film, and no frames one by one."""
+    return bool(_VIDEO_SYNTAXES.fullmatch(transfer_syntax))
+
+
+def in_frames(header: Dataset, transfer_syntax: str, options: Collection[Option] = ()) -> str | None:
     """The same of the frames and what lies over them, for one who cannot look at them."""
-    if "".join(_words(header, "SOPClassUID")).startswith(_DOCUMENT_PREFIX) and "Rows" not in header:
+    sop_class = "".join(_words(header, "SOPClassUID"))
+    if sop_class in _VIDEO_CLASSES or is_video(transfer_syntax):
+        return "video: nobody looks at its frames"
+    if sop_class.startswith(_DOCUMENT_PREFIX) and "Rows" not in header:
         return None  # its pages are no pixels, and are made anew
     if Option.CLEAN_GRAPHICS not in options and _has_overlays(header):
         return "it has overlays (60xx), which may hold text"

@@ -1,0 +1,97 @@
+"""Shows the frames of a film by number, though a film can only be run forward: it is run again, several times at once,
+so that one who reads all frames twice, side by side, and one now and then, makes it start three times and not for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from types import TracebackType
+
+import numpy as np
+
+from lethe.node.deid.errors import CannotClean
+
+from .film import Film, FilmTool
+from .form import Pixels
+from .looking import Eyes
+from .sights import Sight, in_time
+
+_RUNS = 3
+LONGEST = 108
+"""Frames that are looked at in one picture: four seconds, more or less. In longer ones text of a second fades."""
+
+
+class Reel:
+    """A film and how many frames it has."""
+
+    inverted = False
+
+    def __init__(self, tool: FilmTool, film: Film, count: int) -> None:
+        self._tool, self._film, self._count = tool, film, count
+        self._runs: list[_Run] = []
+        self._last: tuple[int, Pixels] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __enter__(self) -> Reel:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for run in self._runs:
+            run.close()
+        self._runs.clear()
+
+    def frame(self, number: int) -> Pixels:
+        """RGB, (rows, columns, 3). Raises CannotClean."""
+        if self._last is None or self._last[0] != number:
+            data = self._run_before(number).frame(number)
+            self._last = number, np.frombuffer(data, np.uint8).reshape(self._film.rows, self._film.columns, 3)
+        return self._last[1]
+
+    def grey(self, number: int) -> Pixels:
+        """The frame in grey levels."""
+        return np.asarray(self.frame(number).astype(np.float32).mean(axis=2))
+
+    def _run_before(self, number: int) -> _Run:
+        """The one that is nearest before a frame, or a new one instead of that which is least far."""
+        fit = [run for run in self._runs if run.next <= number]
+        if fit:
+            return max(fit, key=lambda run: run.next)
+        if len(self._runs) == _RUNS:
+            least = min(self._runs, key=lambda run: run.next)
+            self._runs.remove(least)
+            least.close()
+        self._runs.append(_Run(self._tool.frames(self._film, "rgb24")))
+        return self._runs[-1]
+
+
+class _Run:
+    """A film while it runs; `next` is the frame that comes."""
+
+    def __init__(self, frames: Iterator[bytes]) -> None:
+        self._frames = frames
+        self.next = 0
+
+    def frame(self, number: int) -> bytes:
+        for data in self._frames:
+            self.next += 1
+            if self.next > number:
+                return data
+        raise CannotClean("video: its film, run again, has fewer frames than before")
+
+    def close(self) -> None:
+        close = getattr(self._frames, "close", None)
+        if close:
+            close()
+
+
+def sights_of_film(reel: Reel, eyes: Eyes) -> Iterator[Sight]:
+    """All that is seen in a film, stretch by stretch. Raises CannotClean."""
+    parts = -(-len(reel) // LONGEST)
+    edges = [round(part * len(reel) / parts) for part in range(parts + 1)]
+    for first, last in pairwise(edges):
+        yield from in_time(reel, tuple(range(first, last)), eyes)

@@ -1,0 +1,44 @@
+"""Where more of a block of small text is looked for, and what is done with what comes to light at the last look."""
+
+import pytest
+from burned_pictures import column, drawn
+
+from lethe.node.burned.beside import blocks_of
+from lethe.node.burned.box import Box
+from lethe.node.burned.engines import eyes_of
+from lethe.node.burned.looking import Seen
+from lethe.node.burned.views import plain_picture
+
+FRAME, MOST = (512, 512), 736 * 736
+LINES = [Box(100, top, 200, top + 12) for top in (100, 116, 132)]
+
+
+def test_lines_below_each_other_are_one_block_that_is_seen_larger() -> None:
+    (block,) = blocks_of(LINES, 1.4, shape=FRAME, most=MOST)
+    assert set(block.lines) == set(LINES) and block.scale > 2 * 1.4
+    assert all(block.where.shared(line) == line for line in LINES)
+    assert block.holds(Box(100, 148, 180, 160)) and not block.holds(Box(130, 148, 150, 190))
+    assert not block.reaches_further(Box(101, 116, 198, 128)) and block.reaches_further(Box(100, 116, 220, 128))
+
+
+@pytest.mark.parametrize(
+    "found", [[Box(100, 100, 300, 160)], [Box(100, 100, 118, 112)], []], ids=["large", "short", "nothing"]
+)
+def test_what_is_large_or_a_lone_spot_is_no_block(found: list[Box]) -> None:
+    assert not list(blocks_of(found, 1.4, shape=FRAME, most=MOST))
+
+
+def test_all_blocks_together_cost_a_part_of_a_look() -> None:
+    many = [Box(left, top, left + 60, top + 8) for left in range(0, 500, 90) for top in range(0, 500, 50)]
+    for found in (many, many[::7], many[:1]):
+        blocks = list(blocks_of(found, 1.4, shape=FRAME, most=MOST))
+        assert sum(block.where.area * block.scale**2 for block in blocks) < 0.4 * MOST
+
+
+@pytest.mark.parametrize(("lines", "proven"), [(3, True), (9, False)])
+def test_what_comes_to_light_is_covered_and_looked_at_again_but_not_for_ever(lines: int, proven: bool) -> None:
+    picture, boxes = drawn(column(*["VANDERQUIST HOLGER"] * lines, step=32), size=20)
+    seen = eyes_of(("rapidocr",)).with_the_rest(plain_picture(picture), Seen((), (boxes[0],)))
+    assert (not seen.left) == proven
+    if proven:
+        assert all(sum(one.shared(box).area for one in seen.second) > 0.6 * box.area for box in boxes[1:])
