@@ -22,6 +22,13 @@ class Ability(StrEnum):
     COMMIT = "commit"
 
 
+class Plain(StrEnum):
+    """From where callers may come without TLS."""
+
+    ANYWHERE = "anywhere"
+    LOOPBACK = "loopback"
+
+
 class PixelPolicy(StrEnum):
     """What is done about text burned into pixels."""
 

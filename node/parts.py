@@ -40,24 +40,42 @@ def open_archive(config: Config) -> Archive:
 def receive(config: Config) -> int:
     """Listen for associations."""
     from .dimse.admission import Admission
+    from .dimse.credentials import credentials_of
+    from .dimse.expiry import Expiry
     from .dimse.limits import limits_of
     from .dimse.scp import Receiver
 
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config.routes)
+    credentials = credentials_of(config)
+    expiry = Expiry(credentials)
+    if config.node.tls_port and credentials is not None:
+        credentials.check()
     _allow_many_descriptors()
     archive.sweep()
     archive.route_held(router.projects_for, router.stage_for)
     receiver = Receiver(
         archive,
-        Admission(config.node.ae_title, config.peers, trust_loopback=config.node.trust_loopback),
+        Admission(
+            config.node.ae_title,
+            config.peers,
+            trust_loopback=config.node.trust_loopback,
+            plain=config.node.plain,
+            credentials=credentials,
+        ),
         projects_for=router.projects_for,
         stage_for=router.stage_for,
         limits=limits_of(config.node),
     )
-    receiver.start(config.node.host, config.node.port, shared=config.node.receivers > 1)
+    node, shared = config.node, config.node.receivers > 1
+    receiver.start(node.host, node.port, shared=shared)
+    if node.tls_port and credentials is not None:
+        receiver.start_secure(node.host, node.tls_port, credentials, shared=shared)
+        log.info("%s listens for TLS at %s:%d", node.ae_title, node.host, node.tls_port)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
+    expiry.warn()
     while not stopping.wait(_SWEEP_EVERY):
         archive.sweep()
+        expiry.warn()
     receiver.stop()
     return 0
 
@@ -76,24 +94,25 @@ def work(config: Config) -> int:
 def deliver(config: Config) -> int:
     """Send what is published, to each destination on its own thread."""
     from .courier import Courier
-    from .dimse.scu import Destination
+    from .dimse.credentials import credentials_of
+    from .dimse.expiry import Expiry
+    from .dimse.scu import destination_of
 
     stopping, archive = _begin("deliver", config), open_archive(config)
     named = [*(project.send_to for project in config.projects), *(route.send_to for route in config.routes)]
     wanted = {name for names in named for name in names} | set(archive.jobs.destinations())
     couriers = [
-        Courier(
-            archive,
-            Destination(peer, config.node.ae_title, answer_seconds=config.node.answer_seconds),
-            _owner("deliver"),
-        )
+        Courier(archive, destination_of(config, peer), _owner("deliver"))
         for peer in config.peers
         if peer.name in wanted
     ]
     threads = [threading.Thread(target=courier.run, args=(stopping,), daemon=True) for courier in couriers]
     for thread in threads:
         thread.start()
-    stopping.wait()
+    expiry = Expiry(credentials_of(config))
+    expiry.warn()
+    while not stopping.wait(_SWEEP_EVERY):
+        expiry.warn()
     for thread in threads:
         thread.join(60)
     return 0

@@ -106,7 +106,9 @@ class Reactor(DULServiceProvider):
             return sock is not None
         if not isinstance(sock, Connection):
             return self._bell.wait(-1, self._patience())
-        return sock.holds_decrypted or self._bell.wait(sock.descriptor, self._patience())
+        if sock.holds_decrypted:
+            return True
+        return self._bell.wait(sock.descriptor, self._patience()) and sock.has_data()
 
     def _is_transport_event(self) -> bool:
         """Read what has come; after the end, close once nothing more comes."""

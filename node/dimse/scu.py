@@ -16,12 +16,15 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.storage.errors import Refused, Unavailable
 
-from ..config import Peer
+from ..config import Config, Peer
+from ..errors import CertificateError
 from .association import PromptAssociation
 from .calling import associate
 from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
+from .credentials import Credentials, credentials_of
 from .meta import read_file_meta
+from .secure import Secure
 
 log = logging.getLogger("lethe.send")
 
@@ -33,8 +36,11 @@ Context = tuple[str, str]
 class Destination:
     """An association to a peer that is opened when there is something to send and kept while it fits."""
 
-    def __init__(self, peer: Peer, ae_title: str, *, answer_seconds: float = 60) -> None:
+    def __init__(
+        self, peer: Peer, ae_title: str, *, answer_seconds: float = 60, credentials: Credentials | None = None
+    ) -> None:
         self.peer = peer
+        self._credentials = credentials
         self._ae = AE(ae_title)
         self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, answer_seconds, answer_seconds
         self._ae.connection_timeout = 10
@@ -106,21 +112,37 @@ class Destination:
 
     def _associate(self, contexts: list[PresentationContext]) -> PromptAssociation:
         address = (self.peer.host, self.peer.port)
+        secure = self._secure() if self.peer.tls else None
         try:
-            association = associate(self._ae, address, ae_title=self.peer.ae_title, contexts=contexts)
+            association = associate(self._ae, address, ae_title=self.peer.ae_title, contexts=contexts, secure=secure)
         except OSError as error:
             raise Unavailable(f"{self.peer.name} has no network address") from error
         accepts_nothing = association.rejected_contexts and not association.accepted_contexts
         if not association.is_established and not accepts_nothing:
             why = "rejected the association" if association.is_rejected else "does not answer"
-            raise Unavailable(f"{self.peer.name} {why}")
+            failure = association.connection.failure if association.connection else ""
+            raise Unavailable(f"{self.peer.name} {why}{failure and f' (TLS: {failure})'}")
         return association
+
+    def _secure(self) -> Secure:
+        if self._credentials is None or not self._credentials.knows(self.peer):
+            raise Unavailable(f"{self.peer.name} is to be called by TLS, and there is no certificate to do so")
+        try:
+            return self._credentials.caller(self.peer)
+        except CertificateError as error:
+            raise Unavailable(str(error)) from None
 
     def _status(self, response: object) -> int:
         status = getattr(response, "Status", None)
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
         return int(status)
+
+
+def destination_of(config: Config, peer: Peer) -> Destination:
+    """A destination as the configuration has it."""
+    node = config.node
+    return Destination(peer, node.ae_title, answer_seconds=node.answer_seconds, credentials=credentials_of(config))
 
 
 def context_of(path: Path) -> Context | None:
