@@ -1,6 +1,6 @@
 """Holds our certificate and whom we trust, and shakes hands with them (PS3.15 B.12, BCP 195: RFC 8996 and 9325).
 
-TLS 1.2 and 1.3, both sides with a certificate. No session is resumed: each association proves anew who it is.
+TLS 1.2 and 1.3, both sides with a certificate.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .secure import Secure
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:!AESCCM8:@SECLEVEL=2"
 """Of TLS 1.2. Level 2: RSA keys of 2048 bits, curves of 224 bits, no SHA-1. Those of TLS 1.3 are OpenSSL's own."""
+_MOST_REMEMBERED = 1000
 _SOON = timedelta(days=30)
 
 
@@ -41,6 +42,7 @@ class Credentials:
             name: Kept([*own, path], partial(self._context, ssl.PROTOCOL_TLS_CLIENT, [path]))
             for name, path in authorities.items()
         }
+        self._presented: dict[bytes, Presented] = {}
         self._trusted = {path: Kept([path], partial(_encoded, path)) for path in every}
 
     def knows(self, peer: Peer) -> bool:
@@ -61,6 +63,17 @@ class Credentials:
     def receive(self, sock: socket.socket) -> ssl.SSLSocket:
         """TLS over a connection that was made to us; the handshake is still to be made."""
         return self._server.current().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+    def presented(self, sock: ssl.SSLSocket) -> Presented:
+        """What a caller has presented, or had when the session of TLS 1.2 began that he resumes: of those OpenSSL does
+        not keep the chain. Raises ssl.SSLError."""
+        found = presented_by(sock)
+        if sock.session_reused:
+            return self._presented.get(found.certificate, found)
+        if len(self._presented) >= _MOST_REMEMBERED:
+            self._presented.clear()
+        self._presented[found.certificate] = found
+        return found
 
     def caller(self, peer: Peer) -> Secure:
         """What makes TLS of a connection to a peer that is known. Raises CertificateError."""

@@ -14,7 +14,7 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from .association import Opened, PromptAssociation, Stored
-from .certificates import Presented, presented_by
+from .certificates import Presented
 from .credentials import Credentials
 from .secure import SecureConnection, hang_up, reason_of
 from .transport import Connection
@@ -89,7 +89,7 @@ class SecureListener(Listener):
         try:
             secured.settimeout(self._patience)
             secured.do_handshake()
-            return secured, presented_by(secured)
+            return secured, self._credentials.presented(secured)
         except OSError as error:
             secured.close()
             if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):

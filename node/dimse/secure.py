@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Secure = Callable[[socket.socket], ssl.SSLSocket]
 """Makes TLS of a connection that was just made, handshake included. Raises OSError."""
+_MUTE = "the peer ended the connection without a word; it may not accept our certificate"  # TLS 1.3 may tell no more
 _NO_DATA = (ssl.SSLZeroReturnError, ssl.SSLEOFError)
 
 
@@ -39,6 +40,7 @@ class SecureConnection(Connection):
         self._openssl = threading.Lock()
         self._seconds: float | None = None
         self._ahead = b""
+        self._has_spoken = False
         super().__init__(assoc, client_socket=client_socket, address=address)
 
     def connect(self, primitive: T_CONNECT) -> None:
@@ -58,8 +60,9 @@ class SecureConnection(Connection):
             self.socket.close()
             self.socket, self._is_connected = None, False
             primitive.result = "Evt17"  # transport connection closed
+        finally:
+            self._ready.set()
         self.provider_queue.put(primitive)
-        self._ready.set()
 
     def prepare(self, seconds: float | None) -> None:
         """Make the socket not block; give up on a peer that does not move for so many seconds."""
@@ -90,6 +93,7 @@ class SecureConnection(Connection):
         try:
             with self._openssl:
                 self._ahead = self._socket().recv(1)
+            self._hear(len(self._ahead))
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError as error:
@@ -115,6 +119,7 @@ class SecureConnection(Connection):
             except OSError as error:
                 self._note(error)
                 raise
+            self._hear(came)
             if not came:
                 break
             filled += came
@@ -170,9 +175,16 @@ class SecureConnection(Connection):
         if not _wait(sock, what, self._seconds):
             raise TimeoutError("the peer stopped")
 
+    def _hear(self, came: int) -> None:
+        self._has_spoken = self._has_spoken or came > 0
+        if not self._has_spoken and not self.failure:
+            self.failure = _MUTE
+
     def _note(self, error: OSError) -> None:
         if isinstance(error, ssl.SSLError) and not isinstance(error, _NO_DATA):
             self.failure = reason_of(error)
+        elif self._is_connected:
+            self._hear(0)
 
 
 def hang_up(sock: socket.socket) -> None:
@@ -185,7 +197,7 @@ def reason_of(error: ssl.SSLError) -> str:
     """Why TLS failed, in OpenSSL's words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
-    return (error.reason or str(error)).replace("_", " ").lower()
+    return str(getattr(error, "reason", None) or error.args[-1]).replace("_", " ").lower()  # ours have no reason
 
 
 def _wait(sock: socket.socket, what: int, seconds: float | None) -> bool:
