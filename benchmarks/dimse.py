@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Receive, send, and the whole way from received to delivered clean, side by side with Orthanc and DCMTK's storescp.
 
-usage: dimse.py [--slices 50] [--rounds 3] [--big 2048] [--folder DIR] [--write]
+usage: dimse.py [--slices 50] [--rounds 3] [--big 2048] [--crowds 10] [--folder DIR] [--write]
 Ten series of SLICES CT images of 0.5 MB lie in memory; every program keeps what it gets in a folder of DIR (the disk of
 temporary files, if not said), is started anew for each round, and the best round counts. Rounds alternate between
 the programs. Lethe answers what is synced to disk; Orthanc syncs each file, storescp nothing. The sender costs next
@@ -12,6 +12,7 @@ With --write the tables go to docs/performance.md. Figures hold for one machine:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -43,21 +44,25 @@ Image = tuple[str, bytes]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("slices", 50), ("rounds", 3), ("big", 2048)):
+    for name, default in (("slices", 50), ("rounds", 3), ("big", 2048), ("crowds", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lethe-bench-", dir=MEMORY) as name:
         source = make_ct(Path(name) / "in", args.slices)
-        parts = [
-            receiving([image(path) for path in sorted(source.iterdir())], args.rounds, args.folder),
-            sending(source, args.rounds, args.folder),
-            whole_way([image(path) for path in sorted(source.iterdir())], args.rounds, args.folder),
-        ]
-    parts.append(memory(args.big, args.folder))
+        images = [image(path) for path in sorted(source.iterdir())]
+        parts = []
+        for part in (
+            lambda: receiving(images, args.rounds, args.folder),
+            lambda: sending(source, args.rounds, args.folder),
+            lambda: whole_way(images, args.rounds, args.folder),
+            lambda: memory(args.big, args.folder),
+            lambda: steady(images, args.crowds, args.folder),
+        ):
+            parts.append(part())
+            print(parts[-1], flush=True)
     text = "\n".join(parts)
-    print(text)
     if args.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
         PAGE.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
@@ -266,13 +271,13 @@ def orthanc_pipeline(where: Path, archive: tuple[int, str]) -> Iterator[Callable
         yield play
 
 
-# Memory
+# What it takes to run
 
 
 def memory(megabytes: int, folder: Path | None) -> str:
     """Peak memory of a receiver that takes one object of that size."""
     with temporary(folder) as where, lethe_receivers(where, 1) as (port, title):
-        (receiver,) = (pid for pid in Path("/proc").glob("[0-9]*") if str(where) in (pid / "cmdline").read_text())
+        receiver = process_of(where)
         with Wire(port) as wire:
             wire.associate(called=title)
             wire.socket.settimeout(600)
@@ -284,10 +289,52 @@ def memory(megabytes: int, folder: Path | None) -> str:
             wire.send(fragment(bytes(left), 2))
             if status_of(wire.read()[1]) != 0x0000:
                 raise SystemExit("the large object was not taken")
-        (peak,) = (line for line in (receiver / "status").read_text().splitlines() if line.startswith("VmHWM"))
+        peak = said(receiver, "VmHWM")
+    return f"\nA receiver that takes one object of {megabytes:,} MB uses {peak / 1000:.0f} MB of memory."
+
+
+def steady(images: list[Image], crowds: int, folder: Path | None) -> str:
+    """Crowds of 100 associations, one after another: what the receiver has grown by meanwhile, and its idling."""
+    with temporary(folder) as where, lethe_receivers(where, 1) as (port, title):
+        receiver, seen = process_of(where), []
+        for number in range(crowds):
+            crowd = [images[(100 * number + one) % len(images)] for one in range(200)]
+            blast(crowd, port, title, 100)
+            wait_for(lambda: said(receiver, "Threads") < 30, seconds=60, what="the associations have ended")
+            seen.append(
+                (said(receiver, "VmRSS"), said(receiver, "Threads"), sum(1 for _ in os.scandir(receiver / "fd")))
+            )
+        before = ticks(receiver)
+        time.sleep(5)
+        idle = (ticks(receiver) - before) / os.sysconf("SC_CLK_TCK") / 5
+    (early, _, some), (late, threads, descriptors) = seen[1], seen[-1]
     return (
-        f"\nA receiver that takes one object of {megabytes:,} MB uses {int(peak.split()[1]) / 1000:.0f} MB of memory."
+        f"\n{crowds * 100:,} associations in crowds of 100, {crowds * 200:,} images: memory {early / 1000:.0f} MB "
+        f"after the second crowd, {late / 1000:.0f} MB after the last; {threads} threads; {some} descriptors, then "
+        f"{descriptors}. Idle, it takes {idle:.1%} of a processor."
     )
+
+
+def process_of(where: Path) -> Path:
+    """The receiver whose configuration lies there, in /proc."""
+    (found,) = (pid for pid in Path("/proc").glob("[0-9]*") if str(where) in command_of(pid))
+    return found
+
+
+def command_of(pid: Path) -> str:
+    with contextlib.suppress(OSError):
+        return (pid / "cmdline").read_text()
+    return ""
+
+
+def said(process: Path, what: str) -> int:
+    """A number of /proc/PID/status."""
+    (line,) = (line for line in (process / "status").read_text().splitlines() if line.startswith(f"{what}:"))
+    return int(line.split()[1])
+
+
+def ticks(process: Path) -> int:
+    return sum(int(field) for field in (process / "stat").read_text().rpartition(")")[2].split()[11:13])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 
@@ -19,7 +20,7 @@ from lethe.dicomweb.dicomjson import describe
 from lethe.node.config import Peer
 from lethe.node.courier import Courier
 from lethe.node.dimse.contexts import support_storage
-from lethe.node.dimse.scu import Destination
+from lethe.node.dimse.scu import Destination, Mover
 from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance
 from lethe.storage.intake import Origin
@@ -308,3 +309,20 @@ def test_what_was_delivered_before_the_peer_broke_off_is_written_down(
     archiver.answers[uids[1]] = [-1]
     assert courier(archive, archiver.port).step()
     assert [send_jobs(archive)[uid].state for uid in uids] == [State.DONE, State.READY, State.READY]
+
+
+def test_who_moves_it_is_named_in_the_command(archiver: Archiver, tmp_path: Path) -> None:
+    seen: list[tuple[object, object]] = []
+
+    def look(event: Event) -> int:
+        request = event.request
+        seen.append((request.MoveOriginatorApplicationEntityTitle, request.MoveOriginatorMessageID))
+        return 0x0000
+
+    archiver._server.bind(evt.EVT_C_STORE, look)
+    ds, context = ct(), ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1")
+    with Destination(Peer("archive", "ARCHIVE", "127.0.0.1", archiver.port), "LETHE") as destination:
+        destination.open([context])
+        assert destination.send(saved(ds, tmp_path), context, mover=Mover("VIEWER", 7)) == 0x0000
+        assert destination.send(saved(ds, tmp_path), context) == 0x0000
+    assert [(str(title).strip() if title else None, number) for title, number in seen] == [("VIEWER", 7), (None, None)]

@@ -68,6 +68,11 @@ def stores(port: int, folder: Path) -> bool:
         return destination.send(saved(ct(), folder), CONTEXT) == 0x0000
 
 
+def threads_running() -> int:
+    """How many, without those that stay to sync."""
+    return sum(not thread.name.startswith("sync") for thread in threading.enumerate())
+
+
 def descriptors_open() -> int:
     """How many, without those that SQLite keeps for its next connections."""
     links = []
@@ -120,11 +125,27 @@ def test_receivers_of_one_folder_count_together(start: Start) -> None:
         assert second.associate()[0] == REJECT
 
 
+def test_receivers_share_a_port_and_one_goes_on_without_the_other(archive: Archive, tmp_path: Path) -> None:
+    admission = Admission("LETHE", (), trust_loopback=True)
+    one, other = (
+        Receiver(archive, admission, projects_for=lambda _: ("default",), limits=Limits(least_free=0)) for _ in range(2)
+    )
+    port = one.start("127.0.0.1", 0, shared=True)
+    assert other.start("127.0.0.1", port, shared=True) == port
+    try:
+        assert all(stores(port, tmp_path) for _ in range(8))
+        one.stop(0.0)
+        assert all(stores(port, tmp_path) for _ in range(4))
+    finally:
+        other.stop(0.0)
+    assert archive.counts()["received"] == 12
+
+
 def test_a_hundred_associations_at_once_leave_no_thread_and_no_descriptor(start: Start, tmp_path: Path) -> None:
     port = start()
     assert stores(port, tmp_path)
-    wait_for(lambda: threading.active_count() < 5, seconds=10)
-    threads, descriptors = threading.active_count(), descriptors_open()
+    wait_for(lambda: threads_running() < 5, seconds=10, what="the threads have ended")
+    threads, descriptors = threads_running(), descriptors_open()
     path = saved(ct(), tmp_path, "one.dcm")
     statuses: list[int] = []
 
@@ -141,7 +162,7 @@ def test_a_hundred_associations_at_once_leave_no_thread_and_no_descriptor(start:
     for worker in workers:
         worker.join(120)
     assert statuses == [0x0000] * 200
-    wait_for(lambda: threading.active_count() <= threads, what="the threads have ended")
+    wait_for(lambda: threads_running() <= threads, what="the threads have ended")
     wait_for(lambda: descriptors_open() <= descriptors + 2, what="the descriptors are closed")
 
 

@@ -60,10 +60,13 @@ def prove_nothing_is_lost(node: Node, received: Path, orthanc_url: str) -> None:
     assert all(job.reason for job in clean.get(State.QUARANTINED, ()))
     assert send.keys() <= {State.DONE, State.QUARANTINED}
     assert len(send[State.DONE]) + len(send.get(State.QUARANTINED, ())) == 2 * len(clean[State.DONE])
+    unread = Counter[str]()  # storescp keeps the file of what it refuses
     for job in send.get(State.QUARANTINED, ()):
-        assert "accepts no presentation context" in job.reason
+        # "Cannot understand" is what DCMTK says of rtdose_rle of pydicom, whose pixel data have an odd length.
+        assert "accepts no presentation context" in job.reason or job.reason.endswith("answered 0xC000")
+        unread[job.destination] += job.reason.endswith("answered 0xC000")
     delivered = Counter(job.destination for job in send[State.DONE])
-    assert len(list(received.iterdir())) == delivered["storescp"]
+    assert len(list(received.iterdir())) == delivered["storescp"] + unread["storescp"]
     assert requests.get(f"{orthanc_url}/statistics", timeout=30).json()["CountInstances"] == delivered["orthanc"]
     assert archive.counts()["received"] == len(archive.jobs.find(stage=Stage.CLEAN))
     assert list(archive.verify()) == []

@@ -12,6 +12,11 @@ from builders import ct, saved, series, slide_label
 from kill_trial import kill_while_sending
 from programs import Node, free_port, listens, running_node, wait_for
 
+from lethe.node.config import Config
+from lethe.node.config import Node as NodeConfig
+from lethe.node.serve import Supervisor
+from lethe.storage.archive import Archive
+
 
 def send(node: Node, *paths: Path) -> None:
     result = node.lethe("send", *map(str, paths), "--to", f"LETHE@127.0.0.1:{node.dicom}")
@@ -137,3 +142,9 @@ def test_a_port_that_is_taken_ends_serve_with_one_clear_line(tmp_path: Path) -> 
         last = result.stderr.strip().splitlines()[-1]
         assert last.startswith("lethe: cannot listen at 127.0.0.1:") and "([http] port)" in last
         assert "one-time password" not in result.stdout
+
+
+def test_as_many_receivers_and_workers_run_as_are_configured(archive: Archive, tmp_path: Path) -> None:
+    config = Config(node=NodeConfig(receivers=3, workers=2))
+    commands = [part.command for part in Supervisor(config, tmp_path / "config.toml", archive).parts]
+    assert commands == ["receive"] * 3 + ["worker"] * 2 + ["deliver", "web"]

@@ -191,8 +191,9 @@ def test_an_error_of_the_content_is_not_called_unavailable(files):
         files.write("clean", NAME, chunks())
 
 
-@pytest.mark.parametrize("kill_at", range(5))
-def test_killed_between_any_two_steps_the_file_is_whole_or_absent(files, kill_at):
+def written_and_killed(files, kill_at):
+    """Write a file in a process that is killed before its n-th step. Whether it was."""
+
     def write():
         remaining = iter(range(kill_at, -1, -1))
 
@@ -207,13 +208,27 @@ def test_killed_between_any_two_steps_the_file_is_whole_or_absent(files, kill_at
         files._sync, Path.rename = step(os.fsync), step(Path.rename)
         files.write("clean", NAME, (step(lambda: b"x" * 100_000)() for _ in range(2)))
 
-    killed = forked(write) != 0
-    assert killed == (kill_at < 5)
-    if NAME in files.names("clean"):
+    return forked(write) != 0
+
+
+@pytest.mark.parametrize("kill_at", range(5))
+def test_killed_between_any_two_steps_a_new_file_is_whole_or_absent(files, kill_at):
+    assert written_and_killed(files, kill_at) == (kill_at < 4)
+    is_there = NAME in files.names("clean")
+    assert is_there == (kill_at >= 2)
+    if is_there:
         assert files.path("clean", NAME).stat().st_size == 200_000
-        assert kill_at == 4
-    assert files.sweep_unfinished(time.time() + 1) == (0 if kill_at == 4 else 1)
-    assert len(everything(files.folder)) == (1 if kill_at == 4 else 0)
+    assert files.sweep_unfinished(time.time() + 1) == (1 if kill_at < 4 else 0)
+    assert len(everything(files.folder)) == is_there
+
+
+@pytest.mark.parametrize("kill_at", range(6))
+def test_killed_between_any_two_steps_a_file_is_the_old_or_the_new(files, kill_at):
+    files.write("clean", NAME, [b"old"])
+    assert written_and_killed(files, kill_at) == (kill_at < 5)
+    assert files.path("clean", NAME).stat().st_size == (200_000 if kill_at >= 4 else 3)
+    files.sweep_unfinished(time.time() + 1)
+    assert len(everything(files.folder)) == 1
 
 
 def test_a_young_unfinished_file_is_left_alone(files):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -141,7 +143,7 @@ def test_unavailable_is_tried_later(archive: Archive, take: Take, monkeypatch: p
     take(ct())
     one = worker(archive)
 
-    def busy(*_: object) -> bool:
+    def busy(*_: object, **__: object) -> bool:
         raise Unavailable("the database is busy")
 
     with monkeypatch.context() as patch:
@@ -162,7 +164,7 @@ def test_anything_else_is_tried_again_then_failed_and_its_message_is_not_logged(
     take(ct())
     one = worker(archive)
 
-    def broken(*_: object) -> bool:
+    def broken(*_: object, **__: object) -> bool:
         raise ZeroDivisionError(f"of {PHI['PatientName']}")
 
     monkeypatch.setattr(archive, "publish", broken)
@@ -209,3 +211,26 @@ def test_keys_are_made_once_and_readable_by_nobody_else(archive: Archive) -> Non
     assert first.uid("1.2.3.4") == again.uid("1.2.3.4")
     (key,) = (archive.folder / "keys").iterdir()
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_next_job_is_claimed_with_the_end_of_the_one_before_and_given_back_at_the_end(
+    archive: Archive, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        take(ct())
+    one, stopping, states = worker(archive), threading.Event(), []
+    publish = archive.publish
+
+    def published(*arguments: Any, **options: Any) -> bool:
+        done = publish(*arguments, **options)
+        states.append(sorted(job.state for job in archive.jobs.find(stage=Stage.CLEAN)))
+        if len(states) == 2:
+            stopping.set()
+        return done
+
+    monkeypatch.setattr(archive, "publish", published)
+    one.run(stopping)
+    assert states[0] == [State.DONE, State.READY, State.RUNNING]
+    assert states[1] == [State.DONE, State.DONE, State.RUNNING]
+    (left,) = archive.jobs.find(stage=Stage.CLEAN, states=[State.READY])
+    assert left.attempts == 0

@@ -31,8 +31,8 @@ Stored = Callable[[StoreRequest, Intake], int]
 class PromptAssociation(Association):
     """An association, made to us or by us.
 
-    `opened` gives the place for a data set that begins to come, `stored` the status once it is complete; `ended` is
-    called when the association is over, however it went.
+    `opened` gives the place for a data set that begins to come, `stored` the status once it is complete; `ended` are
+    called when the association is over, however it went, in each of its threads: twice has to do no harm.
     """
 
     dul: Reactor
@@ -79,8 +79,23 @@ class PromptAssociation(Association):
         try:
             super().run_reactor()
         finally:
-            for end in self.ended:
-                end()
+            self.has_ended()
+
+    def answer_store(self, request: StoreRequest) -> None:
+        """Have what came stored, and answer; in the thread that has read it, for handing it over takes its time."""
+        intake = self.dimse.intakes.pop(request, None)
+        if intake is None or self._stored is None or self._sent_release:
+            return
+        status = self._stored(request, intake)
+        self.dul._idle_timer.restart()
+        if self.dul.may_send():
+            answer = encoded_store_response(request, status)
+            cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
+
+    def has_ended(self) -> None:
+        """One of the two threads ends; what is to be done then is done in each."""
+        for end in tuple(self.ended):
+            end()
 
     def store(self, file: BinaryIO, size: int, request: StoreRequest) -> int | None:
         """Send a data set of that size from an open file. Returns the status of the answer; None where none came."""
@@ -164,18 +179,6 @@ class PromptAssociation(Association):
 
     def _until_idle(self) -> float | None:
         return None if self.network_timeout is None else max(0.0, self.dul._idle_timer.remaining) + 0.01
-
-    def _serve_request(self, msg: object, context_id: int) -> None:
-        if not isinstance(msg, StoreRequest):
-            super()._serve_request(msg, context_id)  # type: ignore[arg-type]
-            return
-        intake = self.dimse.intakes.pop(msg, None)
-        if intake is None or self._stored is None or self._sent_release:
-            return
-        status = self._stored(msg, intake)
-        if self.dul.may_send():
-            answer = encoded_store_response(msg, status)
-            cast(Connection, self.dul.socket).write((_header(context_id, 3, len(answer)) + answer,))
 
 
 def _header(context_id: int, control: int, length: int) -> bytes:

@@ -26,11 +26,6 @@ class StoreRequest:
     originator: str = ""
     originator_id: int = 0
 
-    # What pynetdicom asks of any message.
-    msg_type: ClassVar[str] = "C-STORE-RQ"
-    is_valid_request: ClassVar[bool] = True
-    is_valid_response: ClassVar[bool] = False
-
 
 @dataclass(frozen=True)
 class StoreResponse:
@@ -39,6 +34,7 @@ class StoreResponse:
     MessageIDBeingRespondedTo: int
     Status: int
 
+    # What pynetdicom asks of any message.
     msg_type: ClassVar[str] = "C-STORE-RSP"
     is_valid_request: ClassVar[bool] = False
     is_valid_response: ClassVar[bool] = True

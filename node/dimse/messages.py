@@ -64,7 +64,7 @@ class Messages(DIMSEServiceProvider):
             self.intakes[self._request].write(data)
             if control & 2:
                 request, self._request = self._request, None
-                self.msg_queue.put((context_id, request))  # type: ignore[arg-type]
+                self._association.answer_store(request)
         elif self._identifier is not None and context_id == self._context_id:
             self._identifier += len(data)
             if self._identifier > _LARGEST_IDENTIFIER:

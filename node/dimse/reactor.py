@@ -56,6 +56,7 @@ class Reactor(DULServiceProvider):
             self._cut_off()
         finally:
             self._association.dimse.forget()
+            self._association.has_ended()
             self._bell.close()
             self.assoc._dul_ready.set()
             self._association.dimse.msg_queue.put((None, None))  # who waits for an answer waits in vain

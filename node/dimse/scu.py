@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -31,6 +32,14 @@ log = logging.getLogger("lethe.send")
 MOST_CONTEXTS = 128  # PS3.8 9.3.2.2: odd numbers from 1 to 255
 Context = tuple[str, str]
 """SOP Class UID and transfer syntax UID."""
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Who asked for it by C-MOVE, and with which message (PS3.7 9.1.1.1)."""
+
+    ae_title: str
+    message_id: int
 
 
 class Destination:
@@ -88,8 +97,9 @@ class Destination:
         finally:
             association.release()
 
-    def send(self, path: Path, context: Context) -> int:
-        """Store one Part 10 file there. Returns the status word the peer answered with.
+    def send(self, path: Path, context: Context, *, mover: Mover | None = None) -> int:
+        """Store one Part 10 file there, for `mover` if somebody asked for it. Returns the status word the peer answered
+        with.
 
         Raises Refused where the peer did not accept the context, Unavailable where the connection broke.
         """
@@ -101,8 +111,13 @@ class Destination:
         try:
             with path.open("rb") as file:
                 meta = read_file_meta(file)
-                number = next(self._messages) & 0xFFFF
-                request = StoreRequest(self._accepted[context], number, context[0], meta.sop_instance)
+                request = StoreRequest(
+                    self._accepted[context],
+                    next(self._messages) & 0xFFFF,
+                    context[0],
+                    meta.sop_instance,
+                    *((mover.ae_title, mover.message_id) if mover else ()),
+                )
                 status = association.store(file, os.fstat(file.fileno()).st_size - meta.end, request)
         except (RuntimeError, OSError, ValueError) as error:
             raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
