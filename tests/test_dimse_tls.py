@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -451,3 +452,18 @@ def test_settings_that_contradict_one_another_are_named(before: str, after: str,
 
 def test_a_fingerprint_may_be_written_as_openssl_does() -> None:
     assert as_certificate("SHA256:" + ":".join(["AB"] * 32)) == "sha256:" + "ab" * 32
+
+
+def test_who_leaves_without_a_word_leaves_no_thread(start: Start, authority: Authority, modality: Identity) -> None:
+    node = start(secured("CT01", "CN=modality"))
+    context = client(modality, authority)
+    for _ in range(5):
+        raw = socket.create_connection(("127.0.0.1", node.port))
+        context.wrap_socket(raw, server_hostname="127.0.0.1").close()
+        socket.create_connection(("127.0.0.1", node.port)).close()
+        socket.create_connection(("127.0.0.1", node.plain)).close()
+
+    def waiting() -> bool:
+        return any(one.name.startswith("AcceptorThread") for one in threading.enumerate())
+
+    wait_for(lambda: not waiting(), seconds=20, what="all have ended, long before they would have had to ask")

@@ -59,6 +59,7 @@ class Reactor(DULServiceProvider):
             self._association.has_ended()
             self._bell.close()
             self.assoc._dul_ready.set()
+            self.to_user_queue.put(None)  # who waits for the peer's request waits in vain
             self._association.dimse.msg_queue.put((None, None))  # who waits for an answer waits in vain
             self._association.wake()
 
