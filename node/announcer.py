@@ -14,6 +14,7 @@ from lethe.storage.notices import Notice
 
 from .config import Peer
 from .dimse.availability import NOTIFICATION, notification_of
+from .dimse.credentials import Credentials
 from .dimse.errand import errand, is_taken, status_of
 
 log = logging.getLogger("lethe.announcer")
@@ -23,11 +24,20 @@ class Announcer:
     """The notices for one peer, of the projects it asks for. A study is told of once nothing was published in it for
     `quiet` seconds, and again when it changes; all of it each time."""
 
-    def __init__(self, archive: Archive, peer: Peer, ae_title: str, *, quiet: float = 10.0) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        peer: Peer,
+        ae_title: str,
+        *,
+        quiet: float = 10.0,
+        credentials: Credentials | None = None,
+    ) -> None:
         self._archive = archive
         self._peer = peer
         self._ae_title = ae_title
         self._quiet = quiet
+        self._credentials = credentials
 
     def step(self) -> bool:
         """Tell of one study if one is due; whether there was."""
@@ -50,7 +60,7 @@ class Announcer:
         if not content:
             return
         ds = notification_of(notice.study, content, self._ae_title)
-        with errand(self._peer, self._ae_title, NOTIFICATION) as association:
+        with errand(self._peer, self._ae_title, NOTIFICATION, credentials=self._credentials) as association:
             status = status_of(self._peer, association.send_n_create(ds, NOTIFICATION, generate_uid(prefix=None)))
         if not is_taken(status):
             raise Unavailable(f"{self._peer.name} answers a notification with 0x{status:04X}")

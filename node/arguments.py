@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _crosswalk(_group(commands, "crosswalk", "what became what; it re-identifies"))
     _receipts(_group(commands, "receipts", "what was done to each instance"))
     _key(_group(commands, "key", "project keys"))
+    _certificate(_group(commands, "certificate", "certificates for TLS"))
     _rules(_group(commands, "rules", "where devices write text into their frames, as it was learned here"))
     return whole
 
@@ -167,6 +168,19 @@ def _key(commands: _Commands) -> None:
     text = "give a project a new key, and keep the old one"
     one = _add(commands, "rotate", "keys.rotate", text, "lethe key rotate default")
     one.add_argument("project", metavar="PROJECT", help="name of a project")
+
+
+def _certificate(commands: _Commands) -> None:
+    text, example = "make a certificate and its key for trials", "lethe certificate new lethe --host lethe.example.org"
+    one = _add(commands, "new", "certificates.new", text, example)
+    one.add_argument("output", type=Path, metavar="NAME", help="writes NAME.crt and NAME.key, for you alone to read")
+    one.add_argument("--host", action="append", default=[], metavar="HOST", help="host name or address it is made for")
+    one.add_argument("--subject", default="CN=lethe", metavar="SUBJECT", help="whose it is (default: CN=lethe)")
+    one.add_argument("--days", type=_positive, default=365, metavar="N", help="how long it is valid (default: 365)")
+    text, example = "say how a configuration names a certificate", "lethe certificate show archive.crt"
+    _add(commands, "show", "certificates.show", text, example).add_argument(
+        "file", type=Path, metavar="FILE", help="PEM"
+    )
 
 
 def _group(commands: _Commands, name: str, text: str) -> _Commands:

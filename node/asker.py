@@ -19,6 +19,7 @@ from lethe.storage.promises import Wanted
 
 from .config import Peer
 from .dimse.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST, request_of, take_answer
+from .dimse.credentials import Credentials
 from .dimse.errand import errand, is_taken, status_of
 
 log = logging.getLogger("lethe.asker")
@@ -33,13 +34,21 @@ class Asker:
     delivery, so that a study comes in few transactions, and has `patience` seconds to answer."""
 
     def __init__(
-        self, archive: Archive, peer: Peer, ae_title: str, *, settle: float = 5.0, patience: float = 3600.0
+        self,
+        archive: Archive,
+        peer: Peer,
+        ae_title: str,
+        *,
+        settle: float = 5.0,
+        patience: float = 3600.0,
+        credentials: Credentials | None = None,
     ) -> None:
         self._archive = archive
         self._peer = peer
         self._ae_title = ae_title
         self._settle = settle
         self._patience = patience
+        self._credentials = credentials
         self._failures = 0
 
     def step(self) -> bool:
@@ -74,7 +83,11 @@ class Asker:
 
         references = [Reference(one.sop_class, one.sop_uid) for one in wanted]
         with errand(
-            self._peer, self._ae_title, PUSH_MODEL, handlers=[(evt.EVT_N_EVENT_REPORT, on_report)]
+            self._peer,
+            self._ae_title,
+            PUSH_MODEL,
+            handlers=[(evt.EVT_N_EVENT_REPORT, on_report)],
+            credentials=self._credentials,
         ) as association:
             ds = request_of(uid, references)
             status = status_of(self._peer, association.send_n_action(ds, REQUEST, PUSH_MODEL, PUSH_MODEL_INSTANCE))

@@ -35,6 +35,13 @@ class Sending(StrEnum):
     STUDY = "study"
 
 
+class Plain(StrEnum):
+    """From where callers may come without TLS."""
+
+    ANYWHERE = "anywhere"
+    LOOPBACK = "loopback"
+
+
 class PixelPolicy(StrEnum):
     """What is done about text burned into pixels."""
 

@@ -20,6 +20,7 @@ from .choices import (
     DocumentPolicy,
     Fill,
     PixelPolicy,
+    Plain,
     ProfileName,
     Sending,
     UnknownPatients,
@@ -30,6 +31,7 @@ from .deid.pseudonyms import UUID_ROOT
 from .settings import (
     as_ae_title,
     as_attributes,
+    as_certificate,
     as_choice,
     as_command,
     as_days,
@@ -41,6 +43,7 @@ from .settings import (
     as_network,
     as_number,
     as_one_or_list_of,
+    as_path_or_none,
     as_sop_class,
     as_text,
     as_truth,
@@ -63,6 +66,13 @@ class Node:
     ae_title: str = _key("our AE title; callers must use it", as_ae_title, "LETHE")
     host: str = _key("address to listen on; loopback until told otherwise", as_text, "127.0.0.1")
     port: int = _key("DICOM port", as_whole(1, 65535), 11112)
+    plain: Plain = _key(
+        'who may come there without TLS: "anywhere", or only callers on "loopback"', as_choice(Plain), Plain.ANYWHERE
+    )
+    tls_port: int = _key("port for DICOM over TLS, such as 2762; 0: none", as_whole(0, 65535), 0)
+    tls_certificate: str = _key("PEM file with our certificate, for callers and to call", as_path_or_none, "")
+    tls_key: str = _key("PEM file with its private key, not encrypted", as_path_or_none, "")
+    tls_ca: str = _key("PEM file with the CA certificates that vouch for peers", as_path_or_none, "")
     data: str = _key("folder for database, files and keys", as_text, "data")
     database: str = _key("database URL; empty means SQLite in the data folder", lambda value: str(value), "")
     workers: int = _key("processes that de-identify", as_whole(1, 256), 2)
@@ -109,6 +119,13 @@ class Peer:
     port: int = _key("its DICOM port", as_whole(1, 65535))
     may: tuple[Ability, ...] = _key("what it may ask of us", as_list_of(as_choice(Ability)), USUAL_ABILITIES)
     associations: int = _key("how many associations it may have open to us; 0: as many as all", as_whole(0, 10_000), 0)
+    tls: bool = _key("it must come by TLS, and we send to it by TLS", as_truth, False)
+    tls_ca: str = _key(
+        "PEM file with the CA certificates that vouch for it; empty: those of [node]", as_path_or_none, ""
+    )
+    tls_certificates: tuple[str, ...] = _key(
+        'its certificate by "sha256:..." or subject "CN=..."; none: it must name `host`', as_list_of(as_certificate), ()
+    )
     identified: bool = _key("whether re-identified results (PHI) may be sent to it", as_truth, False)
     commits: bool = _key("ask it to commit what it was sent (Storage Commitment)", as_truth, False)
     notify: tuple[str, ...] = _key(

@@ -32,6 +32,7 @@ def contradictions(config: Config) -> Iterator[str]:
         for mistake in _route_mistakes(route, config):
             yield f"[[routes]] number {number}: {mistake}"
     yield from _node_mistakes(config)
+    yield from _tls_mistakes(config)
 
 
 def _names_that_stand_twice(what: str, names: list[str]) -> Iterator[str]:
@@ -100,6 +101,25 @@ def _node_mistakes(config: Config) -> Iterator[str]:
             f'[auth]: mode = "none" with [http] host = {config.http.host!r}; accepted: "local", '
             "or a loopback address such as 127.0.0.1"
         )
+
+
+def _tls_mistakes(config: Config) -> Iterator[str]:
+    node, secured = config.node, [peer for peer in config.peers if peer.tls]
+    if node.tls_port and node.host == config.http.host and node.tls_port == config.http.port:
+        yield f"[http]: port = {config.http.port} is [node] tls_port as well; accepted: another one"
+    if node.tls_port == node.port:
+        yield f"[node]: tls_port = {node.tls_port} is port as well; accepted: another one, such as 2762"
+    if node.tls_port and not secured:
+        yield "[node]: tls_port without a peer that uses it; accepted: tls = true in at least one of the [[peers]]"
+    if bool(node.tls_certificate) != bool(node.tls_key):
+        yield "[node]: of tls_certificate and tls_key only one is there; accepted: both or none"
+    if (node.tls_port or secured) and not (node.tls_certificate and node.tls_key):
+        yield "[node]: TLS needs tls_certificate and tls_key; accepted: PEM files"
+    for number, peer in enumerate(config.peers, 1):
+        if peer.tls and not (peer.tls_ca or node.tls_ca):
+            yield f"[[peers]] number {number}: tls = true needs tls_ca, here or in [node]; accepted: a PEM file"
+        if not peer.tls and (peer.tls_ca or peer.tls_certificates):
+            yield f"[[peers]] number {number}: tls_ca or tls_certificates without tls; accepted: tls = true"
 
 
 def _return_mistakes(route: Route, config: Config) -> Iterator[str]:

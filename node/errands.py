@@ -14,6 +14,7 @@ from .announcer import Announcer
 from .asker import Asker
 from .choices import Ability
 from .config import Config
+from .dimse.credentials import credentials_of
 from .services import reporter_for
 
 log = logging.getLogger("lethe.errands")
@@ -48,15 +49,15 @@ class Errands:
 
 def errands_of(config: Config, archive: Archive) -> list[Errands]:
     """The errands of every peer that has any."""
-    found, title = [], config.node.ae_title
+    found, title, credentials = [], config.node.ae_title, credentials_of(config)
     for peer in config.peers:
         steps: list[Callable[[], bool]] = []
         if Ability.COMMIT in peer.may:
             steps.append(reporter_for(config, archive, peer).step)
         if peer.commits:
-            steps.append(Asker(archive, peer, title).step)
+            steps.append(Asker(archive, peer, title, credentials=credentials).step)
         if peer.notify:
-            steps.append(Announcer(archive, peer, title).step)
+            steps.append(Announcer(archive, peer, title, credentials=credentials).step)
         if steps:
             found.append(Errands(archive, peer.name, steps))
     return found

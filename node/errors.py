@@ -9,3 +9,7 @@ class UserError(Exception):
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message lists every mistake, one to a line."""
+
+
+class CertificateError(UserError):
+    """A certificate, key or CA file cannot be used; the message names the file."""

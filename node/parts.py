@@ -39,16 +39,29 @@ def open_archive(config: Config) -> Archive:
 def receive(config: Config) -> int:
     """Listen for associations."""
     from .dimse.admission import Admission
+    from .dimse.credentials import credentials_of
+    from .dimse.expiry import Expiry
     from .dimse.limits import limits_of
     from .dimse.scp import Receiver
     from .services import services_of
 
     stopping, archive, router = _begin("receive", config), open_archive(config), Router(config)
+    credentials = credentials_of(config)
+    expiry = Expiry(credentials)
+    if config.node.tls_port and credentials is not None:
+        credentials.check()
     _allow_many_descriptors()
     archive.sweep()
     archive.route_held(router.plan)
     title, trusts = config.node.ae_title, config.node.trust_loopback
-    admission = Admission(title, config.peers, trust_loopback=trusts, also=router.called)
+    admission = Admission(
+        title,
+        config.peers,
+        trust_loopback=trusts,
+        also=router.called,
+        plain=config.node.plain,
+        credentials=credentials,
+    )
     receiver = Receiver(
         archive,
         admission,
@@ -56,10 +69,16 @@ def receive(config: Config) -> int:
         limits=limits_of(config.node),
         services=services_of(config, archive, admission),
     )
-    receiver.start(config.node.host, config.node.port, shared=config.node.receivers > 1)
+    node, shared = config.node, config.node.receivers > 1
+    receiver.start(node.host, node.port, shared=shared)
+    if node.tls_port and credentials is not None:
+        receiver.start_secure(node.host, node.tls_port, credentials, shared=shared)
+        log.info("%s listens for TLS at %s:%d", node.ae_title, node.host, node.tls_port)
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
+    expiry.warn()
     while not stopping.wait(_SWEEP_EVERY):
         archive.sweep()
+        expiry.warn()
     receiver.stop()
     return 0
 
@@ -81,21 +100,24 @@ def deliver(config: Config) -> int:
     from .completion import Completion
     from .courier import Courier
     from .dimse.counting import instances_of_study
-    from .dimse.scu import Destination
+    from .dimse.credentials import credentials_of
+    from .dimse.expiry import Expiry
+    from .dimse.scu import destination_of
     from .errands import errands_of
 
     stopping, archive = _begin("deliver", config), open_archive(config)
-    title, patience = config.node.ae_title, config.node.answer_seconds
-    completion = Completion(archive, config.peers, lambda peer, uid: instances_of_study(peer, title, uid))
-    couriers = [
-        Courier(archive, Destination(peer, title, answer_seconds=patience), _owner("deliver")) for peer in config.peers
-    ]
+    title, credentials = config.node.ae_title, credentials_of(config)
+    completion = Completion(archive, config.peers, lambda peer, uid: instances_of_study(peer, title, uid, credentials))
+    couriers = [Courier(archive, destination_of(config, peer), _owner("deliver")) for peer in config.peers]
     errands = errands_of(config, archive)
     runs = [completion.run, *(courier.run for courier in couriers), *(errand.run for errand in errands)]
     threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()
-    stopping.wait()
+    expiry = Expiry(credentials)
+    expiry.warn()
+    while not stopping.wait(_SWEEP_EVERY):
+        expiry.warn()
     for thread in threads:
         thread.join(60)
     return 0

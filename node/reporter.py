@@ -20,6 +20,7 @@ from lethe.storage.vouching import Standing, Vow
 from .config import Peer
 from .deid.registry import is_storage_class
 from .dimse.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, report_of
+from .dimse.credentials import Credentials
 from .dimse.errand import errand, is_taken, status_of
 
 log = logging.getLogger("lethe.reporter")
@@ -43,6 +44,7 @@ class Reporter:
         *,
         limit: float,
         clock: Callable[[], float] = time.time,
+        credentials: Credentials | None = None,
     ) -> None:
         self._archive = archive
         self._peer = peer
@@ -50,6 +52,7 @@ class Reporter:
         self._demands = demands
         self._limit = limit
         self._clock = clock
+        self._credentials = credentials
 
     def step(self) -> bool:
         """Deal with one commitment if one is due; whether there was."""
@@ -97,7 +100,9 @@ class Reporter:
 
     def _report(self, uid: str, vows: list[Vow]) -> int:
         """PS3.4 J.3.3: on an association of ours, on which we are the SCP."""
-        with errand(self._peer, self._ae_title, PUSH_MODEL, as_scp=[PUSH_MODEL]) as association:
+        with errand(
+            self._peer, self._ae_title, PUSH_MODEL, as_scp=[PUSH_MODEL], credentials=self._credentials
+        ) as association:
             return self._send(association, uid, vows)
 
     def _send(self, association: Association, uid: str, vows: list[Vow]) -> int:

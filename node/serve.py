@@ -114,9 +114,11 @@ def serve(config: Config, config_file: Path) -> int:
             log.warning("project %s passes objects through unchanged", project.name)
     for host, port, key in (
         (config.node.host, config.node.port, "[node] port"),
+        (config.node.host, config.node.tls_port, "[node] tls_port"),
         (config.http.host, config.http.port, "[http] port"),
     ):
-        _await_port(host, port, key)
+        if port:
+            _await_port(host, port, key)
     supervisor = Supervisor(config, config_file, archive)
     while not stopping.is_set():
         supervisor.watch()

@@ -10,6 +10,7 @@ from .config import Config, Peer
 from .dimse import commitment
 from .dimse.admission import Admission
 from .dimse.availability import notifications
+from .dimse.credentials import credentials_of
 from .dimse.finding import query_service
 from .dimse.getting import get_service
 from .dimse.moving import move_service
@@ -29,10 +30,10 @@ def services_of(config: Config, archive: Archive, admission: Admission) -> list[
         if peer is not None:
             reporter_for(config, archive, peer).answer_on(association, number)
 
-    title = config.node.ae_title
+    title, credentials = config.node.ae_title, credentials_of(config)
     services = [
         query_service(archive, title, most=config.node.most_results),
-        move_service(archive, config.peers, title),
+        move_service(archive, config.peers, title, credentials),
         get_service(archive),
         commitment.requests(archive, admission, answer_here=OpenAnswer(tell, archive.close)),
         commitment.answers(archive, admission),
@@ -49,4 +50,5 @@ def services_of(config: Config, archive: Archive, admission: Admission) -> list[
 def reporter_for(config: Config, archive: Archive, peer: Peer) -> Reporter:
     """Who tells a peer the results of its storage commitments."""
     demands = {project.name: project.commit for project in config.projects}
-    return Reporter(archive, peer, config.node.ae_title, demands, limit=config.node.commit_days * 86_400.0)
+    limit, credentials = config.node.commit_days * 86_400.0, credentials_of(config)
+    return Reporter(archive, peer, config.node.ae_title, demands, limit=limit, credentials=credentials)

@@ -15,6 +15,8 @@ from .deid.pseudonyms import LONGEST_ROOT
 from .headerfacts import path_from
 from .windows import DAYS, Span, days_from, span_from
 
+FINGERPRINT = "sha256:"
+
 
 def as_text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
@@ -116,6 +118,27 @@ def as_choice(choices: type[StrEnum]) -> Callable[[Any], StrEnum]:
             raise ValueError("one of " + ", ".join(f'"{choice}"' for choice in choices)) from None
 
     return read
+
+
+def as_certificate(value: Any) -> str:
+    """A fingerprint as `openssl x509 -fingerprint -sha256` or we write it, or a subject (RFC 4514)."""
+    accepted = 'a fingerprint "sha256:..." of 64 hexadecimal digits, or a subject such as "CN=archive,O=Hospital"'
+    if not isinstance(value, str):
+        raise ValueError(accepted)
+    if value.lower().startswith(FINGERPRINT):
+        digits = value[len(FINGERPRINT) :].replace(":", "").lower()
+        if not re.fullmatch(r"[0-9a-f]{64}", digits):
+            raise ValueError(accepted)
+        return FINGERPRINT + digits
+    if not re.fullmatch(r"[A-Za-z0-9.]+=.+", value):
+        raise ValueError(accepted)
+    return value
+
+
+def as_path_or_none(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError('the path of a file, or ""')
+    return value
 
 
 def as_list_of(read_one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:

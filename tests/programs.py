@@ -177,8 +177,8 @@ def storescp(folder: Path, title: str = "ARCHIVE") -> Iterator[int]:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[tuple[int, str]]:
-    """Debian's Orthanc with an empty database: its DICOM port and the URL of its REST API."""
+def orthanc(folder: Path, **more: object) -> Iterator[tuple[int, str]]:
+    """Debian's Orthanc with an empty database, and more settings: its DICOM port and the URL of its REST API."""
     need("Orthanc")
     folder.mkdir(parents=True, exist_ok=True)
     dicom, http = free_port(), free_port()
@@ -195,6 +195,6 @@ def orthanc(folder: Path) -> Iterator[tuple[int, str]]:
         "UnknownSopClassAccepted": True,
         "OverwriteInstances": True,
     }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
+    (folder / "orthanc.json").write_text(json.dumps(settings | more))
     with running(["Orthanc", str(folder / "orthanc.json")], dicom, folder / "log.txt"):
         yield dicom, f"http://127.0.0.1:{http}"

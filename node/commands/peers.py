@@ -8,7 +8,7 @@ from pathlib import Path
 from lethe.storage.errors import StorageError, Unavailable
 
 from ..config import Config, Peer
-from ..dimse.scu import Context, Destination, context_of, is_stored
+from ..dimse.scu import Context, Destination, context_of, destination_of, is_stored
 from ..errors import UserError
 from .context import config_of
 from .exits import FAILED, OK
@@ -18,7 +18,7 @@ from .told import files_told
 def send(args: argparse.Namespace) -> int:
     config = config_of(args)
     paths, failed = files_told(args.path), 0
-    with Destination(_peer(config, args.to), config.node.ae_title) as destination:
+    with destination_of(config, _peer(config, args.to)) as destination:
         contexts = {path: context for path in paths if (context := context_of(path)) is not None}
         if contexts:
             destination.open(contexts.values())
@@ -46,7 +46,7 @@ def _problem(destination: Destination, path: Path, context: Context | None) -> s
 
 def echo(args: argparse.Namespace) -> int:
     config = config_of(args)
-    status = Destination(_peer(config, args.peer), config.node.ae_title).echo()
+    status = destination_of(config, _peer(config, args.peer)).echo()
     print(f"{args.peer} answers 0x{status:04X}")
     return OK if status == 0 else FAILED
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
+from .certificates import Presented
 from .commands import StoreRequest, encoded_store_request, encoded_store_response
 from .messages import Intake, Messages
 from .reactor import Reactor, in_own_thread
@@ -53,6 +54,8 @@ class PromptAssociation(Association):
         super().__init__(ae, mode)
         self.opened, self._stored, self._asked = opened, stored, asked
         self.ended: list[Callable[[], None]] = []
+        self.connection: Connection | None = None  # ours to a peer, as it began
+        self.presented: Presented | None = None  # by a caller who comes by TLS
         self.dul, self.dimse = Reactor(self), Messages(self)
         self.dul.longest_pdu = longest_pdu
         self.acse_timeout, self.network_timeout = ae.acse_timeout, ae.network_timeout

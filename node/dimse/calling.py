@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from ssl import SSLContext
 
 from pynetdicom import AE
 from pynetdicom._globals import MODE_REQUESTOR
@@ -14,6 +13,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
 from .association import PromptAssociation
+from .secure import Secure, SecureConnection
 from .transport import Connection
 
 LONGEST_PDU = 1 << 17
@@ -27,9 +27,9 @@ def associate(
     contexts: Sequence[PresentationContext],
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[EventHandlerType] = (),
-    tls: tuple[SSLContext, str] | None = None,
+    secure: Secure | None = None,
 ) -> PromptAssociation:
-    """Ask `ae_title` at that address for an association that proposes these contexts.
+    """Ask `ae_title` at that address for an association that proposes these contexts, over TLS if given what makes it.
 
     Look at `is_established`, as with `AE.associate`. Raises OSError where the host has no address.
     """
@@ -37,9 +37,11 @@ def associate(
     local = AddressInformation("" if remote.is_ipv4 else "::", 0)
     association = PromptAssociation(ae, MODE_REQUESTOR, longest_pdu=LONGEST_PDU)
     association.name = f"RequestorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"
-    connection = Connection(association, address=local)
-    connection.tls_args = tls
-    association.set_socket(connection)
+    if secure is None:
+        association.connection = Connection(association, address=local)
+    else:
+        association.connection = SecureConnection(association, address=local, secure=secure)
+    association.set_socket(association.connection)
     association.acceptor.ae_title = ae_title
     association.acceptor.address_info = remote
     us = association.requestor

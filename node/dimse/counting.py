@@ -13,18 +13,21 @@ from lethe.storage.errors import Unavailable
 
 from ..config import Peer
 from .calling import associate
+from .credentials import Credentials, secure_for
 
 _PENDING = (0xFF00, 0xFF01)
 _MOST_ANSWERS = 10_000
 
 
-def instances_of_study(peer: Peer, ae_title: str, study_uid: str) -> int | None:
+def instances_of_study(peer: Peer, ae_title: str, study_uid: str, credentials: Credentials | None = None) -> int | None:
     """How many instances of a study the peer says it has; None where it does not say. Raises Unavailable."""
     ae = AE(ae_title)
     ae.acse_timeout, ae.dimse_timeout, ae.network_timeout, ae.connection_timeout = 10, 30, 30, 10
     try:
         address, contexts = (peer.host, peer.port), [build_context(FIND)]
-        association = associate(ae, address, ae_title=peer.ae_title, contexts=contexts)
+        association = associate(
+            ae, address, ae_title=peer.ae_title, contexts=contexts, secure=secure_for(peer, credentials)
+        )
     except OSError as error:
         raise Unavailable(f"{peer.name} has no address") from error
     if not association.is_established:

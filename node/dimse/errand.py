@@ -15,6 +15,7 @@ from lethe.storage.errors import Unavailable
 
 from ..config import Peer
 from .calling import associate
+from .credentials import Credentials, secure_for
 
 SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
 """Those of messages that are no stored objects."""
@@ -28,6 +29,7 @@ def errand(
     *,
     as_scp: Sequence[str] = (),
     handlers: Sequence[tuple[EventType, Callable[[Event], object]]] = (),
+    credentials: Credentials | None = None,
 ) -> Iterator[Association]:
     """An association for messages of one SOP Class; for those in `as_scp` we propose ourselves as SCP. Raises
     Unavailable."""
@@ -41,6 +43,7 @@ def errand(
             contexts=[build_context(sop_class, list(SYNTAXES))],
             roles=[build_role(uid, scp_role=True) for uid in as_scp],
             handlers=handlers,
+            secure=secure_for(peer, credentials),
         )
     except OSError as error:
         raise Unavailable(f"{peer.name} has no address") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,10 +11,12 @@ from typing import Any, cast
 
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.association import Association
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from .association import Asked, Opened, PromptAssociation, Stored
+from .certificates import Presented
+from .credentials import Credentials
+from .secure import SecureConnection, hang_up, reason_of
 from .transport import Connection
 
 _BACKLOG = 256
@@ -33,7 +36,7 @@ class Listener(ThreadedAssociationServer):
     ) -> None:
         self.opened, self.stored, self.asked = opened, stored, asked
         self._shared = shared
-        self._silent: dict[int, PromptAssociation] = {}
+        self._silent: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
         super().__init__(*arguments, **others, request_handler=Greeter)  # type: ignore[misc]
 
@@ -47,28 +50,74 @@ class Listener(ThreadedAssociationServer):
         for event in evt._INTERVENTION_EVENTS:  # pynetdicom's loggers, which would see every PDU, are left out
             self.bind(event, evt.get_default_handler(event))
 
-    def greet(self, association: PromptAssociation) -> None:
+    def receive(self, client: socket.socket, _address: str) -> tuple[socket.socket, Presented | None] | None:
+        """The connection, and what certificate was presented; None where there will be none."""
+        return client, None
+
+    def greet(self, silent: object, hang_up: Callable[[], None]) -> None:
         """Remember one that has not said yet what it wants; hang up on the one that waits longest if there are many."""
         with self._lock:
-            self._silent[id(association)] = association
+            self._silent[id(silent)] = hang_up
             crowded = len(self._silent) > _MOST_SILENT
             longest = self._silent.pop(next(iter(self._silent))) if crowded else None
-        association.ended.append(lambda: self.heard(association))
-        if longest is not None and isinstance(longest.dul.socket, Connection):
-            longest.dul.socket.hang_up()
+        if longest is not None:
+            longest()
 
-    def heard(self, association: Association) -> None:
+    def heard(self, silent: object) -> None:
         """That one has asked for its association, or is gone."""
         with self._lock:
-            self._silent.pop(id(association), None)
+            self._silent.pop(id(silent), None)
+
+
+class SecureListener(Listener):
+    """The listening socket for TLS. Each handshake has its own thread and `patience` seconds; `refused` is told the
+    address of who presents no certificate that is good, and why."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        credentials: Credentials,
+        patience: float,
+        refused: Callable[[str, str], None],
+        **others: Any,
+    ) -> None:
+        self._credentials, self._patience, self._refused = credentials, patience, refused
+        super().__init__(*arguments, **others)
+
+    def receive(self, client: socket.socket, address: str) -> tuple[socket.socket, Presented | None] | None:
+        """Shake hands, within its time."""
+        secured = self._credentials.receive(client)
+        self.greet(secured, lambda: hang_up(secured))
+        try:
+            secured.settimeout(self._patience)
+            secured.do_handshake()
+            return secured, self._credentials.presented(secured)
+        except OSError as error:
+            secured.close()
+            if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                self._refused(address, reason_of(error))
+            return None
+        finally:
+            self.heard(secured)
 
 
 class Greeter(RequestHandler):
     """Makes the association of one connection."""
 
-    def _create_association(self) -> Association:
+    def handle(self) -> None:
+        """Start it, if it comes to that."""
+        association = self._association()
+        if association is not None:
+            evt.trigger(association, evt.EVT_CONN_OPEN, {"address": self.client_address})
+            association.start()
+
+    def _association(self) -> PromptAssociation | None:
         server = cast(Listener, self.server)
         ae = self.ae
+        received = server.receive(cast(socket.socket, self.request), str(self.client_address[0]))
+        if received is None:
+            return None
+        client, presented = received
         association = PromptAssociation(
             ae,
             MODE_ACCEPTOR,
@@ -80,7 +129,9 @@ class Greeter(RequestHandler):
         association._server = server
         # By this name pynetdicom knows the running ones.
         association.name = f"AcceptorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"
-        association.set_socket(Connection(association, client_socket=cast(socket.socket, self.request)))
+        association.presented = presented
+        connection = (Connection if presented is None else SecureConnection)(association, client_socket=client)
+        association.set_socket(connection)
         ours = association.acceptor
         ours.maximum_length = ae.maximum_pdu_size
         ours.ae_title = server.ae_title
@@ -95,5 +146,6 @@ class Greeter(RequestHandler):
             else:
                 for handler, arguments in cast(list[tuple[Callable[..., Any], Any]], handlers):
                     association.bind(event, handler, arguments)
-        server.greet(association)
+        association.ended.append(lambda: server.heard(association))
+        server.greet(association, connection.hang_up)
         return association

@@ -21,6 +21,7 @@ from lethe.storage.query import Level
 from ..choices import Ability
 from ..config import Peer
 from .contexts import VERIFICATION_SYNTAXES
+from .credentials import Credentials
 from .handover import Tally, hand_over, handed_over, retrieval
 from .records import put_on_record
 from .replies import Asked, Reply
@@ -38,13 +39,16 @@ _RELATIONAL = b"\1"
 _MOST_BREAKS = 2
 
 
-def move_service(archive: Archive, peers: Sequence[Peer], ae_title: str) -> Service:
+def move_service(
+    archive: Archive, peers: Sequence[Peer], ae_title: str, credentials: Credentials | None = None
+) -> Service:
     """The SOP Classes by which a peer has clean objects sent to one of the peers."""
+    by_title = {peer.ae_title: peer for peer in reversed(peers)}
     return Service(
         tuple(_MODELS),
         tuple(VERIFICATION_SYNTAXES),
         Ability.MOVE,
-        answers={C_MOVE: partial(_move, archive, {peer.ae_title: peer for peer in reversed(peers)}, ae_title)},
+        answers={C_MOVE: partial(_move, archive, by_title, ae_title, credentials)},
         extended=relational,
     )
 
@@ -56,7 +60,9 @@ def relational(offered: bytes) -> bytes:
     )
 
 
-def _move(archive: Archive, peers: Mapping[str, Peer], ae_title: str, asked: Asked) -> Iterator[Reply]:
+def _move(
+    archive: Archive, peers: Mapping[str, Peer], ae_title: str, credentials: Credentials | None, asked: Asked
+) -> Iterator[Reply]:
     level, query = retrieval(asked, _MODELS[asked.sop_class])
     peer = peers.get(str(asked.request.MoveDestination or "").strip())  # type: ignore[union-attr]
     if peer is None:
@@ -65,7 +71,7 @@ def _move(archive: Archive, peers: Mapping[str, Peer], ae_title: str, asked: Ask
     tally = Tally(archive.index.count(query))
     mover = Mover(asked.origin.source, int(asked.request.MessageID or 0))
     try:
-        with Destination(peer, ae_title) as destination:
+        with Destination(peer, ae_title, credentials=credentials) as destination:
             to = _Delivery(archive, destination, mover, proposals(archive.index.encodings(query)))
             yield from handed_over(archive, asked, query, tally, to.give)
     finally:

@@ -59,6 +59,7 @@ class Reactor(DULServiceProvider):
             self._association.has_ended()
             self._bell.close()
             self.assoc._dul_ready.set()
+            self.to_user_queue.put(None)  # who waits for the peer's request waits in vain
             self._association.dimse.msg_queue.put((None, None))  # who waits for an answer waits in vain
             self._association.wake()
 
@@ -107,7 +108,9 @@ class Reactor(DULServiceProvider):
             return sock is not None
         if not isinstance(sock, Connection):
             return self._bell.wait(-1, self._patience())
-        return sock.holds_decrypted or self._bell.wait(sock.descriptor, self._patience())
+        if sock.holds_decrypted:
+            return True
+        return self._bell.wait(sock.descriptor, self._patience()) and sock.has_data()
 
     def _is_transport_event(self) -> bool:
         """Read what has come; after the end, close once nothing more comes."""

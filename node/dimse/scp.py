@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
@@ -16,12 +16,14 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
-from lethe.storage.intake import Origin, Planner
+from lethe.storage.intake import Planner
 
-from .admission import CLOSING, Admission, Rejection, origin_of
+from .admission import CLOSING, Admission, Caller, Rejection, origin_of
 from .contexts import storage_classes, support_storage
+from .credentials import Credentials
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
-from .listener import Listener
+from .listener import Listener, SecureListener
+from .news import News
 from .services import Service, Services
 from .storing import SUCCESS, Storing
 from .unrecognized import decline
@@ -51,6 +53,8 @@ class Receiver:
         self._gate = Gate(archive.folder, admission.all_peers, limits)
         self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object)
         self._closing = False
+        self._request_seconds = limits.request_seconds
+        self._refusals = News(60.0)
         self._ae = AE(admission.ae_title)
         self._ae.maximum_associations = 1 << 20  # counted by the gate, over all processes
         self._ae.maximum_pdu_size = limits.longest_pdu
@@ -66,26 +70,41 @@ class Receiver:
 
     def start(self, host: str, port: int, *, shared: bool = False) -> int:
         """Listen, without blocking; `shared` with other processes. Returns the port, chosen where 0 is given."""
+        return self._listen(Listener(*self._place(host, port), **self._terms(), shared=shared))
+
+    def start_secure(self, host: str, port: int, credentials: Credentials, *, shared: bool = False) -> int:
+        """Listen for TLS, likewise."""
+        listener = SecureListener(
+            *self._place(host, port),
+            **self._terms(),
+            shared=shared,
+            credentials=credentials,
+            patience=self._request_seconds,
+            refused=self._on_refused,
+        )
+        return self._listen(listener)
+
+    def _place(self, host: str, port: int) -> tuple[Any, ...]:
+        return self._ae, (host, port), self._ae.ae_title, self._ae.supported_contexts
+
+    def _terms(self) -> dict[str, Any]:
         handlers: list[tuple[EventType, Callable[[Event], object]]] = [
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             *self._services.handlers(),
         ]
-        self._listener = Listener(
-            self._ae,
-            (host, port),
-            self._ae.ae_title,
-            self._ae.supported_contexts,
-            evt_handlers=handlers,
-            opened=self._storing.open,
-            stored=self._storing.store,
-            asked=self._asked,
-            shared=shared,
-        )
-        self._ae._servers.append(self._listener)
-        threading.Thread(target=self._listener.serve_forever, name="AcceptorServer", daemon=True).start()
-        assert self._listener.socket is not None
-        return int(self._listener.socket.getsockname()[1])
+        return {
+            "evt_handlers": handlers,
+            "opened": self._storing.open,
+            "stored": self._storing.store,
+            "asked": self._asked,
+        }
+
+    def _listen(self, listener: Listener) -> int:
+        self._ae._servers.append(listener)
+        threading.Thread(target=listener.serve_forever, name="AcceptorServer", daemon=True).start()
+        assert listener.socket is not None
+        return int(listener.socket.getsockname()[1])
 
     def stop(self, patience: float = 30.0) -> None:
         """Turn new associations away, let running ones end for `patience` seconds, then close."""
@@ -104,7 +123,7 @@ class Receiver:
 
     def _on_requested(self, event: Event) -> None:
         origin, request, association = origin_of(event), event.assoc.requestor.primitive, event.assoc
-        self._listener.heard(association)
+        cast(Listener, association._server).heard(association)
         association.ended.append(self._archive.close)  # type: ignore[attr-defined]
         called = str(request.called_ae_title).strip() if request else ""
         rejection = CLOSING if self._closing else self._admission.rejection(origin, called)
@@ -122,7 +141,20 @@ class Receiver:
             association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
             association.kill()
 
-    def _record_rejection(self, origin: Origin, called: str, rejection: Rejection) -> None:
+    def _record_rejection(self, origin: Caller, called: str, rejection: Rejection) -> None:
         with transaction(self._archive.database):
             actor, detail = Actor(origin.source, origin.address), {"called": called, "why": rejection.why}
+            if origin.presented is not None:
+                detail["certificate"] = origin.presented.fingerprint
             self._archive.audit.record(actor, "association-rejected", "", detail)
+
+    def _on_refused(self, address: str, why: str) -> None:
+        """Somebody did not get as far as an association: put on record, but not each time anew."""
+        log.warning("TLS with %s failed: %s", address, why)
+        if not self._refusals.is_news((address, why), time.monotonic()):
+            return
+        try:
+            with transaction(self._archive.database):
+                self._archive.audit.record(Actor("", address), "connection-refused", "", {"why": why})
+        finally:
+            self._archive.close()

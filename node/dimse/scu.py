@@ -17,11 +17,12 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.storage.errors import Refused, Unavailable
 
-from ..config import Peer
+from ..config import Config, Peer
 from .association import PromptAssociation
 from .calling import associate
 from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
+from .credentials import Credentials, credentials_of, secure_for
 from .meta import read_file_meta
 
 log = logging.getLogger("lethe.send")
@@ -42,8 +43,11 @@ class Mover:
 class Destination:
     """An association to a peer that is opened when there is something to send and kept while it fits."""
 
-    def __init__(self, peer: Peer, ae_title: str, *, answer_seconds: float = 60) -> None:
+    def __init__(
+        self, peer: Peer, ae_title: str, *, answer_seconds: float = 60, credentials: Credentials | None = None
+    ) -> None:
         self.peer = peer
+        self._credentials = credentials
         self._ae = AE(ae_title)
         self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, answer_seconds, answer_seconds
         self._ae.connection_timeout = 10
@@ -125,14 +129,16 @@ class Destination:
 
     def _associate(self, contexts: list[PresentationContext]) -> PromptAssociation:
         address = (self.peer.host, self.peer.port)
+        secure = secure_for(self.peer, self._credentials)
         try:
-            association = associate(self._ae, address, ae_title=self.peer.ae_title, contexts=contexts)
+            association = associate(self._ae, address, ae_title=self.peer.ae_title, contexts=contexts, secure=secure)
         except OSError as error:
             raise Unavailable(f"{self.peer.name} has no network address") from error
         accepts_nothing = association.rejected_contexts and not association.accepted_contexts
         if not association.is_established and not accepts_nothing:
             why = "rejected the association" if association.is_rejected else "does not answer"
-            raise Unavailable(f"{self.peer.name} {why}")
+            failure = association.connection.failure if association.connection else ""
+            raise Unavailable(f"{self.peer.name} {why}{failure and f' (TLS: {failure})'}")
         return association
 
     def _status(self, response: object) -> int:
@@ -140,6 +146,12 @@ class Destination:
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
         return int(status)
+
+
+def destination_of(config: Config, peer: Peer) -> Destination:
+    """A destination as the configuration has it."""
+    node = config.node
+    return Destination(peer, node.ae_title, answer_seconds=node.answer_seconds, credentials=credentials_of(config))
 
 
 def context_of(path: Path) -> Context | None:

@@ -1,17 +1,15 @@
 """Carries PDUs over one connection: each is read in one go into one buffer, and written at once.
 
-Ready for TLS: decrypted bytes that wait inside an `ssl` socket are seen, and no two threads are in OpenSSL at once.
+Over TLS, `secure.py` does.
 """
 
 from __future__ import annotations
 
 import select
 import socket
-import ssl
 import struct
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from pynetdicom import evt
@@ -25,6 +23,9 @@ class Connection(AssociationSocket):
     """The socket of an association. The kernel keeps its timeouts: of waiting for the rest of what has begun to come,
     and of a peer that does not take what is sent."""
 
+    failure = ""
+    """Why it failed, where more can be said than that it did."""
+
     def __init__(
         self,
         assoc: Association,
@@ -33,7 +34,6 @@ class Connection(AssociationSocket):
     ) -> None:
         super().__init__(assoc, client_socket=client_socket, address=address)
         self._writing = threading.Lock()
-        self._guard: AbstractContextManager[object] = nullcontext()
         if client_socket is not None:
             self.prepare(assoc.acse_timeout)
 
@@ -47,8 +47,6 @@ class Connection(AssociationSocket):
         """Make the connected socket block, answer without delay, and give up on a peer after so many seconds."""
         if self.socket is None:
             return
-        if isinstance(self.socket, ssl.SSLSocket) and isinstance(self._guard, nullcontext):
-            self._guard = threading.RLock()
         self.socket.settimeout(None)
         # Without it an answer may wait 40 ms for the peer's delayed acknowledgement (Nagle).
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -64,7 +62,11 @@ class Connection(AssociationSocket):
     @property
     def holds_decrypted(self) -> bool:
         """Whether bytes wait that the kernel no longer has."""
-        return isinstance(self.socket, ssl.SSLSocket) and self._is_connected and self.socket.pending() > 0
+        return False
+
+    def has_data(self) -> bool:
+        """Whether what has come, as the kernel says, is for us to read."""
+        return True
 
     @property
     def ready(self) -> bool:
@@ -73,17 +75,15 @@ class Connection(AssociationSocket):
         if self.descriptor < 0:
             return False
         poll.register(self.descriptor, select.POLLIN)
-        return self.holds_decrypted or bool(poll.poll(0))
+        return bool(poll.poll(0))
 
     def fill(self, view: memoryview) -> int:
         """Read until the view is full. Returns how many bytes came before the peer closed. Raises OSError, also where
         the peer stops in the middle."""
         assert self.socket is not None
-        flags = 0 if isinstance(self.socket, ssl.SSLSocket) else socket.MSG_WAITALL
         filled = 0
         while filled < len(view):
-            with self._guard:
-                came = self.socket.recv_into(view[filled:], 0, flags)
+            came = self.socket.recv_into(view[filled:], 0, socket.MSG_WAITALL)
             if not came:
                 break
             filled += came
@@ -108,8 +108,7 @@ class Connection(AssociationSocket):
                 raise OSError("the connection is closed")
             with self._writing:
                 for piece in pieces:
-                    with self._guard:
-                        sock.sendall(piece)
+                    sock.sendall(piece)
             return True
         except OSError:
             self.event_queue.put("Evt17")  # transport connection closed
