@@ -19,6 +19,7 @@ from pynetdicom.presentation import PresentationContext
 
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.scp import Receiver
+from lethe.node.routing import always
 from lethe.storage.archive import Archive
 
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
@@ -29,7 +30,7 @@ PRIVATE = "1.2.826.0.1.3680043.9.3811.99"
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     archive = Archive(tmp_path_factory.mktemp("negotiation") / "data")
     admission = Admission("LETHE", [], trust_loopback=True)
-    receiver = Receiver(archive, admission, projects_for=lambda _: ("default",))
+    receiver = Receiver(archive, admission, always("default"))
     yield receiver.start("127.0.0.1", 0)
     receiver.stop(0.0)
     archive.close()

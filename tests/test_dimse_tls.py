@@ -33,6 +33,7 @@ from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
 from lethe.node.errors import ConfigError
+from lethe.node.routing import always
 from lethe.node.settings import as_certificate
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
@@ -73,7 +74,7 @@ class Node:
         admission = Admission("LETHE", peers, trust_loopback=True, credentials=held)
         limited = Limits(**{"least_free": 0, **limits})  # type: ignore[arg-type]
         self.archive, self.credentials = archive, held
-        self.receiver = Receiver(archive, admission, projects_for=lambda _: ("default",), limits=limited)
+        self.receiver = Receiver(archive, admission, always("default"), limits=limited)
         self.plain = self.receiver.start("127.0.0.1", 0)
         self.port = self.receiver.start_secure("127.0.0.1", 0, held)
 
