@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 MULTIPART = "multipart/related"
 JSON_TYPES = ("application/dicom+json", "application/json")
@@ -59,6 +60,7 @@ class Offer:
     answers: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=256)
 def parse(header: str) -> tuple[MediaRange, ...]:
     """The members of an Accept header; what is not a media range is left out."""
     ranges = []

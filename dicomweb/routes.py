@@ -11,7 +11,7 @@ from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, frames, qido, rendered, wado
+from . import bulkdata, frames, instances, qido, rendered, wado
 from .answers import Service, failure
 
 _STUDY = "/studies/<study>"
@@ -28,9 +28,9 @@ TRANSACTIONS: dict[str, View] = {
     f"{_STUDY}/series": qido.series,
     f"{_STUDY}/instances": qido.instances,
     f"{_SERIES}/instances": qido.instances,
-    _STUDY: wado.study,
-    _SERIES: wado.series,
-    _INSTANCE: wado.instance,
+    _STUDY: instances.study,
+    _SERIES: instances.series,
+    _INSTANCE: instances.instance,
     f"{_STUDY}/metadata": wado.study_metadata,
     f"{_SERIES}/metadata": wado.series_metadata,
     f"{_INSTANCE}/metadata": wado.instance_metadata,

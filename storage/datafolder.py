@@ -14,6 +14,7 @@ from .batches import Batches
 from .crosswalk import Crosswalk
 from .database import open_database
 from .files import FileStore
+from .holdings import Holdings
 from .identities import Identities
 from .index import Index
 from .jobs import JobQueue
@@ -38,6 +39,7 @@ class DataFolder:
         self.files = FileStore(folder)
         self.jobs = JobQueue(self.database, clock)
         self.index = Index(self.database, clock)
+        self.holdings = Holdings(self.database)
         self.audit = AuditTrail(self.database)
         self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)
         self.identities = Identities(self.database, self.crosswalk, clock)
