@@ -3,7 +3,7 @@ HTML, a video whose stream a browser plays (PS3.18 8.7.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any, BinaryIO
 
@@ -16,8 +16,8 @@ from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
 from . import pixels
-from .accept import NotAcceptable, Offer, Packing, choose
-from .answers import Service, accepted, single_body, stretch, tagged, unchanged
+from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
+from .answers import Service, single_body, stretch, tagged, unchanged
 from .locate import locate, readable
 from .multipart import Part
 
@@ -28,17 +28,17 @@ _DEEPEST = 64
 _DATES = {"DATETIME": "DateTime", "DATE": "Date", "TIME": "Time", "UIDREF": "UID", "PNAME": "PersonName"}
 
 
-def document(service: Service, held: Held) -> Response | None:
+def document(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response | None:
     """The instance as a document; None where it is an image. Raises NotAcceptable where that form is not wanted."""
     if media_type := _ENCAPSULATED.get(held.sop_class):
-        return _encapsulated(service, held, media_type)
+        return _encapsulated(service, held, media_type, ranges)
     if held.sop_class.startswith(_REPORTS):
-        return _report(service, held)
-    return _video(service, held) if pixels.is_video(held.transfer_syntax) else None
+        return _report(service, held, ranges)
+    return _video(service, held, ranges) if pixels.is_video(held.transfer_syntax) else None
 
 
-def _encapsulated(service: Service, held: Held, media_type: str) -> Response:
-    choose(accepted(), [Offer(media_type)])
+def _encapsulated(service: Service, held: Held, media_type: str, ranges: Sequence[MediaRange]) -> Response:
+    choose(ranges, [Offer(media_type)])
     file = readable(service.archive.files.open("clean", held.file), held.transfer_syntax)
     try:
         place = locate(file, held.transfer_syntax, [_DOCUMENT])
@@ -51,8 +51,8 @@ def _encapsulated(service: Service, held: Held, media_type: str) -> Response:
     return tagged(stretch(file, place.offset, length, part, packing=Packing.SINGLE), held.file)
 
 
-def _report(service: Service, held: Held) -> Response:
-    choose(accepted(), [Offer("text/html")])
+def _report(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response:
+    choose(ranges, [Offer("text/html")])
     if known := unchanged(tag := f"{held.file}-html"):
         return known
     with readable(service.archive.files.open("clean", held.file), held.transfer_syntax) as file:
@@ -60,9 +60,9 @@ def _report(service: Service, held: Held) -> Response:
     return tagged(Response(text, content_type="text/html; charset=utf-8", headers={"Vary": "Accept"}), tag)
 
 
-def _video(service: Service, held: Held) -> Response:
+def _video(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response:
     """The stream as it is stored, where that is an MP4 file."""
-    choose(accepted(), [Offer("video/mp4")])
+    choose(ranges, [Offer("video/mp4")])
     with service.archive.files.open("clean", held.file) as file:
         layout = service.layout_of(held, file)
         found = layout.fragments

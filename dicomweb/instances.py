@@ -40,8 +40,12 @@ def series(service: Service, study: str, series: str) -> Response:
 
 def instance(service: Service, study: str, series: str, instance: str) -> Response:
     """One instance; with `Accept: application/dicom` without multipart around it."""
-    held = service.archive.holdings.one(study, series, instance)
-    offer = choose(accepted(), _offers(held.transfer_syntax, multipart_alone=False))
+    return given(service, service.archive.holdings.one(study, series, instance), accepted())
+
+
+def given(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response:
+    """An instance in the form that is liked best."""
+    offer = choose(ranges, _offers(held.transfer_syntax, multipart_alone=False))
     if offer.media_type == _ZIP:
         return _zipped(service, [held], f"{held.file}-zip")
     if offer.transfer_syntax != held.transfer_syntax:

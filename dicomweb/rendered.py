@@ -19,7 +19,7 @@ from lethe.storage.holdings import Held
 from lethe.storage.query import Level, Query
 
 from . import documents, frames, rendering
-from .accept import NotAcceptable, Offer, Packing, choose
+from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body, tagged, unchanged
 from .drawing import Drawing, drawing_of
 from .multipart import Part
@@ -38,9 +38,9 @@ def rendered(
 ) -> Response:
     """One image or several frames, drawn as the object or the request says; a document as what it is."""
     held = _chosen(service, [study, series, instance], part=0.0)
-    if numbers is None and instance and (document := documents.document(service, held)):
+    if numbers is None and instance and (document := documents.document(service, held, accepted())):
         return document
-    return _answer(service, drawing_of(service, held, None), numbers, wishes())
+    return answer(service, drawing_of(service, held, None), numbers, wishes(), accepted())
 
 
 def thumbnail(
@@ -52,7 +52,7 @@ def thumbnail(
     drawing = drawing_of(service, held, None)
     if numbers is None:
         numbers = str(int(drawing.open().shape.frames * 0.5) + 1)
-    return _answer(service, drawing, numbers.split(",", 1)[0], wanted.within(_THUMBNAIL))
+    return answer(service, drawing, numbers.split(",", 1)[0], wanted.within(_THUMBNAIL), accepted())
 
 
 def _chosen(service: Service, uids: list[str], *, part: float) -> Held:
@@ -71,10 +71,14 @@ def _chosen(service: Service, uids: list[str], *, part: float) -> Held:
     raise NotFound("it has no image")
 
 
-def _answer(service: Service, drawing: Drawing, numbers: str | None, wanted: Wishes) -> Response:
+def answer(
+    service: Service, drawing: Drawing, numbers: str | None, wanted: Wishes, ranges: Sequence[MediaRange]
+) -> Response:
+    """The frames of that list in the form that is liked best, or the instance as a whole; closes the drawing."""
     layout = drawing.open()
     try:
-        response = _shown(service, drawing, layout.shape, numbers, wanted)
+        shown, offer = _choice(layout.shape, numbers, ranges)
+        response = _shown(service, drawing, shown, offer, wanted)
     except BaseException:
         drawing.close()
         raise
@@ -84,17 +88,25 @@ def _answer(service: Service, drawing: Drawing, numbers: str | None, wanted: Wis
     return response
 
 
-def _shown(service: Service, drawing: Drawing, shape: Shape, numbers: str | None, wanted: Wishes) -> Response:
+def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:
+    """The frames that are shown, and how."""
     shown: Sequence[int] = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
-    everything = numbers is None and shape.frames > 1
-    offer = choose(accepted(), _offers(len(shown)))
-    moving = offer.media_type == "image/gif" and offer.packing is Packing.SINGLE and (everything or len(shown) > 1)
-    if moving and everything:
+    offer = choose(ranges, _offers(len(shown)))
+    if numbers is None and _is_animation(offer):
         shown = range(1, min(shape.frames, _MOST_ANIMATED) + 1)
+    return shown, offer
+
+
+def _is_animation(offer: Offer) -> bool:
+    return offer.media_type == "image/gif" and offer.packing is Packing.SINGLE
+
+
+def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     asked = (drawing.name, tuple(shown), offer, wanted)
     tag = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
     if known := unchanged(tag):
         return known
+    moving = _is_animation(offer) and len(shown) > 1
     return tagged(_moving(drawing, shown, wanted) if moving else _still(service, drawing, shown, offer, wanted), tag)
 
 

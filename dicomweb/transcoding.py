@@ -196,7 +196,7 @@ def _describe(header: Dataset, shape: Shape, colours: str) -> None:
 def _own_to_loss(header: Dataset, ratio: float) -> None:
     header.LossyImageCompression = "01"
     for keyword, value in (
-        ("LossyImageCompressionRatio", f"{ratio:.1f}"),
+        ("LossyImageCompressionRatio", f"{ratio:.4g}"),
         ("LossyImageCompressionMethod", _LOSSY_METHOD),
     ):
         before = header.get(keyword)

@@ -12,8 +12,8 @@ from lethe.storage.errors import Refused
 from .rendering import Curve, Viewport, Window
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_BIGGEST = 8192
-_DEFAULT_QUALITY = 90
+BIGGEST = 8192
+DEFAULT_QUALITY = 90
 _PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
 _GIVEN_PROFILES = ("no", "yes", "srgb")
 
@@ -74,14 +74,14 @@ def _viewport() -> Viewport | None:
     if len(parts) not in (2, 6) or not all(_NUMBER.fullmatch(part) for part in parts):
         raise Refused("viewport is a width and a height, which x, y, width and height of a region may follow")
     width, height, *region = (float(part) for part in parts)
-    if not (1 <= width <= _BIGGEST and 1 <= height <= _BIGGEST) or (region and 0 in region[2:]):
-        raise Refused(f"a viewport has from 1 to {_BIGGEST} pixels each way")
+    if not (1 <= width <= BIGGEST and 1 <= height <= BIGGEST) or (region and 0 in region[2:]):
+        raise Refused(f"a viewport has from 1 to {BIGGEST} pixels each way")
     source = (region[0], region[1], region[2], region[3]) if region else None
     return Viewport(int(width), int(height), source)
 
 
 def _quality() -> int:
-    return quality_of(request.args.get("quality", str(_DEFAULT_QUALITY)))
+    return quality_of(request.args.get("quality", str(DEFAULT_QUALITY)))
 
 
 def _profile() -> tuple[str, tuple[str, ...]]:
