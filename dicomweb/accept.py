@@ -45,10 +45,13 @@ class MediaRange:
     parameters: Mapping[str, str] = field(default_factory=dict)
     quality: float = 1.0
 
+    def __hash__(self) -> int:
+        return hash((self.media_type, frozenset(self.parameters.items()), self.quality))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Offer:
-    """One way in which an answer can be given.
+    """One way in which an answer can be given; every one is its own, so that choosing again is a look-up.
 
     `answers` are the values of the transfer-syntax parameter it satisfies, "" standing for none; left empty where
     transfer syntaxes do not matter.
@@ -84,6 +87,11 @@ def parse(header: str) -> tuple[MediaRange, ...]:
 def choose(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer:
     """The offer the client likes best; among equals the one it names first, then the one offered first. Raises
     NotAcceptable."""
+    return _chosen(tuple(ranges), tuple(offers))
+
+
+@lru_cache(maxsize=1024)
+def _chosen(ranges: tuple[MediaRange, ...], offers: tuple[Offer, ...]) -> Offer:
     best: tuple[float, int] = (0.0, 0)
     chosen = None
     for offer in offers:

@@ -8,6 +8,7 @@ very bytes that were verified as clean.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
@@ -179,5 +180,7 @@ def _url(service: Service, held: Held) -> str:
 
 def _pieces(service: Service, name: str) -> Iterator[bytes]:
     with service.archive.files.open("clean", name) as file:
-        while data := file.read(CHUNK):
+        left = os.fstat(file.fileno()).st_size
+        while left and (data := file.read(min(left, CHUNK))):  # no more than there is, or a larger buffer is made
+            left -= len(data)
             yield data

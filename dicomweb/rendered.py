@@ -31,6 +31,9 @@ from .wishes import Wishes, wishes
 _THUMBNAIL = Viewport(256, 256)
 _MOST_ANIMATED = 1000
 _MOST_PIXELS = 256 << 20
+_PARTS = tuple(Offer(name, Packing.MULTIPART) for name in rendering.MEDIA_TYPES)
+_OFFERS_OF_ONE = (*(Offer(name) for name in rendering.MEDIA_TYPES), *_PARTS)
+_OFFERS_OF_MANY = (*_PARTS, Offer("image/gif"))
 
 
 def rendered(
@@ -91,7 +94,7 @@ def answer(
 def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:
     """The frames that are shown, and how."""
     shown: Sequence[int] = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
-    offer = choose(ranges, _offers(len(shown)))
+    offer = choose(ranges, _OFFERS_OF_ONE if len(shown) == 1 else _OFFERS_OF_MANY)
     if numbers is None and _is_animation(offer):
         shown = range(1, min(shape.frames, _MOST_ANIMATED) + 1)
     return shown, offer
@@ -102,7 +105,7 @@ def _is_animation(offer: Offer) -> bool:
 
 
 def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
-    asked = (drawing.name, tuple(shown), offer, wanted)
+    asked = (drawing.name, tuple(shown), offer.media_type, offer.packing, wanted)
     tag = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
     if known := unchanged(tag):
         return known
@@ -137,10 +140,3 @@ def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
         if size > _MOST_PIXELS:
             raise NotAcceptable("so many frames of that size cannot be had as one animation; ask with a viewport")
     return Response(rendering.animated(images, drawing.milliseconds()), content_type="image/gif")
-
-
-def _offers(count: int) -> list[Offer]:
-    many = [Offer(name, Packing.MULTIPART) for name in rendering.MEDIA_TYPES]
-    if count > 1:
-        return [*many, Offer("image/gif")]
-    return [*(Offer(name) for name in rendering.MEDIA_TYPES), *many]
