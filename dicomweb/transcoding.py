@@ -41,7 +41,9 @@ from .shape import Shape, shape_in
 
 NATIVE = str(ExplicitVRLittleEndian)
 TARGETS = (NATIVE, str(DeflatedExplicitVRLittleEndian), *codecs.ENCODED)
-"""What an object can be written in; the implicit and the big endian one have no place in web services (8.7.3.4.2)."""
+"""What an object can be had in over the web; implicit VR and big endian have no place there (PS3.18 8.7.3.4.2)."""
+IMPLICIT = str(ImplicitVRLittleEndian)
+"""Can be written as well, for a DIMSE peer that takes nothing else."""
 UNCOMPRESSED = (NATIVE, str(DeflatedExplicitVRLittleEndian), str(ImplicitVRLittleEndian), str(ExplicitVRBigEndian))
 _TAGS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
@@ -65,7 +67,7 @@ def can_recode(stored: str, target: str) -> bool:
 def recoded(file: BinaryIO, stored: str, target: str) -> Recoded:
     """The object of a Part 10 file that is stored in one transfer syntax (a deflated one inflated), in another. The
     file must stay open until the pieces are taken. Raises NotAcceptable where that is impossible."""
-    if not can_recode(stored, target):
+    if not can_recode(stored, NATIVE if target == IMPLICIT else target):
         raise NotAcceptable("it cannot be had in that transfer syntax")
     file.seek(0)
     with warnings.catch_warnings():
@@ -76,7 +78,7 @@ def recoded(file: BinaryIO, stored: str, target: str) -> Recoded:
         pixels = _pixels(file, stored, header)
         if pixels is None:
             return _assembled(target, _head(header, target), iter(()), 0, b"")
-        tail = _tail(file, stored, pixels)
+        tail = _tail(file, stored, pixels, target)
         write = _native if target in UNCOMPRESSED else _encoded
         return write(file, header, pixels, target, tail)
 
@@ -97,8 +99,9 @@ def _native(file: BinaryIO, header: Dataset, pixels: Layout, target: str, tail: 
     padded = length + length % 2
     if padded > _LONGEST:
         raise NotAcceptable("it is too long without compression; ask with transfer-syntax=*")
-    element = _tag(shape.tag) + vr.encode() + pack("<HL", 0, padded)
-    return _assembled(target, _head(header, target), _all(element, body, bytes(length % 2)), 12 + padded, tail)
+    element = _tag(shape.tag) + (b"" if target == IMPLICIT else vr.encode() + bytes(2)) + pack("<L", padded)
+    body = _all(element, body, bytes(length % 2))
+    return _assembled(target, _head(header, target), body, len(element) + padded, tail)
 
 
 def _encoded(file: BinaryIO, header: Dataset, pixels: Layout, target: str, tail: bytes) -> Recoded:
@@ -177,12 +180,12 @@ def _head(header: Dataset, target: str) -> tuple[bytes, bytes]:
     write_file_meta_info(out, meta, enforce_standard=False)
     for tag in [tag for tag in header.keys() if BaseTag(tag).element == 0 or tag in _OFFSET_TABLES]:  # noqa: SIM118
         del header[tag]
-    return out.getvalue(), _explicit(header)
+    return out.getvalue(), _written(header, target)
 
 
-def _explicit(ds: Dataset) -> bytes:
+def _written(ds: Dataset, target: str) -> bytes:
     out = DicomBytesIO()
-    out.is_little_endian, out.is_implicit_VR = True, False
+    out.is_little_endian, out.is_implicit_VR = True, target == IMPLICIT
     write_dataset(out, ds)
     return out.getvalue()
 
@@ -215,7 +218,7 @@ def _pixels(file: BinaryIO, stored: str, header: Dataset) -> Layout | None:
     return None
 
 
-def _tail(file: BinaryIO, stored: str, pixels: Layout) -> bytes:
+def _tail(file: BinaryIO, stored: str, pixels: Layout, target: str) -> bytes:
     """The elements behind the pixel data that still hold."""
     file.seek(pixels.end)
     if len(file.read(8)) < 8:
@@ -230,7 +233,7 @@ def _tail(file: BinaryIO, stored: str, pixels: Layout) -> bytes:
         for tag in sorted(rest.keys()):
             if BaseTag(tag).group < 0xFFFA and tag > pixels.shape.tag and BaseTag(tag).element:
                 kept[tag] = rest[tag]
-        return _explicit(kept) if len(kept) else b""
+        return _written(kept, target) if len(kept) else b""
     except Exception:  # trailing bytes that are no elements; pydicom raises what it likes
         return b""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import struct
 import subprocess
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from lethe.dicomweb import codecs, transcoding
 from lethe.dicomweb.codecs import DCT, JPEG_EXTENDED
+from lethe.dicomweb.locate import readable
+from lethe.dicomweb.pixels import layout_in
 from lethe.storage.archive import Archive
 
 PART10 = 'multipart/related; type="application/dicom"'
@@ -364,3 +368,41 @@ def test_dcmtk_reads_what_is_written(get, url, name, tmp_path):
         (tmp_path / "x.dcm").write_bytes(get(url(name), f"application/dicom; transfer-syntax={target}").data)
         done = subprocess.run([dcmdump, "-q", str(tmp_path / "x.dcm")], capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_bigendian.dcm", "SC_rgb_rle_2frame.dcm", "image_dfl.dcm"])
+def test_implicit_vr_is_written_for_who_calls_it(get, url, name):
+    """No client of the web gets it; a DIMSE peer may need it."""
+    stored = get(url(name), "application/dicom; transfer-syntax=*").data
+    ds = pydicom.dcmread(io.BytesIO(stored))
+    syntax = str(ds.file_meta.TransferSyntaxUID)
+    made = transcoding.recoded(readable(io.BytesIO(stored), syntax), syntax, transcoding.IMPLICIT)
+    data = b"".join(made.pieces)
+    assert made.length == len(data)
+    given = pydicom.dcmread(io.BytesIO(data))
+    assert given.file_meta.TransferSyntaxUID == transcoding.IMPLICIT
+    assert (plain(given) == plain(ds)).all()
+    assert others(given) == others(ds)
+
+
+def test_large_objects_are_never_in_memory(tmp_path):
+    """A quarter of a gigabyte, most of it a hole in the file, in less than 16 MB."""
+    ds = pydicom.dcmread(sample("MR_small_implicit.dcm"))
+    del ds.PixelData
+    ds.Rows = ds.Columns = 1024
+    ds.NumberOfFrames, frame = 128, 2 << 20
+    ds.save_as(tmp_path / "large.dcm")
+    with (tmp_path / "large.dcm").open("r+b") as file:
+        file.seek(0, 2)
+        file.write(b"\xe0\x7f\x10\x00" + struct.pack("<L", 128 * frame))
+        file.truncate(file.tell() + 128 * frame)
+    with (tmp_path / "large.dcm").open("rb") as file:
+        tracemalloc.start()
+        made = transcoding.recoded(file, "1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+        length = sum(len(piece) for piece in made.pieces)
+        layout = layout_in(file, "1.2.840.10008.1.2", transcoding.shape_in(ds, 0x7FE00010))
+        assert sum(len(piece) for piece in layout.native(file, 128)) == frame
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert length == made.length > 128 * frame
+    assert peak < 16 << 20
