@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 
-from .rendering import Look, cut
+from .pictures import cut
+from .rendering import Look
 
 STATES = tuple(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2))
 """Grayscale and Color Softcopy Presentation State Storage."""

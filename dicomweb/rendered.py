@@ -18,12 +18,12 @@ from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 from lethe.storage.query import Level, Query
 
-from . import documents, frames, rendering
+from . import documents, frames, pictures
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body, tagged, unchanged
 from .drawing import Drawing, drawing_of
 from .multipart import Part
-from .rendering import Viewport
+from .pictures import Viewport
 from .shape import Shape
 from .wado import below
 from .wishes import Wishes, wishes
@@ -31,8 +31,8 @@ from .wishes import Wishes, wishes
 _THUMBNAIL = Viewport(256, 256)
 _MOST_ANIMATED = 1000
 _MOST_PIXELS = 256 << 20
-_PARTS = tuple(Offer(name, Packing.MULTIPART) for name in rendering.MEDIA_TYPES)
-_OFFERS_OF_ONE = (*(Offer(name) for name in rendering.MEDIA_TYPES), *_PARTS)
+_PARTS = tuple(Offer(name, Packing.MULTIPART) for name in pictures.MEDIA_TYPES)
+_OFFERS_OF_ONE = (*(Offer(name) for name in pictures.MEDIA_TYPES), *_PARTS)
 _OFFERS_OF_MANY = (*_PARTS, Offer("image/gif"))
 
 
@@ -115,8 +115,8 @@ def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offe
 
 def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     def made(number: int) -> bytes:
-        image = rendering.fitted(drawing.picture(number, wanted.window), wanted.viewport)
-        return rendering.encoded(image, offer.media_type, wanted.quality, drawing.profile(wanted.profile))
+        image = pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport)
+        return pictures.encoded(image, offer.media_type, wanted.quality, drawing.profile(wanted.profile))
 
     if offer.packing is Packing.SINGLE:
         return Response(made(shown[0]), content_type=offer.media_type, headers={"Vary": "Accept"})
@@ -135,8 +135,8 @@ def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
     images: list[Image] = []
     size = 0
     for number in shown:
-        images.append(rendering.fitted(drawing.picture(number, wanted.window), wanted.viewport))
+        images.append(pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport))
         size += images[-1].width * images[-1].height
         if size > _MOST_PIXELS:
             raise NotAcceptable("so many frames of that size cannot be had as one animation; ask with a viewport")
-    return Response(rendering.animated(images, drawing.milliseconds()), content_type="image/gif")
+    return Response(pictures.animated(images, drawing.milliseconds()), content_type="image/gif")

@@ -1,33 +1,23 @@
-"""Turns one frame into a picture: modality and VOI transformation, colour, cut and size. Pure.
+"""Turns one frame into grey or colour of 8 bits: modality and VOI transformation, palettes, colour spaces. Pure.
 
 The values follow PS3.4 N.2 and PS3.3 C.11: rescaled first, then windowed, inverted for MONOCHROME1. What happens to
-each of the values that a word of 8 or 16 bits can have is worked out once, in a table. Nothing is written onto the
-picture.
+each of the values that a word of 8 or 16 bits can have is worked out once, in a table.
 """
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MEDIA_TYPES = {
-    "image/jpeg": "JPEG",
-    "image/png": "PNG",
-    "image/gif": "GIF",
-    "image/webp": "WEBP",
-    "image/jp2": "JPEG2000",
-}
 _FEW = 4096
 _OUTLIERS = (0.001, 0.999)
 _MODALITY = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
@@ -49,16 +39,6 @@ class Window:
     center: float
     width: float
     curve: Curve = Curve.LINEAR
-
-
-@dataclass(frozen=True)
-class Viewport:
-    """The box the picture has to fit into, and the part of the frame that is shown: x, y, width, height, where a
-    negative width or height mirrors (PS3.18 8.3.5.1.3)."""
-
-    width: int
-    height: int
-    source: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -132,55 +112,6 @@ def grey_table(frame: Array, look: Look, window: Window | None) -> Array:
         return _range_by(counts, rescaled)
 
     return _grey(rescaled, look, window, seen)
-
-
-def fitted(image: Image.Image, viewport: Viewport | None) -> Image.Image:
-    """The wanted part of the picture at the largest size that fits into the viewport, its aspect kept."""
-    if viewport is None:
-        return image
-    if viewport.source is not None:
-        image = cut(image, viewport.source)
-    scale = min(viewport.width / image.width, viewport.height / image.height)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    if scale < 0.25:
-        image = image.reduce(int(0.5 / scale))  # most of the pixels need not be looked at so closely
-    return image.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BILINEAR)
-
-
-def encoded(image: Image.Image, media_type: str, quality: int, profile: bytes = b"") -> bytes:
-    """The picture as a file of that type; `quality` from 1 to 100 matters for JPEG and WebP, and `profile` is an ICC
-    profile that goes with it."""
-    if media_type == "image/jpeg" and not profile:
-        return bytes(imagecodecs.jpeg8_encode(np.asarray(image), level=quality))
-    out = io.BytesIO()
-    options: dict[str, Any] = {"icc_profile": profile} if profile and media_type != "image/gif" else {}
-    if media_type in ("image/jpeg", "image/webp"):
-        options["quality"] = quality
-    if media_type == "image/png":
-        options["compress_level"] = 3
-    image.save(out, MEDIA_TYPES[media_type], **options)
-    return out.getvalue()
-
-
-def animated(images: list[Image.Image], milliseconds: int) -> bytes:
-    """The pictures as a GIF that shows one after the other, again and again."""
-    out = io.BytesIO()
-    images[0].save(
-        out, "GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0, optimize=False, disposal=1
-    )
-    return out.getvalue()
-
-
-def cut(image: Image.Image, source: tuple[float, float, float, float]) -> Image.Image:
-    """A part of the picture: x, y, width, height; a negative width or height mirrors it."""
-    x, y, width, height = source
-    left, top = max(0, min(round(x), image.width - 1)), max(0, min(round(y), image.height - 1))
-    right = max(left + 1, min(image.width, left + max(1, round(abs(width)))))
-    bottom = max(top + 1, min(image.height, top + max(1, round(abs(height)))))
-    image = image.crop((left, top, right, bottom))
-    if width < 0:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if height < 0 else image
 
 
 def _only(ds: Dataset, keywords: tuple[str, ...]) -> Dataset:

@@ -17,7 +17,8 @@ from . import accept, documents, instances, rendered
 from .accept import MediaRange
 from .answers import Service, failure
 from .drawing import Drawing, drawing_of
-from .rendering import Viewport, Window
+from .pictures import Viewport
+from .rendering import Window
 from .shape import Shape
 from .wishes import BIGGEST, DEFAULT_QUALITY, Wishes, number, quality_of
 

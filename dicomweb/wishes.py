@@ -9,7 +9,8 @@ from flask import request
 
 from lethe.storage.errors import Refused
 
-from .rendering import Curve, Viewport, Window
+from .pictures import Viewport
+from .rendering import Curve, Window
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 BIGGEST = 8192

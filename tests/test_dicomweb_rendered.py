@@ -11,7 +11,8 @@ from dicomweb_archive import app_over, publish, sample, url_of
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from lethe.dicomweb.rendering import Curve, Viewport, Window, fitted, picture
+from lethe.dicomweb.pictures import Viewport, fitted
+from lethe.dicomweb.rendering import Curve, Window, picture
 from lethe.storage.archive import Archive
 
 ROOT = "http://node.test"
