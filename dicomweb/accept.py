@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 MULTIPART = "multipart/related"
 JSON_TYPES = ("application/dicom+json", "application/json")
@@ -44,10 +45,13 @@ class MediaRange:
     parameters: Mapping[str, str] = field(default_factory=dict)
     quality: float = 1.0
 
+    def __hash__(self) -> int:
+        return hash((self.media_type, frozenset(self.parameters.items()), self.quality))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Offer:
-    """One way in which an answer can be given.
+    """One way in which an answer can be given; every one is its own, so that choosing again is a look-up.
 
     `answers` are the values of the transfer-syntax parameter it satisfies, "" standing for none; left empty where
     transfer syntaxes do not matter.
@@ -59,6 +63,7 @@ class Offer:
     answers: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=256)
 def parse(header: str) -> tuple[MediaRange, ...]:
     """The members of an Accept header; what is not a media range is left out."""
     ranges = []
@@ -82,6 +87,11 @@ def parse(header: str) -> tuple[MediaRange, ...]:
 def choose(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer:
     """The offer the client likes best; among equals the one it names first, then the one offered first. Raises
     NotAcceptable."""
+    return _chosen(tuple(ranges), tuple(offers))
+
+
+@lru_cache(maxsize=1024)
+def _chosen(ranges: tuple[MediaRange, ...], offers: tuple[Offer, ...]) -> Offer:
     best: tuple[float, int] = (0.0, 0)
     chosen = None
     for offer in offers:

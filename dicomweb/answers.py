@@ -19,33 +19,57 @@ from flask import Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException
 
 from lethe.storage.archive import Archive
+from lethe.storage.entries import DicomJson
 from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.holdings import Held
 
 from . import accept, multipart
 from .accept import JSON_TYPES, MediaRange, NotAcceptable, Offer, Packing
+from .lately import Lately
 from .locate import chunks
 from .multipart import Part
+from .pixels import Layout, layout_in
 from .ready import Ready
+from .rendering import Array, Look
+from .shape import shape_of
 
 _LOG = logging.getLogger("lethe.dicomweb")
 _JSON_OFFERS = tuple(Offer(name) for name in JSON_TYPES)
 _STATUS: dict[type[Exception], int] = {Refused: 400, NotFound: 404, NotAcceptable: 406, Unavailable: 503}
 _RETRY_AFTER = "10"
+_AT_ONCE = 4 << 20
 
 
 @dataclass(frozen=True)
 class Service:
-    """What every view works on: the archive, the absolute URL of the service's root, and answers given before."""
+    """What every view works on: the archive, the absolute URL of the service's root, answers given before, and what
+    is known of files that were asked for lately."""
 
     archive: Archive
     url: Callable[[], str]
     ready: Ready = field(default_factory=Ready)
+    layouts: Lately[Layout] = field(default_factory=lambda: Lately(1024))
+    looks: Lately[Look] = field(default_factory=lambda: Lately(1024))
+    greys: Lately[Array] = field(default_factory=lambda: Lately(256))
 
     def base(self) -> str:
         return self.url().rstrip("/")
 
     def instance_url(self, study: str, series: str, instance: str) -> str:
         return f"{self.base()}/studies/{study}/series/{series}/instances/{instance}"
+
+    def metadata_of(self, held: Held) -> DicomJson:
+        """The attributes of an instance. Raises NotFound."""
+        attributes: DicomJson = json.loads(gzip.decompress(self.archive.holdings.metadata(held.sop_uid)))
+        return attributes
+
+    def layout_of(self, held: Held, file: BinaryIO) -> Layout:
+        """Where the frames of an instance lie in its open file (a deflated one inflated). Raises NotFound."""
+
+        def find_out() -> Layout:
+            return layout_in(file, held.transfer_syntax, shape_of(self.metadata_of(held)))
+
+        return self.layouts.get(held.file, find_out)
 
 
 @dataclass(frozen=True)
@@ -102,15 +126,28 @@ def _json() -> Response:
     return response
 
 
-def multipart_body(parts: Sequence[Part], part_type: str, *, status: int = 200) -> Response:
+def multipart_body(parts: Sequence[Part] | Iterator[Part], part_type: str, *, status: int = 200) -> Response:
     """The parts as multipart/related, with a Content-Length where all lengths are known."""
     boundary = multipart.new_boundary()
-    response = Response(_guarded(multipart.body(parts, boundary)), status=status)
+    length = multipart.body_length(parts, boundary) if isinstance(parts, Sequence) else None
+    pieces = multipart.body(parts, boundary)
+    if length is not None and length <= _AT_ONCE and request.method != "HEAD":
+        # In one piece: handing each over costs more than copying it.
+        response = Response(b"".join(pieces), status=status)
+    else:
+        response = Response(_guarded(pieces), status=status)
     response.headers["Content-Type"] = multipart.content_type(part_type, boundary)
     response.headers["Vary"] = "Accept"
-    length = multipart.body_length(parts, boundary)
     if length is not None:
         response.headers["Content-Length"] = str(length)
+    return response
+
+
+def streamed(pieces: Iterator[bytes], media_type: str) -> Response:
+    """A body whose length nobody knows before its end."""
+    response = Response(_guarded(pieces))
+    response.headers["Content-Type"] = media_type
+    response.headers["Vary"] = "Accept"
     return response
 
 

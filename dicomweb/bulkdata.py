@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from flask import Response
 from pydicom.uid import ExplicitVRLittleEndian
 
-from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
-from lethe.storage.query import Level
+from lethe.storage.holdings import Held
 
 from . import frames
 from .accept import Offer, Packing, choose
@@ -27,18 +26,18 @@ _OFFERS = tuple(
 def bulkdata(service: Service, study: str, series: str, instance: str, path: str) -> Response:
     """One value, little endian; compressed pixel data as its frames, one part each."""
     tags = _parse(path)
-    entry = service.archive.index.one(Level.INSTANCE, study, series, instance)
-    file = readable(service.archive.files.open("clean", entry.file), entry.transfer_syntax)
+    held = service.archive.holdings.one(study, series, instance)
+    file = readable(service.archive.files.open("clean", held.file), held.transfer_syntax)
     try:
-        place = locate(file, entry.transfer_syntax, tags)
+        place = locate(file, held.transfer_syntax, tags)
         if place.length is None:
             file.close()
-            return _frames_of(service, entry, tags)
+            return _frames_of(service, held, tags)
         offer = choose(accepted(), _OFFERS)
     except BaseException:
         file.close()
         raise
-    tag = f"{entry.file}-{path}"
+    tag = f"{held.file}-{path}"
     if known := unchanged(tag):
         file.close()
         return known
@@ -48,10 +47,10 @@ def bulkdata(service: Service, study: str, series: str, instance: str, path: str
     return tagged(answer, tag)
 
 
-def _frames_of(service: Service, entry: Entry, tags: Sequence[int]) -> Response:
+def _frames_of(service: Service, held: Held, tags: Sequence[int]) -> Response:
     if len(tags) > 1:
         raise NotFound("compressed pixel data within a sequence cannot be had alone")
-    return frames.answer(service, entry, lambda shape: range(1, shape.frames + 1))
+    return frames.answer(service, held, lambda shape: range(1, shape.frames + 1))
 
 
 def _parse(path: str) -> Sequence[int]:

@@ -7,36 +7,37 @@ means for colour.
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import BinaryIO
 
 from flask import Response
 from pydicom.uid import ExplicitVRLittleEndian
 
-from lethe.storage.entries import DicomJson, Entry
 from lethe.storage.errors import NotFound, Refused
-from lethe.storage.query import Level
+from lethe.storage.holdings import Held
 
-from . import pixels
+from . import codecs, pixels
 from .accept import NotAcceptable, Offer, Packing, choose, takes_anything
 from .answers import Service, accepted, multipart_body, single_body, tagged, unchanged
-from .locate import locate, readable
+from .locate import readable
 from .multipart import Part
-from .pixels import Shape
-from .wado import below
+from .pixels import Layout
+from .shape import Shape
 
 _OCTETS = "application/octet-stream"
 _NATIVE = str(ExplicitVRLittleEndian)
+_DEFAULTS = tuple(f"1.2.840.10008.1.2.{number}" for number in ("4.70", "4.80", "4.90", "4.201", "5"))
+"""What a media type without a transfer syntax stands for (PS3.18 Table 8.7.3-5)."""
 
 
 def frames(service: Service, study: str, series: str, instance: str, numbers: str) -> Response:
     """The frames of that list, in its order."""
     wanted = parse_numbers(numbers)
-    entry = service.archive.index.one(Level.INSTANCE, study, series, instance)
-    return answer(service, entry, lambda shape: within(wanted, shape))
+    held = service.archive.holdings.one(study, series, instance)
+    return answer(service, held, lambda shape: within(wanted, shape))
 
 
 def parse_numbers(text: str) -> list[int]:
@@ -53,76 +54,100 @@ def within(numbers: Sequence[int], shape: Shape) -> Sequence[int]:
     return numbers
 
 
-def metadata_of(service: Service, entry: Entry) -> DicomJson:
-    """The attributes of an instance."""
-    query = below(entry.study_uid, entry.series_uid, entry.sop_uid)
-    for body in service.archive.index.metadata(query):
-        attributes: DicomJson = json.loads(gzip.decompress(body))
-        return attributes
-    raise NotFound("there is no such instance")
-
-
-def answer(service: Service, entry: Entry, wanted: Callable[[Shape], Sequence[int]]) -> Response:
+def answer(service: Service, held: Held, wanted: Callable[[Shape], Sequence[int]]) -> Response:
     """The wanted frames of an instance in the form the client likes best."""
-    shape = pixels.shape_of(metadata_of(service, entry))
-    numbers = wanted(shape)
-    if pixels.is_video(entry.transfer_syntax):
+    if pixels.is_video(held.transfer_syntax):
         raise NotAcceptable("a video has no single frames; retrieve the instance instead")
-    ranges = accepted()
-    offer = choose(ranges, _offers(entry.transfer_syntax, len(numbers)))
+    file = readable(service.archive.files.open("clean", held.file), held.transfer_syntax)
     try:
-        return _given(service, entry, shape, numbers, offer)
-    except NotAcceptable:
-        # It cannot be decoded. Who takes anything takes the frame as it is stored.
-        anything = [one for one in ranges if takes_anything(one)]
-        return _given(service, entry, shape, numbers, choose(anything, _stored(entry.transfer_syntax, len(numbers))))
-
-
-def _given(service: Service, entry: Entry, shape: Shape, numbers: Sequence[int], offer: Offer) -> Response:
-    tag = f"{entry.file}-{offer.media_type}-{offer.transfer_syntax}"
-    if known := unchanged(tag):
-        return known
-    file = readable(service.archive.files.open("clean", entry.file), entry.transfer_syntax)
-    try:
-        parts = _parts(service, entry, shape, numbers, offer, file)
+        layout = service.layout_of(held, file)
+        response = _best(service, Found(held, layout, file), wanted(layout.shape))
     except BaseException:
         file.close()
         raise
-    single = offer.packing is Packing.SINGLE
-    response = single_body(parts[0]) if single else multipart_body(parts, offer.media_type)
     response.call_on_close(file.close)
-    return tagged(response, tag)
+    return response
 
 
-def _offers(stored: str, count: int) -> list[Offer]:
-    """What can be given, the default first: native, then as stored under its own type, then as anonymous bytes."""
-    packings = [Packing.MULTIPART] + [Packing.SINGLE] * (count == 1)
+@dataclass(frozen=True)
+class Found:
+    """An instance, where its frames lie, and its open file."""
+
+    held: Held
+    layout: Layout
+    file: BinaryIO
+
+
+def _best(service: Service, found: Found, numbers: Sequence[int]) -> Response:
+    ranges, stored, single = accepted(), found.held.transfer_syntax, len(numbers) == 1
+    offer = choose(ranges, _offers(stored, single=single))
+    try:
+        return _given(service, found, numbers, offer)
+    except NotAcceptable:
+        # It cannot be decoded. Who takes anything takes the frame as it is stored.
+        anything = [one for one in ranges if takes_anything(one)]
+        return _given(service, found, numbers, choose(anything, _stored(stored, single=single)))
+
+
+def _given(service: Service, found: Found, numbers: Sequence[int], offer: Offer) -> Response:
+    tag = f"{found.held.file}-{offer.media_type}-{offer.transfer_syntax}"
+    if known := unchanged(tag):
+        return known
+    parts = _parts(service, found, numbers, offer)
+    single = offer.packing is Packing.SINGLE
+    return tagged(single_body(parts[0]) if single else multipart_body(parts, offer.media_type), tag)
+
+
+@lru_cache(maxsize=256)
+def _offers(stored: str, *, single: bool) -> tuple[Offer, ...]:
+    """What can be given, the default first: native, then as stored under its own type and as anonymous bytes, then
+    what it can be made into."""
     offers: list[Offer] = []
-    for packing in packings:
+    for packing in _packings(single=single):
         if not pixels.is_encapsulated(stored):
             offers.append(Offer(_OCTETS, packing, _NATIVE, frozenset({"", "*", _NATIVE, stored})))
-            continue
-        if pixels.can_decode(stored):
-            offers.append(Offer(_OCTETS, packing, _NATIVE, frozenset({"", _NATIVE})))
-        own_type = pixels.image_type(stored)
-        if own_type != _OCTETS:
-            offers.append(Offer(own_type, packing, stored, frozenset({"", "*", stored})))
-        offers.append(Offer(_OCTETS, packing, stored, frozenset({"*", stored})))
-    return offers
+        else:
+            offers += _of_compressed(stored, packing)
+        if not pixels.is_encapsulated(stored) or codecs.can_decode(stored):
+            offers += _made(stored, packing)
+    return tuple(offers)
 
 
-def _stored(stored: str, count: int) -> list[Offer]:
+def _of_compressed(stored: str, packing: Packing) -> Iterator[Offer]:
+    if codecs.can_decode(stored):
+        yield Offer(_OCTETS, packing, _NATIVE, frozenset({"", _NATIVE}))
+    own_type = pixels.image_type(stored)
+    if own_type != _OCTETS:
+        yield Offer(own_type, packing, stored, frozenset({"", "*", stored}))
+    yield Offer(_OCTETS, packing, stored, frozenset({"*", stored}))
+
+
+def _made(stored: str, packing: Packing) -> Iterator[Offer]:
+    """Other transfer syntaxes; a media type without one means its default (PS3.18 Table 8.7.3-5), which is given only
+    where what is stored has another type."""
+    for target in codecs.ENCODED:
+        media_type = pixels.image_type(target)
+        default = target in _DEFAULTS and media_type != pixels.image_type(stored)
+        if target != stored:
+            yield Offer(media_type, packing, target, frozenset({target, ""} if default else {target}))
+            yield Offer(_OCTETS, packing, target, frozenset({target}))
+
+
+def _stored(stored: str, *, single: bool) -> list[Offer]:
     """The stored form alone, for a client that has not asked for a transfer syntax."""
-    packings = [Packing.MULTIPART] + [Packing.SINGLE] * (count == 1)
-    return [Offer(pixels.image_type(stored), packing, stored, frozenset({"", "*", stored})) for packing in packings]
+    media_type, answers = pixels.image_type(stored), frozenset({"", "*", stored})
+    return [Offer(media_type, packing, stored, answers) for packing in _packings(single=single)]
 
 
-def _parts(
-    service: Service, entry: Entry, shape: Shape, numbers: Sequence[int], offer: Offer, file: BinaryIO
-) -> list[Part]:
-    read, length = _reader(entry, shape, offer, file)
-    first = read(numbers[0])  # what is wrong with the first frame is still an answer, not a broken connection
-    base = service.instance_url(entry.study_uid, entry.series_uid, entry.sop_uid)
+def _packings(*, single: bool) -> Sequence[Packing]:
+    return (Packing.MULTIPART, Packing.SINGLE) if single else (Packing.MULTIPART,)
+
+
+def _parts(service: Service, found: Found, numbers: Sequence[int], offer: Offer) -> list[Part]:
+    held = found.held
+    read, length = _reader(found, offer)
+    first = tuple(read(numbers[0]))  # what is wrong with the first frame is still an answer, not a broken connection
+    base = service.instance_url(held.study_uid, held.series_uid, held.sop_uid)
     content_type = f"{offer.media_type}; transfer-syntax={offer.transfer_syntax}"
 
     def taking(place: int, number: int) -> Callable[[], Iterable[bytes]]:
@@ -134,14 +159,24 @@ def _parts(
     ]
 
 
-def _reader(
-    entry: Entry, shape: Shape, offer: Offer, file: BinaryIO
-) -> tuple[Callable[[int], Iterable[bytes]], int | None]:
+def _reader(found: Found, offer: Offer) -> tuple[Callable[[int], Iterable[bytes]], int | None]:
     """A function that gives the bytes of a frame, and how many they are if that is known beforehand."""
-    stored = entry.transfer_syntax
-    place = locate(file, stored, [shape.tag])
-    if place.length is not None:
-        return lambda number: pixels.native_frame(file, place, shape, number), pixels.native_frame_bytes(shape)
-    if offer.transfer_syntax == stored:
-        return lambda number: [pixels.encoded_frame(file, place, shape, number, stored)], None
-    return lambda number: [pixels.decoded_frame(file, shape, number)], shape.decoded_bytes
+    layout, file, target = found.layout, found.file, offer.transfer_syntax
+    shape = layout.shape
+    if target in codecs.ENCODED and target != layout.transfer_syntax:
+        return _encoder(layout, file, target), None
+    if layout.fragments is None:
+        return lambda number: layout.native(file, number), layout.native_bytes
+    if target == layout.transfer_syntax:
+        return lambda number: [layout.encoded(file, number)], None
+    return lambda number: [pixels.decoded_frame(layout, file, number)], shape.decoded_bytes
+
+
+def _encoder(layout: Layout, file: BinaryIO, target: str) -> Callable[[int], Iterable[bytes]]:
+    if not codecs.encodable(layout.shape, target):
+        raise NotAcceptable("such frames cannot be had in that transfer syntax")
+    colours = codecs.decoded_colours(layout.shape)
+    if layout.shape.native_bits != layout.shape.decoded_bits:
+        colours = "YBR_FULL"
+    shape = replace(layout.shape, photometric=colours)
+    return lambda number: [codecs.encode(layout.array(file, number), shape, target)]

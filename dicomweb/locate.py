@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from lethe.storage.errors import NotFound
 
@@ -21,6 +21,7 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DEEPEST = 256
+_INFLATED = ExplicitVRLittleEndian.encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def readable(file: BinaryIO, transfer_syntax: str) -> BinaryIO:
     with file:
         start = _dataset_start(file)
         file.seek(0)
-        return io.BytesIO(file.read(start) + zlib.decompress(file.read(), -zlib.MAX_WBITS))
+        # The file meta information has to say so as well, in the same number of bytes.
+        meta = file.read(start).replace(DeflatedExplicitVRLittleEndian.encode(), _INFLATED, 1)
+        return io.BytesIO(meta + zlib.decompress(file.read(), -zlib.MAX_WBITS))
 
 
 def locate(file: BinaryIO, transfer_syntax: str, path: Sequence[int]) -> Place:

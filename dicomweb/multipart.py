@@ -29,16 +29,17 @@ def content_type(part_type: str, boundary: str) -> str:
 
 def body(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
     """The body. A part that yields another number of bytes than it promised breaks it off."""
+    between = b""
     for part in parts:
-        yield _head(part, boundary)
+        yield between + _head(part, boundary)
         sent = 0
         for chunk in part.chunks():
             sent += len(chunk)
             yield chunk
         if part.length not in (None, sent):
             raise OSError("a part has another length than was promised")
-        yield b"\r\n"
-    yield f"--{boundary}--\r\n".encode()
+        between = b"\r\n"
+    yield between + f"--{boundary}--\r\n".encode()
 
 
 def body_length(parts: Sequence[Part], boundary: str) -> int | None:

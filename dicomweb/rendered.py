@@ -1,4 +1,4 @@
-"""Retrieves rendered images and thumbnails (WADO-RS, PS3.18 10.4.1.1.3 and 10.4.1.1.6).
+"""Retrieves rendered resources and thumbnails (WADO-RS, PS3.18 10.4.1.1.3 and 10.4.1.1.6).
 
 A study or series is shown by one picture: its first image when rendered, one from its middle as a thumbnail, because
 the first slice of a scan often shows nothing. No text is ever drawn into a picture.
@@ -6,126 +6,137 @@ the first slice of a scan often shows nothing. No text is ever drawn into a pict
 
 from __future__ import annotations
 
-import re
+import hashlib
+from collections.abc import Sequence
+from itertools import chain
 
-from flask import Response, request
+from flask import Response
 from PIL.Image import Image
-from pydicom import dcmread
 
-from lethe.storage.entries import Entry
-from lethe.storage.errors import NotFound, Refused
-from lethe.storage.query import Level, Match, Query
+from lethe.storage.entries import first_text
+from lethe.storage.errors import NotFound
+from lethe.storage.holdings import Held
+from lethe.storage.query import Level, Query
 
-from . import frames, pixels, rendering
-from .accept import NotAcceptable, Offer, choose
-from .answers import Service, accepted, tagged, unchanged
-from .locate import readable
-from .rendering import Curve, Viewport, Window
+from . import documents, frames, pictures
+from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
+from .answers import Service, accepted, multipart_body, tagged, unchanged
+from .drawing import Drawing, drawing_of
+from .multipart import Part
+from .pictures import Viewport
+from .shape import Shape
 from .wado import below
+from .wishes import Wishes, wishes
 
-_OFFERS = tuple(Offer(name) for name in rendering.MEDIA_TYPES)
 _THUMBNAIL = Viewport(256, 256)
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_BIGGEST = 8192
-_DEFAULT_QUALITY = 90
+_MOST_ANIMATED = 1000
+_MOST_PIXELS = 256 << 20
+_PARTS = tuple(Offer(name, Packing.MULTIPART) for name in pictures.MEDIA_TYPES)
+_OFFERS_OF_ONE = (*(Offer(name) for name in pictures.MEDIA_TYPES), *_PARTS)
+_OFFERS_OF_MANY = (*_PARTS, Offer("image/gif"))
 
 
 def rendered(
     service: Service, study: str, series: str = "", instance: str = "", numbers: str | None = None
 ) -> Response:
-    """One image, drawn as the object or the request says."""
-    entry = _chosen(service, [study, series, instance], part=0.0)
-    return _picture(service, entry, numbers, part=0.0, viewport=_viewport())
+    """One image or several frames, drawn as the object or the request says; a document as what it is."""
+    held = _chosen(service, [study, series, instance], part=0.0)
+    if numbers is None and instance and (document := documents.document(service, held, accepted())):
+        return document
+    return answer(service, drawing_of(service, held, None), numbers, wishes(), accepted())
 
 
 def thumbnail(
     service: Service, study: str, series: str = "", instance: str = "", numbers: str | None = None
 ) -> Response:
     """One small image that stands for the whole."""
-    entry = _chosen(service, [study, series, instance], part=0.5)
-    return _picture(service, entry, numbers, part=0.5, viewport=_viewport() or _THUMBNAIL)
+    held = _chosen(service, [study, series, instance], part=0.5)
+    wanted = wishes()
+    drawing = drawing_of(service, held, None)
+    if numbers is None:
+        numbers = str(int(drawing.open().shape.frames * 0.5) + 1)
+    return answer(service, drawing, numbers.split(",", 1)[0], wanted.within(_THUMBNAIL), accepted())
 
 
-def _chosen(service: Service, uids: list[str], *, part: float) -> Entry:
+def _chosen(service: Service, uids: list[str], *, part: float) -> Held:
     """The instance that is shown: so far, of 1, into the first series that has images. Raises NotFound."""
-    index, given = service.archive.index, [uid for uid in uids if uid]
+    index, holdings = service.archive.index, service.archive.holdings
+    given = [uid for uid in uids if uid]
     if len(given) == 3:
-        return index.one(Level.INSTANCE, *given)
-    parents = below(*given).matches
-    for series in index.find(Query(Level.SERIES, parents)):
-        number = int(int(series.text("00201209") or 0) * part)
-        matches = (*parents, Match("0020000E", (series.series_uid,)))
-        for entry in index.find(Query(Level.INSTANCE, matches, limit=1, offset=number)):
-            if entry.text("00280010"):
-                return entry
+        return holdings.one(*given)
+    for series in index.find(Query(Level.SERIES, below(*given).matches)):
+        held = holdings.below(series.study_uid, series.series_uid)
+        place = int(len(held) * part)
+        for one in held[place : place + 1]:
+            if first_text(service.metadata_of(one), "00280010"):
+                return one
     index.one(Level(len(given)), *given)
     raise NotFound("it has no image")
 
 
-def _picture(
-    service: Service, entry: Entry, numbers: str | None, *, part: float, viewport: Viewport | None
+def answer(
+    service: Service, drawing: Drawing, numbers: str | None, wanted: Wishes, ranges: Sequence[MediaRange]
 ) -> Response:
-    media_type = choose(accepted(), _OFFERS).media_type
-    window, quality = _window(), _quality()
-    shape = pixels.shape_of(frames.metadata_of(service, entry))
-    number = int(shape.frames * part) + 1 if numbers is None else frames.parse_numbers(numbers)[0]
-    frames.within([number], shape)
-    tag = f"{entry.file}-{number}-{media_type}-{window}-{viewport}-{quality}".replace('"', "")
-    if known := unchanged(tag):
-        return known
-    image = _drawn(service, entry, number, window)
-    body = rendering.encoded(rendering.fitted(image, viewport), media_type, quality)
-    response = tagged(Response(body, content_type=media_type), tag)
-    if request.args.get("annotation") or request.args.get("iccprofile", "no") != "no":
-        text = "The annotation and iccprofile parameters are not supported and have been passed over."
-        response.headers["Warning"] = f"299 {service.base()}: {text}"
+    """The frames of that list in the form that is liked best, or the instance as a whole; closes the drawing."""
+    layout = drawing.open()
+    try:
+        shown, offer = _choice(layout.shape, numbers, ranges)
+        response = _shown(service, drawing, shown, offer, wanted)
+    except BaseException:
+        drawing.close()
+        raise
+    response.call_on_close(drawing.close)
+    for text in (*wanted.passed_over, *drawing.passed_over):
+        response.headers.add("Warning", f"299 {service.base()}: {text}")
     return response
 
 
-def _drawn(service: Service, entry: Entry, number: int, window: Window | None) -> Image:
-    if pixels.is_video(entry.transfer_syntax):
-        raise NotAcceptable("a video cannot be rendered here; retrieve the instance instead")
-    with service.archive.files.open("clean", entry.file) as file:
-        header = dcmread(file, stop_before_pixels=True)
-        with readable(file, entry.transfer_syntax) as whole:
-            frame = pixels.decoded_array(whole, number, raw=False)
-    try:
-        return rendering.picture(frame, header, number, window=window)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # What the attributes say about the samples cannot be followed, for example a palette that is not there.
-        raise NotAcceptable(f"the image cannot be rendered here ({type(error).__name__})") from None
+def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:
+    """The frames that are shown, and how."""
+    shown: Sequence[int] = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
+    offer = choose(ranges, _OFFERS_OF_ONE if len(shown) == 1 else _OFFERS_OF_MANY)
+    if numbers is None and _is_animation(offer):
+        shown = range(1, min(shape.frames, _MOST_ANIMATED) + 1)
+    return shown, offer
 
 
-def _window() -> Window | None:
-    """PS3.18 8.3.5.1.2: centre, width and function, all three."""
-    text = request.args.get("window")
-    if text is None:
-        return None
-    center, width, curve = [*text.lower().split(","), "", ""][:3]
-    well_formed = text.count(",") == 2 and _NUMBER.fullmatch(center) and _NUMBER.fullmatch(width)
-    if not well_formed or curve not in set(Curve) or float(width) < (1 if curve == Curve.LINEAR else 1e-9):
-        raise Refused("window is a centre, a width, and one of linear, linear-exact and sigmoid")
-    return Window(float(center), float(width), Curve(curve))
+def _is_animation(offer: Offer) -> bool:
+    return offer.media_type == "image/gif" and offer.packing is Packing.SINGLE
 
 
-def _viewport() -> Viewport | None:
-    """PS3.18 8.3.5.1.3: width and height of the picture, then x, y, width and height of the part that is shown."""
-    text = request.args.get("viewport")
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) not in (2, 6) or not all(_NUMBER.fullmatch(part) for part in parts):
-        raise Refused("viewport is a width and a height, which x, y, width and height of a region may follow")
-    width, height, *region = (float(part) for part in parts)
-    if not (1 <= width <= _BIGGEST and 1 <= height <= _BIGGEST) or (region and 0 in region[2:]):
-        raise Refused(f"a viewport has from 1 to {_BIGGEST} pixels each way")
-    source = (region[0], region[1], region[2], region[3]) if region else None
-    return Viewport(int(width), int(height), source)
+def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
+    asked = (drawing.name, tuple(shown), offer.media_type, offer.packing, wanted)
+    tag = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
+    if known := unchanged(tag):
+        return known
+    moving = _is_animation(offer) and len(shown) > 1
+    return tagged(_moving(drawing, shown, wanted) if moving else _still(service, drawing, shown, offer, wanted), tag)
 
 
-def _quality() -> int:
-    """PS3.18 8.3.5.1.4."""
-    text = request.args.get("quality", str(_DEFAULT_QUALITY))
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= 100:
-        raise Refused("quality is a whole number from 1 to 100")
-    return int(text)
+def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
+    def made(number: int) -> bytes:
+        image = pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport)
+        return pictures.encoded(image, offer.media_type, wanted.quality, drawing.profile(wanted.profile))
+
+    if offer.packing is Packing.SINGLE:
+        return Response(made(shown[0]), content_type=offer.media_type, headers={"Vary": "Accept"})
+    held = drawing.held
+    base = service.instance_url(held.study_uid, held.series_uid, held.sop_uid)
+
+    def part(number: int) -> Part:
+        data = made(number)
+        return Part(offer.media_type, f"{base}/frames/{number}/rendered", lambda: (data,), len(data))
+
+    first = part(shown[0])  # what is wrong with it is still an answer
+    return multipart_body(chain([first], map(part, shown[1:])), offer.media_type)
+
+
+def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
+    images: list[Image] = []
+    size = 0
+    for number in shown:
+        images.append(pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport))
+        size += images[-1].width * images[-1].height
+        if size > _MOST_PIXELS:
+            raise NotAcceptable("so many frames of that size cannot be had as one animation; ask with a viewport")
+    return Response(pictures.animated(images, drawing.milliseconds()), content_type="image/gif")

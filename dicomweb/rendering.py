@@ -1,12 +1,13 @@
-"""Turns one decoded frame into a picture: modality and VOI transformation, colour, cut and size. Pure.
+"""Turns one frame into grey or colour of 8 bits: modality and VOI transformation, palettes, colour spaces. Pure.
 
-The values follow PS3.4 N.2 and PS3.3 C.11: rescaled first, then windowed, inverted for MONOCHROME1. Nothing is written
-onto the picture.
+The values follow PS3.4 N.2 and PS3.3 C.11: rescaled first, then windowed, inverted for MONOCHROME1. What happens to
+each of the values that a word of 8 or 16 bits can have is worked out once, in a table.
 """
 
 from __future__ import annotations
 
-import io
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,7 +18,10 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
 
 Array = np.ndarray[Any, np.dtype[Any]]
-MEDIA_TYPES = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
+_FEW = 4096
+_OUTLIERS = (0.001, 0.999)
+_MODALITY = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
+_VOI = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
 
 
 class Curve(StrEnum):
@@ -38,56 +42,84 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Viewport:
-    """The box the picture has to fit into, and the part of the frame that is shown: x, y, width, height, where a
-    negative width or height mirrors (PS3.18 8.3.5.1.3)."""
+class Look:
+    """What an object says about how one of its frames is to be shown."""
 
-    width: int
-    height: int
-    source: tuple[float, float, float, float] | None = None
+    photometric: str
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    modality: Dataset
+    voi: Dataset
+    padding: int | None = None
+    palette: Array | None = None
+    """Red, green and blue of each index."""
+
+
+def look_of(ds: Dataset, number: int) -> Look:
+    """How frame `number` (from 1) of the object whose header is `ds` is to be shown. Raises what a header that makes
+    no sense makes its reader raise."""
+    photometric = str(ds.get("PhotometricInterpretation", "MONOCHROME2"))
+    bits = int(ds.get("BitsStored") or ds.get("BitsAllocated") or 8)
+    padding = ds.get("PixelPaddingValue")
+    return Look(
+        photometric=photometric,
+        bits_stored=bits,
+        high_bit=int(ds.get("HighBit") or bits - 1),
+        signed=ds.get("PixelRepresentation") == 1,
+        modality=_only(_functional(ds, number, "PixelValueTransformationSequence"), _MODALITY),
+        voi=_only(_functional(ds, number, "FrameVOILUTSequence"), _VOI),
+        padding=padding if isinstance(padding, int) else None,
+        palette=_palette(ds, bits) if photometric == "PALETTE COLOR" else None,
+    )
 
 
 def picture(frame: Array, ds: Dataset, number: int, *, window: Window | None = None) -> Image.Image:
-    """The picture of frame `number` (from 1) of the object whose header is `ds`; `frame` has its colours as RGB."""
-    photometric = str(ds.get("PhotometricInterpretation", "MONOCHROME2"))
-    if photometric == "PALETTE COLOR":
-        return Image.fromarray(_bytes(apply_color_lut(frame, ds)))
+    """The picture of frame `number` (from 1) of the object whose header is `ds`; colours of `frame` are RGB."""
+    return Image.fromarray(drawn(frame, look_of(ds, number), "RGB", window=window))
+
+
+def drawn(frame: Array, look: Look, colours: str, *, window: Window | None = None) -> Array:
+    """The frame in 8 bits, grey or RGB; `colours` is the Photometric Interpretation of decoded colour."""
+    if look.palette is not None:
+        coloured: Array = look.palette[np.clip(frame, 0, len(look.palette) - 1)]
+        return coloured
     if frame.ndim == 3:
-        return Image.fromarray(_bytes(frame[..., :3], _most(frame, ds)))
-    grey = _grey(frame, ds, number, window)
-    return Image.fromarray(255 - grey if photometric == "MONOCHROME1" else grey)
+        return _rgb(_bytes(frame[..., :3], _most(frame, look)), colours)
+    if frame.dtype.kind in "iu" and frame.itemsize <= 2:
+        words = frame.view(f"u{frame.itemsize}")
+        taken: Array = np.take(grey_table(frame, look, window), words)
+        return taken
+    rescaled = np.asarray(apply_modality_lut(frame, look.modality), dtype=np.float64)
+    return _grey(rescaled, look, window, lambda: _range_of(rescaled, frame, look))
 
 
-def fitted(image: Image.Image, viewport: Viewport | None) -> Image.Image:
-    """The wanted part of the picture at the largest size that fits into the viewport, its aspect kept."""
-    if viewport is None:
-        return image
-    if viewport.source is not None:
-        image = _cut(image, viewport.source)
-    scale = min(viewport.width / image.width, viewport.height / image.height)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BILINEAR)
+def is_same_for_all(look: Look, window: Window | None) -> bool:
+    """Whether grey values do not depend on what is in the frame."""
+    return window is not None or _window_of(look) is not None or "VOILUTSequence" in look.voi
 
 
-def encoded(image: Image.Image, media_type: str, quality: int) -> bytes:
-    """The picture as a file of that type; `quality` from 1 to 100 matters for JPEG."""
-    out = io.BytesIO()
-    options = {"quality": quality} if media_type == "image/jpeg" else {}
-    image.save(out, MEDIA_TYPES[media_type], **options)
-    return out.getvalue()
+def grey_table(frame: Array, look: Look, window: Window | None) -> Array:
+    """What becomes of each value that a word of the frame can have."""
+    words = np.arange(1 << (8 * frame.itemsize), dtype=f"u{frame.itemsize}")
+    stored = _stored(words, look, frame)
+    rescaled = np.asarray(apply_modality_lut(stored, look.modality), dtype=np.float64)
+
+    def seen() -> tuple[float, float]:
+        counts = np.bincount(frame.view(words.dtype).ravel(), minlength=len(words))
+        if look.padding is not None and (counts[stored != look.padding] > 0).any():
+            counts[stored == look.padding] = 0
+        return _range_by(counts, rescaled)
+
+    return _grey(rescaled, look, window, seen)
 
 
-def _grey(frame: Array, ds: Dataset, number: int, window: Window | None) -> Array:
-    rescaled = _rescaled(frame, ds, number)
-    if window is None and (table := _functional(ds, number, "FrameVOILUTSequence")).get("VOILUTSequence"):
-        looked_up = apply_voi(np.rint(rescaled).astype(np.int32), table)
-        return _bytes(looked_up, float(2 ** int(table.VOILUTSequence[0].LUTDescriptor[2]) - 1))
-    return _windowed(rescaled, window or _window_of(ds, number) or _window_over(rescaled, ds))
-
-
-def _rescaled(frame: Array, ds: Dataset, number: int) -> Array:
-    values = _functional(ds, number, "PixelValueTransformationSequence")
-    return np.asarray(apply_modality_lut(frame, values), dtype=np.float64)
+def _only(ds: Dataset, keywords: tuple[str, ...]) -> Dataset:
+    few = Dataset()
+    for keyword in keywords:
+        if keyword in ds:
+            few[keyword] = ds[keyword]
+    return few
 
 
 def _functional(ds: Dataset, number: int, sequence: str) -> Dataset:
@@ -101,13 +133,40 @@ def _functional(ds: Dataset, number: int, sequence: str) -> Dataset:
     return ds
 
 
-def _window_of(ds: Dataset, number: int) -> Window | None:
-    values = _functional(ds, number, "FrameVOILUTSequence")
+def _palette(ds: Dataset, bits: int) -> Array:
+    indices = np.arange(1 << min(bits, 16), dtype=np.uint8 if bits <= 8 else np.uint16)
+    if ds.get("PixelRepresentation") == 1:
+        indices = indices.view(f"i{indices.itemsize}")
+    colours = np.asarray(apply_color_lut(indices, ds))
+    return _bytes(colours[..., :3])
+
+
+def _stored(words: Array, look: Look, frame: Array) -> Array:
+    """The values that the words hold: the stored bits alone, with their sign."""
+    bits = 8 * frame.itemsize
+    left, right = max(0, bits - 1 - look.high_bit), max(0, bits - look.bits_stored)
+    signed = look.signed or frame.dtype.kind == "i"
+    if look.high_bit >= bits:
+        left = right = 0
+    kept: Array = words.view(f"{'i' if signed else 'u'}{frame.itemsize}")
+    return (kept << left) >> right if left or right else kept
+
+
+def _grey(values: Array, look: Look, window: Window | None, seen: Callable[[], tuple[float, float]]) -> Array:
+    if window is None and look.voi.get("VOILUTSequence"):
+        looked_up = apply_voi(np.rint(values).astype(np.int32), look.voi)
+        grey = _bytes(looked_up, float(2 ** int(look.voi.VOILUTSequence[0].LUTDescriptor[2]) - 1))
+    else:
+        grey = _windowed(values, window or _window_of(look) or _window_over(look, seen))
+    return 255 - grey if look.photometric == "MONOCHROME1" else grey
+
+
+def _window_of(look: Look) -> Window | None:
     try:
-        center, width = (float(_first(values.get(name))) for name in ("WindowCenter", "WindowWidth"))
+        center, width = (float(_first(look.voi.get(name))) for name in ("WindowCenter", "WindowWidth"))
     except (TypeError, ValueError):
         return None
-    curve = str(values.get("VOILUTFunction", "LINEAR")).lower().replace("_", "-")
+    curve = str(look.voi.get("VOILUTFunction", "LINEAR")).lower().replace("_", "-")
     return Window(center, width, Curve(curve) if curve in set(Curve) else Curve.LINEAR) if width >= 1 else None
 
 
@@ -115,18 +174,43 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value
 
 
-def _window_over(values: Array, ds: Dataset) -> Window:
-    """From the darkest to the brightest value; a few outliers and the padding value do not count."""
-    padding = ds.get("PixelPaddingValue")
-    seen = values[np.isfinite(values)]
-    if isinstance(padding, int):
-        seen = seen[seen != padding] if (seen != padding).any() else seen
-    if seen.size == 0:
-        return Window(0.0, 1.0, Curve.LINEAR_EXACT)
-    low, high = np.percentile(seen, (0.1, 99.9)) if seen.size > 4096 else (seen.min(), seen.max())
-    if high <= low:
-        low, high = seen.min(), seen.max()
+def _window_over(look: Look, seen: Callable[[], tuple[float, float]]) -> Window:
+    if look.bits_stored == 1:
+        return Window(0.5, 1.0, Curve.LINEAR_EXACT)
+    low, high = seen()
     return Window(float(low + high) / 2, float(max(high - low, 1e-9)), Curve.LINEAR_EXACT)
+
+
+def _range_by(counts: Array, values: Array) -> tuple[float, float]:
+    """From the darkest to the brightest of the values that occur; of many, a few outliers do not count."""
+    present = np.flatnonzero(counts)
+    if not len(present):
+        return 0.0, 1.0
+    present = present[np.argsort(values[present], kind="stable")]
+    kept, total = values[present], int(counts[present].sum())
+    if total > _FEW:
+        upto = np.cumsum(counts[present])
+        low, high = kept[np.searchsorted(upto, [part * total for part in _OUTLIERS]).clip(0, len(kept) - 1)]
+        if high > low:
+            return float(low), float(high)
+    return float(kept[0]), float(kept[-1])
+
+
+def _range_of(values: Array, frame: Array, look: Look) -> tuple[float, float]:
+    """The same for values of which there are too many to count."""
+    use = np.isfinite(values)
+    if look.padding is not None and (frame[use] != look.padding).any():
+        use &= frame != look.padding
+    seen = values[use]
+    if seen.size == 0:
+        return 0.0, 1.0
+    low, high = seen.min(), seen.max()
+    if seen.size > _FEW:
+        places = [int(part * (seen.size - 1)) for part in _OUTLIERS]
+        sorted_there = np.partition(seen, places)
+        if sorted_there[places[1]] > sorted_there[places[0]]:
+            low, high = sorted_there[places[0]], sorted_there[places[1]]
+    return float(low), float(high)
 
 
 def _windowed(values: Array, window: Window) -> Array:
@@ -144,26 +228,22 @@ def _windowed(values: Array, window: Window) -> Array:
     return scaled
 
 
-def _most(frame: Array, ds: Dataset) -> float:
+def _rgb(frame: Array, colours: str) -> Array:
+    if colours not in ("YBR_FULL", "YBR_FULL_422"):
+        return frame
+    return np.asarray(Image.frombytes("YCbCr", frame.shape[1::-1], frame.tobytes()).convert("RGB"))
+
+
+def _most(frame: Array, look: Look) -> float:
     """The highest value a colour sample can have."""
-    bits = int(ds.get("BitsStored", 8) or 8)
-    return float(2**bits - 1) if frame.dtype.kind in "iu" else float(frame.max() or 1)
+    return float(2**look.bits_stored - 1) if frame.dtype.kind in "iu" else float(frame.max() or 1)
 
 
 def _bytes(values: Array, most: float | None = None) -> Array:
     if values.dtype == np.uint8 and most in (None, 255.0):
         return np.ascontiguousarray(values)
     most = float(np.iinfo(values.dtype).max) if most is None else most
-    scaled: Array = np.rint(np.clip(values / (most or 1), 0, 1) * 255).astype(np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scaled: Array = np.rint(np.clip(values / (most or 1), 0, 1) * 255).astype(np.uint8)
     return scaled
-
-
-def _cut(image: Image.Image, source: tuple[float, float, float, float]) -> Image.Image:
-    x, y, width, height = source
-    left, top = max(0, min(round(x), image.width - 1)), max(0, min(round(y), image.height - 1))
-    right = max(left + 1, min(image.width, left + max(1, round(abs(width)))))
-    bottom = max(top + 1, min(image.height, top + max(1, round(abs(height)))))
-    image = image.crop((left, top, right, bottom))
-    if width < 0:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if height < 0 else image

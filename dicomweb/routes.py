@@ -11,7 +11,7 @@ from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, frames, qido, rendered, wado
+from . import bulkdata, everything, frames, instances, qido, rendered, wado
 from .answers import Service, failure
 
 _STUDY = "/studies/<study>"
@@ -28,14 +28,20 @@ TRANSACTIONS: dict[str, View] = {
     f"{_STUDY}/series": qido.series,
     f"{_STUDY}/instances": qido.instances,
     f"{_SERIES}/instances": qido.instances,
-    _STUDY: wado.study,
-    _SERIES: wado.series,
-    _INSTANCE: wado.instance,
+    _STUDY: instances.study,
+    _SERIES: instances.series,
+    _INSTANCE: instances.instance,
     f"{_STUDY}/metadata": wado.study_metadata,
     f"{_SERIES}/metadata": wado.series_metadata,
     f"{_INSTANCE}/metadata": wado.instance_metadata,
     f"{_INSTANCE}/frames/<numbers>": frames.frames,
     f"{_INSTANCE}/bulkdata/<path:path>": bulkdata.bulkdata,
+    f"{_STUDY}/bulkdata": everything.bulkdata,
+    f"{_SERIES}/bulkdata": everything.bulkdata,
+    f"{_INSTANCE}/bulkdata": everything.bulkdata,
+    f"{_STUDY}/pixeldata": everything.pixeldata,
+    f"{_SERIES}/pixeldata": everything.pixeldata,
+    f"{_INSTANCE}/pixeldata": everything.pixeldata,
     f"{_STUDY}/rendered": rendered.rendered,
     f"{_SERIES}/rendered": rendered.rendered,
     f"{_INSTANCE}/rendered": rendered.rendered,

@@ -9,7 +9,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from lethe.dicomweb.rendering import encoded, picture
+from lethe.dicomweb.pictures import encoded
+from lethe.dicomweb.rendering import picture
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.errors import NotFound, Refused

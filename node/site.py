@@ -7,6 +7,7 @@ import os
 from flask import Flask
 
 from lethe.dicomweb.routes import blueprint as dicomweb_blueprint
+from lethe.dicomweb.wadouri import blueprint as wadouri_blueprint
 from lethe.fhir.routes import blueprint as fhir_blueprint
 from lethe.storage.archive import Archive
 
@@ -33,6 +34,7 @@ def build_app(config: Config, archive: Archive) -> Flask:
         admin_token=os.environ.get(ADMIN_TOKEN_VARIABLE, ""),
         blueprints=[
             (dicomweb_blueprint(archive, dicomweb_url), "/dicom-web"),
+            (wadouri_blueprint(archive, dicomweb_url), "/wado"),
             (redact_blueprint(archive, config), "/api/v1"),
             (fhir_blueprint(archive, lambda: f"{root()}/fhir/R4", dicomweb_url), "/fhir/R4"),
         ],

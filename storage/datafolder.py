@@ -18,6 +18,7 @@ from .database import open_database, transaction
 from .deliveries import Deliveries
 from .files import FileStore
 from .gatherings import Gatherings
+from .holdings import Holdings
 from .identities import Identities
 from .index import Index
 from .jobs import JobQueue
@@ -50,6 +51,7 @@ class DataFolder:
         self.queues = Queues(self.database, clock)
         self.gatherings = Gatherings(self.database, clock)
         self.index = Index(self.database, clock)
+        self.holdings = Holdings(self.database)
         self.audit = AuditTrail(self.database)
         self.crosswalk = Crosswalk(self.database, partial(self.files.secret, "crosswalk.key"), clock)
         self.identities = Identities(self.database, self.crosswalk, clock)

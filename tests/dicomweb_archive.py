@@ -17,6 +17,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID
 from werkzeug.serving import make_server
 
+from lethe.dicomweb import wadouri
 from lethe.dicomweb.dicomjson import describe
 from lethe.dicomweb.routes import blueprint
 from lethe.storage.archive import Archive
@@ -82,6 +83,7 @@ def app_over(archive: Archive, url: str = "http://node.test/dicom-web") -> Flask
     """An app with nothing but DICOMweb in it."""
     app = Flask("dicomweb-tests", instance_path=str(archive.folder))
     app.register_blueprint(blueprint(archive, lambda: url), url_prefix="/dicom-web")
+    app.register_blueprint(wadouri.blueprint(archive, lambda: url), url_prefix="/wado")
     return app
 
 

@@ -11,7 +11,8 @@ from dicomweb_archive import app_over, publish, sample, url_of
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from lethe.dicomweb.rendering import Curve, Viewport, Window, fitted, picture
+from lethe.dicomweb.pictures import Viewport, fitted
+from lethe.dicomweb.rendering import Curve, Window, picture
 from lethe.storage.archive import Archive
 
 ROOT = "http://node.test"
@@ -161,7 +162,7 @@ def test_a_study_is_shown_by_an_image_even_if_its_first_series_has_none(archive,
     uids = {"StudyInstanceUID": "1.4"}
     publish(archive, "test-SR.dcm", SOPInstanceUID="1.4.1", SeriesInstanceUID="1.4.2", SeriesNumber=1, **uids)
     assert get("/dicom-web/studies/1.4/thumbnail").status_code == 404
-    assert get("/dicom-web/studies/1.4/series/1.4.2/instances/1.4.1/rendered").status_code == 404
+    assert get("/dicom-web/studies/1.4/series/1.4.2/instances/1.4.1/thumbnail").status_code == 404
     for number in range(1, 6):
         more = {"SOPInstanceUID": f"1.4.3.{number}", "InstanceNumber": number, "SeriesInstanceUID": "1.4.3"}
         publish(archive, "CT_small.dcm", PatientComments=str(number), SeriesNumber=2, **uids, **more)

@@ -1,0 +1,199 @@
+"""Applies a softcopy presentation state to the picture of an image (PS3.3 A.33, PS3.4 N.2): VOI and presentation LUT,
+shutters, graphics, displayed area, rotation and flip. Text is not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from pydicom.dataset import Dataset
+
+from .pictures import cut
+from .rendering import Look
+
+STATES = tuple(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2))
+"""Grayscale and Color Softcopy Presentation State Storage."""
+_TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+_MODALITY = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
+_VOI = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
+_TEXT = "The text of the presentation state is not drawn."
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """A presentation state, and the SOP Instance UID of the image it is applied to."""
+
+    name: str
+    ds: Dataset
+    image: str
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """What of it is not shown, in sentences of ours."""
+        texts = any(annotation.get("TextObjectSequence") for annotation in self._for_image("GraphicAnnotationSequence"))
+        return (_TEXT,) if texts else ()
+
+    def images(self) -> Iterator[tuple[str, str]]:
+        """Series and SOP Instance UID of each image it refers to."""
+        for series in self.ds.get("ReferencedSeriesSequence") or ():
+            for image in series.get("ReferencedImageSequence") or ():
+                yield str(series.get("SeriesInstanceUID", "")), str(image.get("ReferencedSOPInstanceUID", ""))
+
+    def look(self, look: Look) -> Look:
+        """How the image is to be shown with it: it replaces what the image says (PS3.4 N.2)."""
+        modality = _only(self.ds, _MODALITY)
+        voi = next((_only(item, _VOI) for item in self._for_image("SoftcopyVOILUTSequence")), None)
+        inverse = self.ds.get("PresentationLUTShape") == "INVERSE"
+        grey = look.photometric in ("MONOCHROME1", "MONOCHROME2")
+        return replace(
+            look,
+            modality=modality if len(modality) else look.modality,
+            voi=look.voi if voi is None else voi,
+            photometric=("MONOCHROME1" if inverse else "MONOCHROME2") if grey else look.photometric,
+        )
+
+    def finished(self, image: Image.Image, frame: int) -> Image.Image:
+        """The windowed picture as the state wants it."""
+        image = self._looked_up(image)
+        image = self._shuttered(image)
+        image = self._annotated(image, frame)
+        for item in self._for_image("DisplayedAreaSelectionSequence"):
+            image = _displayed(image, item)
+            break
+        turn = _TURNS.get(int(self.ds.get("ImageRotation") or 0) % 360)
+        image = image.transpose(turn) if turn is not None else image
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.ds.get("ImageHorizontalFlip") == "Y" else image
+
+    def _for_image(self, sequence: str) -> Iterator[Dataset]:
+        """The items of a sequence that are for this image; those that name none are for all."""
+        for item in self.ds.get(sequence) or ():
+            references = item.get("ReferencedImageSequence") or ()
+            if not references or any(one.get("ReferencedSOPInstanceUID") == self.image for one in references):
+                yield item
+
+    def _looked_up(self, image: Image.Image) -> Image.Image:
+        if image.mode != "L" or not self.ds.get("PresentationLUTSequence"):
+            return image
+        table = self.ds.PresentationLUTSequence[0]
+        count, _, bits = (int(value) for value in table.LUTDescriptor)
+        data = table.LUTData
+        values = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.asarray(data)
+        places = np.rint(np.linspace(0, (count or 65536) - 1, 256)).astype(int).clip(0, len(values) - 1)
+        return image.point(np.rint(values[places] / ((1 << bits) - 1) * 255).clip(0, 255).astype(int).tolist())
+
+    def _shuttered(self, image: Image.Image) -> Image.Image:
+        """What a display shutter covers has the shutter's value (PS3.3 C.7.6.11)."""
+        shapes = self.ds.get("ShutterShape")
+        if not shapes:
+            return image
+        mask = Image.new("1", image.size, 1)
+        for shape in [shapes] if isinstance(shapes, str) else shapes:
+            only = Image.new("1", image.size, 0)
+            _SHUTTERS.get(shape, _no_shutter)(ImageDraw.Draw(only), self.ds, image.size)
+            mask = Image.composite(only, Image.new("1", image.size, 0), mask)
+        value = round(int(self.ds.get("ShutterPresentationValue") or 0) / 65535 * 255)
+        return Image.composite(image, Image.new(image.mode, image.size, _colour(image, value)), mask)
+
+    def _annotated(self, image: Image.Image, frame: int) -> Image.Image:
+        graphics = [
+            graphic
+            for annotation in self._for_image("GraphicAnnotationSequence")
+            for graphic in annotation.get("GraphicObjectSequence") or ()
+            if _is_for(annotation, self.image, frame)
+        ]
+        if not graphics:
+            return image
+        image = image.copy()
+        canvas = ImageDraw.Draw(image)
+        for graphic in graphics:
+            _draw(canvas, graphic, image.size, _colour(image, 255))
+        return image
+
+
+def _only(ds: Dataset, keywords: tuple[str, ...]) -> Dataset:
+    few = Dataset()
+    for keyword in keywords:
+        if keyword in ds:
+            few[keyword] = ds[keyword]
+    return few
+
+
+def _is_for(item: Dataset, image: str, frame: int) -> bool:
+    for reference in item.get("ReferencedImageSequence") or ():
+        if reference.get("ReferencedSOPInstanceUID") == image:
+            frames = reference.get("ReferencedFrameNumber")
+            return frames is None or frame in ([frames] if isinstance(frames, (int, str)) else list(frames))
+    return True
+
+
+def _displayed(image: Image.Image, item: Dataset) -> Image.Image:
+    """The displayed area: two corners, by column and row, from 1 (PS3.3 C.10.4)."""
+    first, second = item.DisplayedAreaTopLeftHandCorner, item.DisplayedAreaBottomRightHandCorner
+    left, right = sorted((int(first[0]), int(second[0])))
+    top, bottom = sorted((int(first[1]), int(second[1])))
+    left, top, right, bottom = max(left, 1), max(top, 1), min(right, image.width), min(bottom, image.height)
+    if left > right or top > bottom:
+        return image
+    return cut(image, (left - 1, top - 1, right - left + 1, bottom - top + 1))
+
+
+def _draw(canvas: ImageDraw.ImageDraw, graphic: Dataset, size: tuple[int, int], colour: Any) -> None:
+    """One graphic object (PS3.3 C.10.5.1.2)."""
+    numbers = [float(number) for number in graphic.get("GraphicData") or ()]
+    scale = size if graphic.get("GraphicAnnotationUnits") == "DISPLAY" else (1, 1)
+    shift = 0 if scale == size else 0.5
+    points = [(x * scale[0] - shift, y * scale[1] - shift) for x, y in zip(numbers[::2], numbers[1::2], strict=False)]
+    kind, filled = graphic.get("GraphicType"), graphic.get("GraphicFilled") == "Y"
+    if kind == "POINT" and points:
+        canvas.point(points, fill=colour)
+    elif kind == "CIRCLE" and len(points) >= 2:
+        (x, y), (u, v) = points[:2]
+        radius = ((u - x) ** 2 + (v - y) ** 2) ** 0.5
+        canvas.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), outline=colour, fill=colour if filled else None
+        )
+    elif kind == "ELLIPSE" and len(points) >= 4:
+        canvas.line(_ellipse(points), fill=colour)
+    elif kind in ("POLYLINE", "INTERPOLATED") and len(points) >= 2:
+        if filled:
+            canvas.polygon(points, fill=colour, outline=colour)
+        canvas.line(points, fill=colour)
+
+
+def _ellipse(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points on an ellipse that is given by the ends of its axes."""
+    ends = np.asarray(points[:4])
+    centre, major, minor = ends.mean(axis=0), (ends[1] - ends[0]) / 2, (ends[3] - ends[2]) / 2
+    angles = np.linspace(0, 2 * np.pi, 65)[:, None]
+    return [(float(x), float(y)) for x, y in centre + np.cos(angles) * major + np.sin(angles) * minor]
+
+
+def _rectangle(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
+    left, right = int(ds.ShutterLeftVerticalEdge), int(ds.ShutterRightVerticalEdge)
+    top, bottom = int(ds.ShutterUpperHorizontalEdge), int(ds.ShutterLowerHorizontalEdge)
+    canvas.rectangle((left - 1, top - 1, right - 1, bottom - 1), fill=1)
+
+
+def _circle(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
+    row, column = (int(value) - 1 for value in ds.CenterOfCircularShutter)
+    radius = int(ds.RadiusOfCircularShutter)
+    canvas.ellipse((column - radius, row - radius, column + radius, row + radius), fill=1)
+
+
+def _polygon(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
+    numbers = [int(value) - 1 for value in ds.VerticesOfThePolygonalShutter]
+    canvas.polygon(list(zip(numbers[1::2], numbers[::2], strict=False)), fill=1)
+
+
+def _no_shutter(canvas: ImageDraw.ImageDraw, _ds: Dataset, size: tuple[int, int]) -> None:
+    canvas.rectangle((0, 0, *size), fill=1)
+
+
+def _colour(image: Image.Image, value: int) -> Any:
+    return value if image.mode == "L" else (value,) * 3
+
+
+_SHUTTERS = {"RECTANGULAR": _rectangle, "CIRCULAR": _circle, "POLYGONAL": _polygon}

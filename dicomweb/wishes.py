@@ -1,0 +1,95 @@
+"""Reads what a request wishes of a rendered image (PS3.18 8.3.5), whatever it is that is rendered."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from flask import request
+
+from lethe.storage.errors import Refused
+
+from .pictures import Viewport
+from .rendering import Curve, Window
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+BIGGEST = 8192
+DEFAULT_QUALITY = 90
+_PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
+_GIVEN_PROFILES = ("no", "yes", "srgb")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How a picture is wanted. `passed_over` says, in sentences of ours, what cannot be fulfilled."""
+
+    window: Window | None
+    viewport: Viewport | None
+    quality: int
+    profile: str = "no"
+    passed_over: tuple[str, ...] = ()
+
+    def within(self, viewport: Viewport) -> Wishes:
+        """The same in that viewport, if none is wanted."""
+        return self if self.viewport else replace(self, viewport=viewport)
+
+
+def wishes() -> Wishes:
+    """The wishes of this request. Raises Refused where one is malformed."""
+    profile, passed_over = _profile()
+    if request.args.get("annotation"):
+        passed_over += ("Annotations are not supported; nothing is written onto the image.",)
+    return Wishes(_window(), _viewport(), _quality(), profile, passed_over=passed_over)
+
+
+def number(text: str) -> float | None:
+    """The number that a text stands for, if it is one."""
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def quality_of(text: str) -> int:
+    """PS3.18 8.3.5.1.4. Raises Refused."""
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= 100:
+        raise Refused("quality is a whole number from 1 to 100")
+    return int(text)
+
+
+def _window() -> Window | None:
+    """PS3.18 8.3.5.1.2: centre, width and function, all three."""
+    text = request.args.get("window")
+    if text is None:
+        return None
+    center, width, curve = [*text.lower().split(","), "", ""][:3]
+    well_formed = text.count(",") == 2 and _NUMBER.fullmatch(center) and _NUMBER.fullmatch(width)
+    if not well_formed or curve not in set(Curve) or float(width) < (1 if curve == Curve.LINEAR else 1e-9):
+        raise Refused("window is a centre, a width, and one of linear, linear-exact and sigmoid")
+    return Window(float(center), float(width), Curve(curve))
+
+
+def _viewport() -> Viewport | None:
+    """PS3.18 8.3.5.1.3: width and height of the picture, then x, y, width and height of the part that is shown."""
+    text = request.args.get("viewport")
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) not in (2, 6) or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise Refused("viewport is a width and a height, which x, y, width and height of a region may follow")
+    width, height, *region = (float(part) for part in parts)
+    if not (1 <= width <= BIGGEST and 1 <= height <= BIGGEST) or (region and 0 in region[2:]):
+        raise Refused(f"a viewport has from 1 to {BIGGEST} pixels each way")
+    source = (region[0], region[1], region[2], region[3]) if region else None
+    return Viewport(int(width), int(height), source)
+
+
+def _quality() -> int:
+    return quality_of(request.args.get("quality", str(DEFAULT_QUALITY)))
+
+
+def _profile() -> tuple[str, tuple[str, ...]]:
+    """PS3.18 8.3.5.1.5."""
+    profile = request.args.get("iccprofile", "no").lower()
+    if profile not in _PROFILES:
+        raise Refused(f"iccprofile is one of {', '.join(_PROFILES)}")
+    if profile in _GIVEN_PROFILES:
+        return profile, ()
+    return "no", ("That ICC profile is not supported; the image has none.",)

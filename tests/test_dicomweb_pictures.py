@@ -1,0 +1,441 @@
+"""What pictures show of every kind of pixel data, against pydicom's reading; presentation states, documents, cines."""
+
+from __future__ import annotations
+
+import io
+from html import escape
+
+import numpy as np
+import pydicom
+import pytest
+from dicomweb_archive import app_over, parts_of, publish, sample, url_of
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing, convert_color_space
+from pydicom.uid import ExplicitVRLittleEndian
+
+from lethe.storage.archive import Archive
+
+EXACT, ROUNDED, CONVERTED = 0, 1, 2
+"""Grey levels of 256 by which a picture may differ: not at all; by rounding; by converting colours in whole numbers."""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    archive = Archive(tmp_path_factory.mktemp("pictures"))
+    yield archive
+    archive.close()
+
+
+@pytest.fixture(scope="module")
+def get(archive):
+    client = app_over(archive).test_client()
+    return lambda url, accept="image/png", **headers: client.get(url, headers={"Accept": accept, **headers})
+
+
+class Studio:
+    """Publishes objects that are made here."""
+
+    def __init__(self, archive: Archive, folder) -> None:
+        self.archive, self.folder, self.made = archive, folder, 0
+
+    def publish(self, ds: Dataset, study: str = "") -> str:
+        self.made += 1
+        ds.SOPInstanceUID = ds.get("SOPInstanceUID") or f"1.11.{self.made}.1"
+        ds.StudyInstanceUID = study or f"1.11.{self.made}.2"
+        ds.SeriesInstanceUID = f"1.11.{self.made}.3"
+        path = self.folder / f"{self.made}.dcm"
+        ds.save_as(path, enforce_file_format=True)
+        return url_of(publish(self.archive, path))
+
+
+@pytest.fixture
+def studio(archive, tmp_path):
+    Studio.number = getattr(Studio, "number", 0)
+    studio = Studio(archive, tmp_path)
+    studio.made = Studio.number
+    yield studio
+    Studio.number = studio.made
+
+
+def an_object(sop_class: str = "1.2.840.10008.5.1.4.1.1.7", **values: object) -> Dataset:
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.SOPClassUID = sop_class
+    ds.PatientID, ds.Modality = "A", "OT"
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def an_image(array: np.ndarray, photometric: str = "MONOCHROME2", *, bits: int = 0, planar: int = 0, **more: object):
+    ds = an_object(**more)
+    ds.Rows, ds.Columns = array.shape[:2]
+    ds.SamplesPerPixel = 1 if array.ndim == 2 else 3
+    ds.PhotometricInterpretation = photometric
+    ds.BitsAllocated = 8 * array.itemsize
+    ds.BitsStored = bits or ds.BitsAllocated
+    ds.HighBit, ds.PixelRepresentation = ds.BitsStored - 1, int(array.dtype.kind == "i")
+    if array.ndim == 3:
+        ds.PlanarConfiguration = planar
+        array = np.moveaxis(array, 2, 0) if planar else array
+    data = np.ascontiguousarray(array).tobytes()
+    ds.PixelData = data + b"\0" * (len(data) % 2)
+    return ds
+
+
+def shown(get, url: str, query: str = "", accept: str = "image/png") -> np.ndarray:
+    response = get(f"{url}/rendered{query}", accept)
+    assert response.status_code == 200, response.text
+    return np.asarray(Image.open(io.BytesIO(response.data))).astype(int)
+
+
+def ramp(high: int, dtype: str = "u2", low: int = 0) -> np.ndarray:
+    return np.linspace(low, high, 40 * 30).reshape(40, 30).round().astype(dtype)
+
+
+def colours() -> np.ndarray:
+    across, down = np.meshgrid(np.linspace(0, 255, 30), np.linspace(0, 255, 40))
+    return np.stack([across, down, 255 - across], axis=2).round().astype(np.uint8)
+
+
+def by_pydicom(ds: Dataset) -> np.ndarray:
+    """Windowed by pydicom and brought to 8 bits."""
+    rescaled = apply_modality_lut(ds.pixel_array, ds)
+    windowed = apply_windowing(rescaled, ds).astype(float)
+    bits = int(ds.BitsStored)
+    slope, intercept = float(ds.get("RescaleSlope", 1)), float(ds.get("RescaleIntercept", 0))
+    lowest = -(1 << (bits - 1)) if ds.PixelRepresentation else 0
+    highest = lowest + (1 << bits) - 1
+    low, high = lowest * slope + intercept, highest * slope + intercept
+    grey = (windowed - low) / (high - low) * 255
+    return 255 - grey if ds.PhotometricInterpretation == "MONOCHROME1" else grey
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    ("array", "bits"),
+    [
+        (ramp(255, "u1"), 8),
+        (ramp(127, "i1", -128), 8),
+        (ramp(4095), 12),
+        (ramp(2047, "i2", -2048), 12),
+        (ramp(65535), 16),
+        (ramp(32767, "i2", -32768), 16),
+        (ramp(2**32 - 1, "u4"), 32),
+        (ramp(2**31 - 1, "i4", -(2**31)), 32),
+    ],
+)
+def test_grey_of_any_depth_is_as_pydicom_has_it(get, studio, array, bits, photometric):
+    span = float(array.max()) - float(array.min())
+    ds = an_image(array, photometric, bits=bits)
+    ds.WindowCenter, ds.WindowWidth = f"{float(array.min()) + span * 0.4:.8g}", f"{span * 0.5:.8g}"
+    url = studio.publish(ds)
+    assert abs(shown(get, url) - by_pydicom(ds)).max() <= ROUNDED
+    assert abs(shown(get, url, accept="image/jpeg;q=1") - by_pydicom(ds)).mean() <= 3
+
+
+@pytest.mark.parametrize("curve", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_grey_is_rescaled_first_and_windowed_by_any_function(get, studio, curve):
+    ds = an_image(ramp(4095), bits=12, RescaleSlope="0.5", RescaleIntercept="-1024")
+    ds.WindowCenter, ds.WindowWidth, ds.VOILUTFunction = "40", "400", curve
+    assert abs(shown(get, studio.publish(ds)) - by_pydicom(ds)).max() <= ROUNDED
+
+
+def test_without_a_window_the_whole_range_is_shown(get, studio):
+    for array in (ramp(900, low=100), ramp(900, "i2", -100), ramp(10**6, "u4", 10)):
+        whole = shown(get, studio.publish(an_image(array)))
+        expected = (array.astype(float) - array.min()) / (array.max() - array.min()) * 255
+        assert abs(whole - expected).max() <= ROUNDED
+
+
+def test_what_lies_above_the_bits_stored_is_not_seen(get, studio):
+    array = ramp(4095)
+    ds = an_image(array, bits=12, WindowCenter="2048", WindowWidth="4096")
+    clean = shown(get, studio.publish(ds))
+    with_overlay = an_image(array | 0xF000, bits=12, WindowCenter="2048", WindowWidth="4096")
+    assert abs(shown(get, studio.publish(with_overlay)) - clean).max() == EXACT
+
+
+def test_single_bits(get, studio):
+    bits = np.random.default_rng(2).integers(0, 2, (3, 7, 5), dtype=np.uint8)
+    ds = an_image(bits[0])
+    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
+    ds.BitsAllocated = ds.BitsStored = 1
+    ds.HighBit, ds.NumberOfFrames, ds.PixelData = 0, 3, packed + b"\0" * (len(packed) % 2)
+    url = studio.publish(ds)
+    for number in (1, 2, 3):
+        picture = get(f"{url}/frames/{number}/rendered")
+        assert (np.asarray(Image.open(io.BytesIO(picture.data))) == bits[number - 1] * 255).all()
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+def test_rgb_in_either_order(get, studio, planar):
+    assert abs(shown(get, studio.publish(an_image(colours(), "RGB", planar=planar))) - colours()).max() == EXACT
+    deep = colours().astype(np.uint16) * 257
+    assert abs(shown(get, studio.publish(an_image(deep, "RGB", planar=planar))) - colours()).max() == EXACT
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+def test_ybr_full(get, studio, planar):
+    ybr = np.asarray(convert_color_space(colours(), "RGB", "YBR_FULL"))
+    url = studio.publish(an_image(ybr, "YBR_FULL", planar=planar))
+    assert abs(shown(get, url) - convert_color_space(ybr, "YBR_FULL", "RGB").astype(int)).max() <= CONVERTED
+
+
+def test_ybr_full_422(get, studio):
+    ds = pydicom.dcmread(sample("SC_ybr_full_422_uncompressed.dcm"))
+    expected = ds.pixel_array.astype(int)
+    assert abs(shown(get, studio.publish(ds)) - expected).max() <= CONVERTED
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SC_rgb_dcmtk_+eb+cy+n2.dcm",
+        "SC_rgb_dcmtk_+eb+cr.dcm",
+        "SC_rgb_jpeg_gdcm.dcm",
+        "SC_rgb_rle_2frame.dcm",
+        "examples_ybr_color.dcm",
+        "examples_jpeg2k.dcm",
+    ],
+)
+def test_compressed_colour(get, studio, name):
+    """Within the rounding of two conversions; pydicom's own is in floating point."""
+    ds = pydicom.dcmread(sample(name))
+    expected = ds.pixel_array
+    expected = (expected if expected.ndim == 3 else expected[0]).astype(int)
+    del ds.SOPInstanceUID
+    assert abs(shown(get, studio.publish(ds)) - expected).max() <= CONVERTED + 1
+
+
+def test_palettes(get, studio):
+    ds = pydicom.dcmread(sample("examples_palette.dcm"))
+    expected = np.asarray(apply_color_lut(ds.pixel_array, ds)).astype(float)
+    expected = expected / (65535 if expected.max() > 255 else 255) * 255
+    del ds.SOPInstanceUID
+    assert abs(shown(get, studio.publish(ds)) - expected).max() <= ROUNDED
+
+
+def test_floating_point(get, studio):
+    array = np.linspace(-1, 1, 1200, dtype="<f4").reshape(40, 30)
+    ds = an_image(array.view("<u4"))
+    del ds.PixelData, ds.BitsStored, ds.HighBit, ds.PixelRepresentation
+    ds.FloatPixelData = array.tobytes()
+    expected = (array + 1) / 2 * 255
+    assert abs(shown(get, studio.publish(ds)) - expected).max() <= ROUNDED
+
+
+# Presentation states
+
+
+def a_state(image: Dataset, **values: object) -> Dataset:
+    ds = an_object("1.2.840.10008.5.1.4.1.1.11.1", **values)
+    reference, series = Dataset(), Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    series.SeriesInstanceUID, series.ReferencedImageSequence = image.SeriesInstanceUID, [reference]
+    ds.ReferencedSeriesSequence = [series]
+    return ds
+
+
+@pytest.fixture
+def stated(get, studio):
+    """What a presentation state with these attributes makes of a ramp."""
+    array = ramp(255, "u1")
+
+    def stated(**values: object) -> np.ndarray:
+        image = an_image(array, WindowCenter="128", WindowWidth="256")
+        studio.publish(image)
+        return shown(get, studio.publish(a_state(image, **values), study=image.StudyInstanceUID))
+
+    return stated
+
+
+def test_a_state_windows_and_inverts(stated):
+    voi = Dataset()
+    voi.WindowCenter, voi.WindowWidth = "100", "50"
+    array = ramp(255, "u1").astype(float)
+    expected = np.clip((array - 99.5) / 49 + 0.5, 0, 1) * 255
+    assert abs(stated(SoftcopyVOILUTSequence=[voi]) - expected).max() <= ROUNDED
+    assert abs(stated(SoftcopyVOILUTSequence=[voi], PresentationLUTShape="INVERSE") - (255 - expected)).max() <= ROUNDED
+
+
+def test_a_state_turns_and_crops(stated):
+    array = ramp(255, "u1").astype(int)
+    assert (stated() == array).all()
+    assert (stated(ImageRotation=90, ImageHorizontalFlip="N") == np.rot90(array, -1)).all()
+    assert (stated(ImageRotation=270, ImageHorizontalFlip="Y") == np.fliplr(np.rot90(array, 1))).all()
+    area = Dataset()
+    area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner = [3, 5], [12, 20]
+    assert (stated(DisplayedAreaSelectionSequence=[area]) == array[4:20, 2:12]).all()
+
+
+def test_a_state_shuts_and_draws(stated):
+    array = ramp(255, "u1").astype(int)
+    shut = stated(
+        ShutterShape="RECTANGULAR",
+        ShutterLeftVerticalEdge="6",
+        ShutterRightVerticalEdge="25",
+        ShutterUpperHorizontalEdge="11",
+        ShutterLowerHorizontalEdge="30",
+        ShutterPresentationValue=0,
+    )
+    assert (shut[10:30, 5:25] == array[10:30, 5:25]).all()
+    shut[10:30, 5:25] = 0
+    assert shut.max() == 0
+    round_one = stated(ShutterShape="CIRCULAR", CenterOfCircularShutter=["20", "15"], RadiusOfCircularShutter="5")
+    assert round_one[0, 0] == round_one[39, 29] == 0
+    assert round_one[19, 14] == array[19, 14]
+    line, text, annotation = Dataset(), Dataset(), Dataset()
+    line.GraphicAnnotationUnits, line.GraphicDimensions, line.NumberOfGraphicPoints = "PIXEL", 2, 2
+    line.GraphicData, line.GraphicType, line.GraphicFilled = [1.5, 10.5, 28.5, 10.5], "POLYLINE", "N"
+    text.UnformattedTextValue = "NOT DRAWN"
+    annotation.GraphicLayer, annotation.GraphicObjectSequence = "A", [line]
+    drawn = stated(GraphicAnnotationSequence=[annotation])
+    assert (drawn[10, 1:28] == 255).all()
+    assert (drawn[12:] == array[12:]).all()
+    annotation.TextObjectSequence = [text]
+    assert (stated(GraphicAnnotationSequence=[annotation]) == drawn).all()
+
+
+def test_a_state_is_applied_by_wado_uri_and_a_state_without_its_image_is_404(archive, get, studio):
+    image = an_image(ramp(255, "u1"), WindowCenter="128", WindowWidth="256")
+    studio.publish(image)
+    state = a_state(image, PresentationLUTShape="INVERSE")
+    url = studio.publish(state, study=image.StudyInstanceUID)
+    client = app_over(archive).test_client()
+    query = {
+        "requestType": "WADO",
+        "studyUID": image.StudyInstanceUID,
+        "seriesUID": image.SeriesInstanceUID,
+        "objectUID": image.SOPInstanceUID,
+        "contentType": "image/png",
+    }
+    plain = np.asarray(Image.open(io.BytesIO(client.get("/wado", query_string=query).data))).astype(int)
+    more = {"presentationSeriesUID": state.SeriesInstanceUID, "presentationUID": state.SOPInstanceUID}
+    inverse = client.get("/wado", query_string={**query, **more})
+    assert (np.asarray(Image.open(io.BytesIO(inverse.data))).astype(int) == 255 - plain).all()
+    assert (shown(get, url) == 255 - plain).all()
+    assert client.get("/wado", query_string={**query, **more, "presentationUID": "1.2.3"}).status_code == 404
+    lost = an_image(ramp(255, "u1"), SOPInstanceUID="1.2.3", SeriesInstanceUID="1.2")
+    assert get(f"{studio.publish(a_state(lost))}/rendered").status_code == 404
+
+
+# Several frames, documents
+
+
+def a_cine(count: int = 4) -> tuple[Dataset, np.ndarray]:
+    frames = np.stack([np.full((16, 12), 60 * number, np.uint8) for number in range(count)])
+    ds = an_image(frames[0], WindowCenter="128", WindowWidth="256", NumberOfFrames=count, FrameTime="50")
+    ds.PixelData = frames.tobytes()
+    return ds, frames
+
+
+def test_several_frames_are_several_parts_or_a_moving_picture(get, studio):
+    ds, frames = a_cine()
+    url = studio.publish(ds)
+    answer = get(f"{url}/frames/3,1/rendered", 'multipart/related; type="image/png"')
+    parts = parts_of(answer.data, answer.content_type)
+    for (head, data), number in zip(parts, (3, 1), strict=True):
+        assert head["Content-Type"] == "image/png"
+        assert head["Content-Location"].endswith(f"/frames/{number}/rendered")
+        assert (np.asarray(Image.open(io.BytesIO(data))) == frames[number - 1]).all()
+    assert get(f"{url}/frames/3,1/rendered", "*/*").content_type.startswith('multipart/related; type="image/jpeg"')
+    assert get(f"{url}/frames/3,1/rendered", "image/jpeg").status_code == 406
+    moving = Image.open(io.BytesIO(get(f"{url}/rendered", "image/gif").data))
+    assert (moving.n_frames, moving.info["duration"]) == (4, 50)
+    for number in range(4):
+        moving.seek(number)
+        assert abs(np.asarray(moving.convert("L")).astype(int) - frames[number]).max() <= 1
+    assert Image.open(io.BytesIO(get(f"{url}/frames/2/rendered", "image/gif").data)).n_frames == 1
+    response = get(f"{url}/rendered", "video/mp4")
+    assert response.status_code == 406
+    assert "image/gif" in response.json["error"]
+
+
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2"])
+def test_media_types_of_pictures(get, studio, media_type):
+    url = studio.publish(an_image(ramp(255, "u1"), WindowCenter="128", WindowWidth="256"))
+    response = get(f"{url}/rendered", media_type)
+    assert response.content_type == media_type
+    picture = np.asarray(Image.open(io.BytesIO(response.data)).convert("L")).astype(int)
+    assert abs(picture - ramp(255, "u1")).max() <= 6
+    packed = get(f"{url}/rendered", f'multipart/related; type="{media_type}"')
+    assert parts_of(packed.data, packed.content_type)[0][1] == response.data
+
+
+def test_icc_profiles(get, studio):
+    ds = an_image(colours(), "RGB", ICCProfile=b"\0" * 200)
+    url = studio.publish(ds)
+    for media_type in ("image/jpeg", "image/png"):
+        for asked, given in (("yes", b"\0" * 200), ("no", None)):
+            picture = Image.open(io.BytesIO(get(f"{url}/rendered?iccprofile={asked}", media_type).data))
+            assert picture.info.get("icc_profile") == given
+        profile = Image.open(io.BytesIO(get(f"{url}/rendered?iccprofile=srgb", media_type).data)).info["icc_profile"]
+        assert b"acsp" in profile[:60]
+    warned = get(f"{url}/rendered?iccprofile=adobergb")
+    assert (warned.status_code, warned.headers["Warning"][:4]) == (200, "299 ")
+    assert get(f"{url}/rendered?iccprofile=cmyk").status_code == 400
+
+
+def test_a_pdf_is_given_as_it_is(get, studio):
+    pdf = b"%PDF-1.4\nnothing in it\n%%EOF\n"
+    ds = an_object("1.2.840.10008.5.1.4.1.1.104.1", MIMETypeOfEncapsulatedDocument="application/pdf")
+    ds.EncapsulatedDocument, ds.EncapsulatedDocumentLength = pdf + b"\0" * (len(pdf) % 2), len(pdf)
+    url = studio.publish(ds)
+    for accept in ("*/*", "application/pdf"):
+        response = get(f"{url}/rendered", accept)
+        assert (response.data, response.content_type) == (pdf, "application/pdf")
+    assert get(f"{url}/rendered", "*/*", Range="bytes=0-3").data == b"%PDF"
+    assert get(f"{url}/rendered", "image/jpeg").status_code == 406
+    assert get(f"{url}/thumbnail", "*/*").status_code == 404
+
+
+def test_a_report_is_a_page_and_its_text_is_escaped(get, studio):
+    def concept(meaning: str) -> Dataset:
+        code = Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "99L", meaning
+        return code
+
+    def item(kind: str, name: str, **values: object) -> Dataset:
+        made = Dataset()
+        made.RelationshipType, made.ValueType, made.ConceptNameCodeSequence = "CONTAINS", kind, [concept(name)]
+        for keyword, value in values.items():
+            setattr(made, keyword, value)
+        return made
+
+    measured = Dataset()
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = "4.2", [concept("mm")]
+    ds = an_object("1.2.840.10008.5.1.4.1.1.88.33", ValueType="CONTAINER", CompletionFlag="COMPLETE")
+    ds.ConceptNameCodeSequence = [concept("Report <b>")]
+    nested = item(
+        "CONTAINER", "Findings", ContentSequence=[item("TEXT", "Note", TextValue="<script>alert(1)</script>")]
+    )
+    ds.ContentSequence = [
+        nested,
+        item("NUM", "Length", MeasuredValueSequence=[measured]),
+        item("CODE", "Side", ConceptCodeSequence=[concept("left")]),
+    ]
+    response = get(f"{studio.publish(ds)}/rendered", "*/*")
+    assert response.content_type == "text/html; charset=utf-8"
+    assert "<script>" not in response.text
+    for text in ("Report <b>", "<script>alert(1)</script>", "Findings", "4.2 mm", "left", "COMPLETE"):
+        assert escape(text) in response.text
+
+
+def test_a_video_in_an_mp4_file_is_played_and_another_is_not(get, studio):
+    for stream, status in ((b"\0\0\0\x18ftypisom" + bytes(100), 200), (b"\x47" + bytes(99), 406)):
+        ds = an_image(ramp(255, "u1"), "YBR_PARTIAL_420", NumberOfFrames=3)
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
+        ds.SamplesPerPixel, ds.PlanarConfiguration = 3, 0
+        ds.PixelData = encapsulate([stream[:50], stream[50:]], has_bot=False)
+        ds["PixelData"].VR = "OB"
+        url = studio.publish(ds)
+        response = get(f"{url}/rendered", "video/mp4")
+        assert response.status_code == status
+        if status == 200:
+            assert (response.data, response.content_type) == (stream, "video/mp4")
+            assert get(f"{url}/rendered", "*/*").data == stream
+        assert get(f"{url}/frames/1/rendered", "*/*").status_code == 406

@@ -1,0 +1,159 @@
+"""WADO-URI (PS3.18 9): what its parameters give, and which are refused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from dicomweb_archive import app_over, publish, sample, url_of
+from PIL import Image
+
+from lethe.storage.archive import Archive
+
+UIDS = ("studyUID", "seriesUID", "objectUID")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    archive = Archive(tmp_path_factory.mktemp("uri"))
+    yield archive
+    archive.close()
+
+
+@pytest.fixture(scope="module")
+def client(archive):
+    return app_over(archive).test_client()
+
+
+@pytest.fixture(scope="module")
+def asked(archive):
+    """The parameters that name an object."""
+    known: dict[str, dict[str, str]] = {}
+
+    def asked(name: str) -> dict[str, str]:
+        if name not in known:
+            uid = f"1.6.{len(known) + 1}"
+            uids = {"StudyInstanceUID": uid, "SeriesInstanceUID": uid + ".1", "SOPInstanceUID": uid + ".1.1"}
+            publish(archive, name, **uids)
+            known[name] = {"requestType": "WADO", **dict(zip(UIDS, uids.values(), strict=True))}
+        return known[name]
+
+    return asked
+
+
+@pytest.fixture(scope="module")
+def get(client, asked):
+    return lambda name, **more: client.get("/wado", query_string={**asked(name), **more})
+
+
+def image(response) -> Image.Image:
+    assert response.status_code == 200, response.text
+    return Image.open(io.BytesIO(response.data))
+
+
+def test_a_single_image_is_a_jpeg_and_the_same_as_rendered(get, client, archive, asked):
+    for spelt in ({}, {"contentType": "image/jpg"}, {"contentType": "image/jpeg"}, {"contentType": "*/*"}):
+        response = get("CT_small.dcm", **spelt)
+        assert response.content_type == "image/jpeg"
+        assert image(response).size == (128, 128)
+    rendered = url_of(archive.index.instance(asked("CT_small.dcm")["objectUID"])) + "/rendered"
+    assert get("CT_small.dcm").data == client.get(rendered).data
+    for more, query in (
+        ({"windowCenter": "40", "windowWidth": "400"}, "window=40,400,linear"),
+        ({"rows": "64", "columns": "64"}, "viewport=64,64"),
+    ):
+        same = client.get(f"{rendered}?{query}", headers={"Accept": "image/png"})
+        assert (
+            np.asarray(image(get("CT_small.dcm", contentType="image/png", **more))) == np.asarray(image(same))
+        ).all()
+
+
+def test_an_object_comes_in_the_transfer_syntax_asked_for(get):
+    def syntax(**more: str) -> str:
+        response = get("MR_small_RLE.dcm", contentType="application/dicom", **more)
+        assert response.status_code == 200
+        assert response.content_type.startswith("application/dicom")
+        return str(pydicom.dcmread(io.BytesIO(response.data)).file_meta.TransferSyntaxUID)
+
+    assert syntax() == "1.2.840.10008.1.2.1"
+    assert syntax(transferSyntax="1.2.840.10008.1.2.5") == "1.2.840.10008.1.2.5"
+    assert syntax(transferSyntax="*") == "1.2.840.10008.1.2.5"
+    assert syntax(transferSyntax="1.2.840.10008.1.2.4.70") == "1.2.840.10008.1.2.4.70"
+    for refused in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2", "1.2.840.10008.1.2.4.102"):
+        assert get("MR_small_RLE.dcm", contentType="application/dicom", transferSyntax=refused).status_code == 406
+    assert get("MR_small_RLE.dcm", contentType="application/dicom", transferSyntax="x").status_code == 400
+
+
+def test_several_frames_are_an_object_unless_one_is_asked_for(get):
+    assert get("rtdose.dcm").content_type.startswith("application/dicom")
+    assert image(get("rtdose.dcm", frameNumber="15")).size == (10, 10)
+    assert image(get("rtdose.dcm", contentType="image/png")).size == (10, 10)
+    for wrong in ("0", "16", "x", "-1", ""):
+        assert get("rtdose.dcm", frameNumber=wrong).status_code == 400
+    assert get("CT_small.dcm", frameNumber="1").status_code == 400
+
+
+def test_rows_columns_and_region_keep_the_aspect(get):
+    name = "examples_palette.dcm"
+    whole = np.asarray(image(get(name, contentType="image/png")))
+    assert image(get(name, rows="100", columns="100")).size == (100, 44)
+    assert image(get(name, rows="35")).size == (80, 35)
+    assert image(get(name, columns="80")).size == (80, 35)
+    part = np.asarray(image(get(name, contentType="image/png", region="0.25,0.2,0.5,0.6")))
+    assert (part == whole[70:210, 200:400]).all()
+    assert image(get(name, region="0,0,0.5,0.5", rows="10", columns="999")).size == (23, 10)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"requestType": ""},
+        {"requestType": "XDS"},
+        {"objectUID": ""},
+        {"studyUID": ""},
+        {"seriesUID": "a"},
+        {"windowCenter": "1"},
+        {"windowWidth": "1"},
+        {"windowCenter": "x", "windowWidth": "1"},
+        {"windowCenter": "1", "windowWidth": "0"},
+        {"rows": "0"},
+        {"columns": "99999"},
+        {"rows": "ten"},
+        {"region": "0,0,1"},
+        {"region": "0,0,1,2"},
+        {"region": "0.5,0,0.5,1"},
+        {"region": "a,b,c,d"},
+        {"imageQuality": "0"},
+        {"imageQuality": "101"},
+        {"presentationUID": "1.2"},
+    ],
+)
+def test_malformed_parameters_are_400(get, more):
+    assert get("CT_small.dcm", **more).status_code == 400
+
+
+def test_what_is_not_there_is_404_and_what_cannot_be_had_is_406(get, client):
+    for name in UIDS:
+        assert get("CT_small.dcm", **{name: "1.2.3.4.5"}).status_code == 404
+    for media_type in ("video/mp4", "text/html", "no-type", "application/dicom+json"):
+        assert get("CT_small.dcm", contentType=media_type).status_code == 406
+    assert client.get("/wado").status_code == 400
+    assert client.post("/wado").status_code == 405
+
+
+def test_quality_and_annotation(get):
+    sizes = [len(get("examples_palette.dcm", imageQuality=str(quality)).data) for quality in (5, 50, 95)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2]
+    warned = get("CT_small.dcm", annotation="patient,technique")
+    assert (warned.status_code, warned.headers["Warning"][:4]) == (200, "299 ")
+    assert warned.data == get("CT_small.dcm").data
+
+
+def test_a_report_is_a_page(get):
+    response = get("test-SR.dcm")
+    assert response.content_type == "text/html; charset=utf-8"
+    report = pydicom.dcmread(sample("test-SR.dcm"))
+    assert report.ConceptNameCodeSequence[0].CodeMeaning in response.text
