@@ -9,8 +9,9 @@ from pathlib import Path
 import pydicom
 import pytest
 from programs import dcmtk, need
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind as FIND  # type: ignore[attr-defined]
 
@@ -273,3 +274,18 @@ def test_dcmtk_asks(port: int, tmp_path: Path) -> None:
     (answer,) = [pydicom.dcmread(path, force=True) for path in sorted(tmp_path.glob("rsp*"))]
     assert (answer.AccessionNumber, answer.PatientName) == ("103", "VERDI^GIUSEPPE")
     assert answer.ScheduledProcedureStepSequence[0].Modality == "CT"
+
+
+def test_an_object_cannot_be_stored_under_a_context_that_is_not_of_storage(archive: Archive, port: int) -> None:
+    ae = AE("CT01")
+    ae.add_requested_context(FIND)
+    association = ae.associate("127.0.0.1", port, ae_title="LETHE")
+    ds = query(SOPClassUID=FIND, SOPInstanceUID="1.2.3")
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    assert association.send_c_store(ds).Status == 0x0211
+    *_, (final, _) = association.send_c_find(query(), FIND)
+    association.release()
+    assert final.Status == 0x0000
+    assert not list(archive.files.names("inbox"))
+    assert not archive.jobs.find()
