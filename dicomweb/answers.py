@@ -19,6 +19,7 @@ from flask import Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException
 
 from lethe.storage.archive import Archive
+from lethe.storage.audit import SYSTEM, Actor
 from lethe.storage.errors import NotFound, Refused, Unavailable
 
 from . import accept, multipart
@@ -40,6 +41,8 @@ class Service:
     archive: Archive
     url: Callable[[], str]
     ready: Ready = field(default_factory=Ready)
+    actor: Callable[[], Actor] = lambda: SYSTEM
+    """Who asks, for the audit trail."""
 
     def base(self) -> str:
         return self.url().rstrip("/")

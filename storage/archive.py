@@ -9,13 +9,17 @@ from __future__ import annotations
 from .disclosure import Disclosure
 from .inspection import Inspection
 from .intake import Intake
+from .outcomes import Outcomes
 from .pseudonym_sources import PseudonymSources
 from .publication import Publication
+from .removal import Removal
 from .reviewing import Reviewing
 from .sweeping import Sweeping
 from .verdicts import Verdicts
 
 
-class Archive(Intake, Publication, Verdicts, Reviewing, Disclosure, PseudonymSources, Inspection, Sweeping):
+class Archive(
+    Intake, Publication, Outcomes, Removal, Verdicts, Reviewing, Disclosure, PseudonymSources, Inspection, Sweeping
+):
     """All that can be done with a data folder. Others hold this; each base is one kind of change to the same
     `DataFolder`, and calls none of the others."""

@@ -39,15 +39,24 @@ class Intake(DataFolder):
     """The originals, from their coming in until a job is done with them."""
 
     def accept(
-        self, path: Path, sop_uid: str, origin: Origin, projects: Sequence[str], stage: Stage = Stage.CLEAN
+        self,
+        path: Path,
+        sop_uid: str,
+        origin: Origin,
+        projects: Sequence[str],
+        stage: Stage = Stage.CLEAN,
+        *,
+        digest: str = "",
+        by: Actor | None = None,
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
         When this returns, file and jobs have survived. With no project the job is held until a route matches. The file
-        is known by the SHA-256 of its data set; `sop_uid` tells whether other bytes came under the same UID before.
-        Raises Unavailable, with nothing taken over.
+        is known by the SHA-256 of its data set, which is `digest` where the caller knows it; `sop_uid` tells whether
+        other bytes came under the same UID before. `by` is who sent it, where the origin does not say so. Raises
+        Unavailable, with nothing taken over.
         """
-        name, size = data_set_digest(path), path.stat().st_size
+        name, size = digest or data_set_digest(path), path.stat().st_size
         uid_digest = hashlib.sha256(sop_uid.encode()).hexdigest()
         if self._is_done(stage, name, projects):
             path.unlink()
@@ -63,9 +72,10 @@ class Intake(DataFolder):
             if not self._originals.drop(name) and not self.files.holds("inbox", name):
                 # The last project that needed it was done with it, and removed it, between our rename and our lock.
                 raise Unavailable("the object was removed while it came in again; it must be sent once more")
-            actor = Actor(origin.source, origin.address)
             detail = {"sop_instance_uid": sop_uid, "size": size, "projects": list(projects)}
-            self.audit.record(actor, acceptance, name, detail)
+            if by is not None:
+                detail["source"] = origin.source
+            self.audit.record(by or Actor(origin.source, origin.address), acceptance, name, detail)
         return acceptance
 
     def original(self, job: Job) -> BinaryIO:

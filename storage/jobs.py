@@ -30,6 +30,7 @@ _COLUMNS = (
     "reason",
     "created",
     "updated",
+    "result",
 )
 
 
@@ -70,7 +71,8 @@ ENDED = (State.HELD, State.QUARANTINED, State.FAILED)
 
 @dataclass(frozen=True)
 class Job:
-    """One thing to do. `attempts` counts claims; times are seconds since the epoch."""
+    """One thing to do. `attempts` counts claims; times are seconds since the epoch. `result` is the SOP Instance UID of
+    what a CLEAN job published."""
 
     id: int
     stage: Stage
@@ -85,6 +87,7 @@ class Job:
     reason: str
     created: float
     updated: float
+    result: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,9 +187,9 @@ class JobQueue:
             for held in jobs:
                 job.update({job.lease_until: now + lease}).where(self._mine(held)).execute()
 
-    def finish(self, job: Job, *, reason: str = "") -> bool:
+    def finish(self, job: Job, *, reason: str = "", result: str = "") -> bool:
         """Done, inside the caller's transaction. False where the lease was lost: somebody else did it or will."""
-        return self._end(job, State.DONE, reason)
+        return self._end(job, State.DONE, reason, result)
 
     def quarantine(self, job: Job, reason: str) -> bool:
         """Never right as it is. False where the lease was lost."""
@@ -233,6 +236,15 @@ class JobQueue:
         """Forget a HELD job whose work others do. False where it is not held any more."""
         row = self._job
         return bool(row.delete().where((row.id == job.id) & (row.state == State.HELD)).execute())
+
+    def forget(self, stage: Stage, subject: str, project: str | None = None) -> int:
+        """Remove what was done or is to be done about that subject, inside the caller's transaction; who works on it
+        finds his lease lost. Returns how many jobs went."""
+        row = self._job
+        meant = (row.stage == stage) & (row.subject == subject)
+        if project is not None:
+            meant &= row.project == project
+        return int(row.delete().where(meant).execute())
 
     def has_open(self, stage: Stage, destination: str = "") -> bool:
         """Whether a job of that stage (and destination) may be there to claim; unlike a claim, this locks nothing."""
@@ -322,9 +334,10 @@ class JobQueue:
         values = {job.ready_at: now + delay, job.reason: reason, job.updated: now}
         return int(job.update(values).where(waiting & (job.ready_at <= now + delay)).execute())
 
-    def _end(self, job: Job, state: State, reason: str) -> bool:
+    def _end(self, job: Job, state: State, reason: str, result: str = "") -> bool:
         row, now = self._job, self._clock()
         values = {row.state: state, row.reason: reason, row.lease_until: 0.0, row.owner: "", row.updated: now}
+        values[row.result] = result
         return bool(row.update(values).where(self._mine(job)).execute())
 
     def _mine(self, job: Job) -> Any:
