@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ _PIECE = 1 << 20
 _LEAST_FREE = 64 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MOST_PARTS = 50_000
+_MOST_WAITING = 16
 _PAUSES = (0.02, 0.25)
 _WORKING = "Some instances are still being de-identified. Sending the same again tells what has become of them."
 _TWICE = "An instance occurs more than once in this request; it was stored once."
@@ -51,13 +53,15 @@ _PARTLY = "For some projects, instances were held back."
 
 @dataclass(frozen=True)
 class Reception:
-    """What is done with objects that are stored. `wait` is in seconds, `largest` in bytes of one body."""
+    """What is done with objects that are stored. `wait` is in seconds, `largest` in bytes of one body; `waiting` says
+    how many may wait at a time, so that some threads are left for other requests."""
 
     origin: Callable[[], Origin] = lambda: Origin("stow", request.remote_addr or "")
     projects_for: Callable[[Origin], Sequence[str]] = lambda _origin: ()
     stage_for: Callable[[Origin], Stage] = lambda _origin: Stage.CLEAN
     wait: float = 0.0
     largest: int = 1 << 30
+    waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_MOST_WAITING))
 
 
 def store(service: Service, study: str = "", *, reception: Reception) -> Response:
@@ -101,9 +105,23 @@ def _take_over(service: Service, reception: Reception, files: Sequence[Path], st
                 taken[name] = identity
             except (Unavailable, OSError):
                 report.fail(identity, Failure.OUT_OF_RESOURCES)
-    outcomes = _awaited(service.archive, list(taken), stage, reception.wait)
+    with _patience(reception) as seconds:
+        outcomes = _awaited(service.archive, list(taken), stage, seconds)
     for name, identity in taken.items():
-        _judge(identity, outcomes[name], report)
+        # What the same bytes became in a project that is not the sender's is not for him to know.
+        _judge(identity, [one for one in outcomes[name] if one.project in (*projects, "")], report)
+
+
+@contextmanager
+def _patience(reception: Reception) -> Iterator[float]:
+    """How many seconds this request may wait."""
+    if not reception.waiting.acquire(blocking=False):
+        yield 0.0
+        return
+    try:
+        yield reception.wait
+    finally:
+        reception.waiting.release()
 
 
 def _awaited(archive: Archive, names: Sequence[str], stage: Stage, seconds: float) -> dict[str, list[Outcome]]:

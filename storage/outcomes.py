@@ -12,7 +12,7 @@ _PORTION = 500
 _OUTCOMES = """SELECT job.subject, job.state, job.project, study.uid, series.uid, instance.uid
     FROM job LEFT JOIN instance ON instance.uid = job.result AND job.result <> ''
     LEFT JOIN series ON series.id = instance.series LEFT JOIN study ON study.id = series.study
-    WHERE job.stage IN (?, 'clean') AND job.subject IN ({}) ORDER BY job.id"""
+    WHERE job.stage IN (?, 'clean') AND job.subject IN ({}) AND (job.stage = ? OR job.state = 'held') ORDER BY job.id"""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,6 @@ class Outcomes(DataFolder):
         for start in range(0, len(wanted), _PORTION):
             page = wanted[start : start + _PORTION]
             sql = _OUTCOMES.format(", ".join("?" * len(page)))
-            for subject, state, project, *uids in self.database.execute_sql(sql, (stage, *page)).fetchall():
+            for subject, state, project, *uids in self.database.execute_sql(sql, (stage, *page, stage)).fetchall():
                 found[subject].append(Outcome(State(state), project, *(uid or "" for uid in uids)))
         return found

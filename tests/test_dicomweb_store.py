@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pydicom
 import pytest
-from builders import bundled, ct, secondary_capture, slide_label
+from builders import bundled, ct, saved, secondary_capture, slide_label
 from dicomweb_archive import samples
 from flask import Flask
 from flask.testing import FlaskClient
@@ -22,15 +25,19 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import generate_uid
 
 from lethe.dicomweb import stow
+from lethe.dicomweb.identify import NOTHING, identify
 from lethe.dicomweb.routes import blueprint
 from lethe.dicomweb.stow import Reception
-from lethe.node.config import Config
+from lethe.node.config import Config, Http
 from lethe.node.projects import projects_of
+from lethe.node.site import ADMIN_TOKEN_VARIABLE, build_app
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.errors import Unavailable
 from lethe.storage.intake import Origin
+from lethe.storage.jobs import Stage
+from lethe.storage.users import GRANTS, Permission, Role
 
 URL = "http://node.test/dicom-web"
 BOUNDARY = "0f3cf5c0-70e0-41ef-baef-c6f9f65ec3e1"
@@ -269,6 +276,67 @@ class TestAnswers:
         assert seen == [Origin("stow", "127.0.0.1")]
         assert archive.counts()["waiting"] == 2
 
+    def test_what_it_became_in_another_project_is_not_told(self, engine: Archive, web: FlaskClient) -> None:
+        data = body_of(encoded(ct()))
+        assert web.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 200
+        other = client_of(engine, projects_for=lambda _origin: ("gone",), wait=120.0)
+        response = other.post("/dicom-web/studies", data=data, headers=CLEAN)
+        assert response.status_code == 409  # there is no such project in the configuration
+        assert b"2.25." not in response.data
+
+    def test_some_threads_are_left_for_others(self, archive: Archive) -> None:
+        web = client_of(archive, wait=3600.0, waiting=threading.Semaphore(0))
+        assert web.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN).status_code == 202
+
+    def test_what_goes_back_to_its_patient_has_no_address(self, archive: Archive) -> None:
+        web = client_of(archive, stage_for=lambda _origin: Stage.REIDENTIFY, wait=0.0)
+        data = body_of(encoded(ct()))
+        assert web.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 202
+        job = archive.jobs.claim(Stage.REIDENTIFY, "tests", 60)
+        assert job is not None
+        assert archive.put_back(job, [b"x"], "d" * 64, ["pacs"], {})
+        response = web.post("/dicom-web/studies", data=data, headers=CLEAN)
+        assert response.status_code == 200
+        assert value(items(response.get_json(force=True), REFERENCED)[0], "00081190") is None
+
+
+@pytest.mark.usefixtures("quick_passwords")
+class TestTheDoor:
+    @pytest.fixture
+    def door(self, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, "a-token-for-automation")
+        config = Config(folder=archive.folder.parent, http=Http(stow_wait=0, stow_largest=1))
+        return build_app(config, archive).test_client()
+
+    def test_storing_and_deleting_need_permissions_of_their_own(
+        self, door: FlaskClient, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bearer = {"Authorization": "Bearer a-token-for-automation"}
+        data = body_of(encoded(ct()))
+        assert door.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 401
+        assert door.delete("/dicom-web/studies/1.2").status_code == 401
+        assert door.delete("/dicom-web/studies/1.2", headers=bearer).status_code == 404
+        monkeypatch.setitem(GRANTS, Role.ADMINISTRATOR, frozenset(Permission) - {Permission.STORE, Permission.DELETE})
+        assert door.post("/dicom-web/studies", data=data, headers=CLEAN | bearer).status_code == 403
+        assert door.delete("/dicom-web/studies/1.2", headers=bearer).status_code == 403
+        assert door.get("/dicom-web/studies", headers=bearer).status_code == 204
+        assert archive.counts()["received"] == 0
+
+    def test_a_page_of_ours_uploads_and_a_page_of_another_site_does_not(
+        self, door: FlaskClient, archive: Archive
+    ) -> None:
+        headers = {**CLEAN, "Authorization": "Bearer a-token-for-automation", "Sec-Fetch-Site": "same-origin"}
+        assert door.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=headers).status_code == 202
+        (entry,) = (entry for entry in archive.audit.entries() if entry.action == "received")
+        assert entry.actor == "admin-token@127.0.0.1"
+        assert entry.as_dict()["detail"]["source"] == "upload"
+        elsewhere = {**headers, "Sec-Fetch-Site": "cross-site"}
+        assert door.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=elsewhere).status_code == 403
+
+    def test_more_than_usual_is_taken_but_not_more_than_configured(self, door: FlaskClient) -> None:
+        headers = {**CLEAN, "Authorization": "Bearer a-token-for-automation"}
+        assert door.post("/dicom-web/studies", data=bytes(1_100_000), headers=headers).status_code == 413
+
 
 class TestRefusing:
     @pytest.mark.parametrize(
@@ -480,3 +548,41 @@ class TestMetadataAndBulkData:
         response = idle.post("/dicom-web/studies", data=data, headers=headers)
         assert response.status_code == 400
         assert "document type" in response.get_json(force=True)["error"]
+
+
+class TestIdentifying:
+    def test_a_length_that_is_claimed_is_not_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "long"
+        with path.open("wb") as file:
+            file.write(bytes(128) + b"DICM\x02\x00\x02\x01OB\x00\x00\xff\xff\xff\x7f")
+            file.truncate(1 << 30)
+        tracemalloc.start()
+        assert identify(path) == NOTHING
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize("path", samples(), ids=lambda path: path.name)
+    def test_it_reads_what_pydicom_does(self, path: Path) -> None:
+        try:
+            ds = pydicom.dcmread(path)
+            expected = tuple(str(ds.get(name, "")) for name in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"))
+            has_syntax = bool(ds.file_meta.get("TransferSyntaxUID"))
+        except Exception:
+            expected, has_syntax = ("", "", ""), False
+        found = identify(path)
+        if has_syntax and all(expected):
+            assert (found.sop_class, found.sop_uid, found.study_uid) == expected
+        else:
+            assert not found.is_complete
+
+    def test_what_inflates_without_end_is_not_followed(self, tmp_path: Path) -> None:
+        ds = bundled("image_dfl.dcm")
+        path = saved(ds, tmp_path)
+        plain = bytes(300 << 20)
+        packed = zlib.compressobj(wbits=-15)
+        head = path.read_bytes()[: 132 + 12 + ds.file_meta.FileMetaInformationGroupLength]
+        path.write_bytes(head + packed.compress(plain) + packed.flush())
+        tracemalloc.start()
+        assert identify(path) == NOTHING
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        tracemalloc.stop()
