@@ -16,7 +16,7 @@ from jinja2 import StrictUndefined
 from lethe.storage.archive import Archive
 from lethe.storage.users import Permission
 
-from . import api, faults, health, login, portal, review
+from . import api, faults, health, login, portal, review, upload
 from .credentials import NOBODY, Credentials
 from .guard import Guard, Sessions
 from .overview import moment
@@ -72,6 +72,7 @@ def create_app(
     app.register_blueprint(portal.static_files(str(_STATIC)))
     app.register_blueprint(login.blueprint(archive, credentials, auth=auth))
     app.register_blueprint(portal.blueprint(archive, destinations, dicom_address))
+    app.register_blueprint(upload.blueprint())
     app.register_blueprint(api.blueprint(archive, _STATIC))
     app.register_blueprint(review.pages(archive))
     app.register_blueprint(review.calls(archive))
