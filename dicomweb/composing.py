@@ -29,7 +29,8 @@ from .dicomjson import PIXEL_TAGS
 _JSON = ("application/dicom+json", "application/json")
 _XML = ("application/dicom+xml",)
 METADATA_TYPES = (*_JSON, *_XML)
-_MOST_METADATA = 64 << 20
+_MOST_METADATA = 16 << 20
+"""Bytes of all metadata of a body; as Python objects they take many times as much."""
 _MOST_WITHIN = 64 << 20
 """Bytes of bulk data within sequences, which are held in memory."""
 _PIECE = 1 << 20
@@ -56,6 +57,7 @@ class Composer:
         self._folder = folder
         self._root = root
         self._metadata: list[DicomJson] = []
+        self._left = _Allowance(_MOST_METADATA)
         self._bulk: dict[str, list[_Bulk]] = {}
 
     def take(self, headers: Mapping[str, str], path: Path) -> None:
@@ -63,6 +65,7 @@ class Composer:
         location = headers.get("content-location", "")
         kind = next(iter(accept.parse(headers.get("content-type", "" if location else self._root))), MediaRange(""))
         if kind.media_type in METADATA_TYPES and (not location or kind.media_type == self._root):
+            self._left.take(path.stat().st_size)
             self._metadata += _metadata(kind.media_type, path)
         elif location:
             self._bulk.setdefault(location, []).append(_Bulk(kind, path))
@@ -78,9 +81,9 @@ class Composer:
             try:
                 with path.open("wb") as file:
                     self._compose(attributes, file)
-            except OSError:
-                raise
-            except Exception:  # whatever pydicom finds wrong with attributes that anybody may have sent
+            except Exception as error:  # whatever pydicom finds wrong with attributes that anybody may have sent
+                if failure := _of_the_disk(error):
+                    raise failure from error
                 path.write_bytes(b"")
             yield path
 
@@ -131,12 +134,19 @@ class _Allowance:
     def take(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise Refused("there are too many bulk data within sequences")
+            raise Refused("there are more metadata, or bulk data within sequences, than can be taken at once")
+
+
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """The failure of the operating system behind an exception, if there is one; pydicom makes such exceptions too."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error
+        error = error.__cause__
+    return None
 
 
 def _metadata(media_type: str, path: Path) -> list[DicomJson]:
-    if path.stat().st_size > _MOST_METADATA:
-        raise Refused("metadata are too large")
     text = path.read_bytes()
     if media_type in _XML:
         return [nativexml.read(text)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import tracemalloc
 import warnings
@@ -586,3 +587,48 @@ class TestIdentifying:
         assert identify(path) == NOTHING
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
         tracemalloc.stop()
+
+
+class TestSpoiling:
+    """Whatever is sent, the answer is one of those that are documented, and nothing is left in the incoming folder."""
+
+    ODD: Sequence[Any] = (
+        None,
+        5,
+        "x",
+        [],
+        {},
+        {"vr": "SQ"},
+        {"vr": "SQ", "Value": [None]},
+        {"vr": "PN", "Value": ["a"]},
+        {"vr": "US", "Value": ["q"]},
+        {"vr": "OB", "InlineBinary": "%%"},
+        {"vr": "OW", "BulkDataURI": "px"},
+        {"vr": "LO", "BulkDataURI": "px"},
+        {"vr": "FD", "Value": [None, "NaN"]},
+        {"vr": "UI", "Value": ["\ud800"]},
+    )
+    TAGS = ("0002000", "00020010", "FFFEE000", "00000000", "ZZZZZZZZ", "00280010", "00080018", "7FE00010", "00081199")
+    KINDS = ("application/octet-stream", "image/jpeg", "image/jls", "text/html", "image/jp2; transfer-syntax=x")
+
+    def check(self, idle: FlaskClient, archive: Archive, data: bytes, headers: dict[str, str]) -> None:
+        response = idle.post("/dicom-web/studies", data=data, headers=headers)
+        assert response.status_code in (202, 400, 409), response.data
+        assert not left_over(archive)
+
+    @pytest.mark.parametrize("seed", range(60))
+    def test_metadata(self, idle: FlaskClient, archive: Archive, seed: int) -> None:
+        chance, ds = random.Random(seed), ct()
+        model, values = apart(ds, PixelData="px")
+        for _ in range(chance.randint(1, 4)):
+            model[chance.choice([*model, *self.TAGS])] = chance.choice(self.ODD)
+        bulk = [(chance.choice(self.KINDS), "px", values["px"][:500])]
+        self.check(idle, archive, *mixed("application/dicom+json", [json.dumps(model).encode()], bulk))
+
+    @pytest.mark.parametrize("seed", range(60))
+    def test_bytes(self, idle: FlaskClient, archive: Archive, seed: int) -> None:
+        chance, body = random.Random(seed), bytearray(body_of(encoded(ct())))
+        for _ in range(chance.randint(1, 6)):
+            place, more = chance.randrange(3000), chance.choice([f"\r\n--{BOUNDARY}".encode(), b"\n", b"--", bytes(10)])
+            body[place : place + chance.randint(0, 20)] = chance.choice([b"", more, chance.randbytes(5)])
+        self.check(idle, archive, bytes(body), CLEAN)

@@ -154,3 +154,23 @@ def test_what_is_malformed_or_strange_is_told_so(node: Node) -> None:
     assert asked("POST", "/studies", **{"Content-Type": "text/plain"}) == 415
     assert asked("POST", "/studies", **{"Content-Type": MULTIPART, "Accept": "image/png"}) == 406
     assert requests.delete(f"{node.url}/dicom-web/studies/1.2.3.4", timeout=60).status_code == 401
+
+
+def test_nothing_of_what_was_sent_is_in_the_log(node: Node) -> None:
+    attributes = {
+        "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.2"]},
+        "00080018": {"vr": "UI", "Value": ["ZEBRAFISH"]},
+        "00080020": {"vr": "DA", "Value": ["FEATHERSTONE"]},
+        "00100010": {"vr": "PN", "Value": [{"Alphabetic": "KUMQUATSON" * 10}]},
+        "00100020": {"vr": "LO", "Value": ["QUILLFEATHER" * 10]},
+    }
+    kind = f'multipart/related; type="application/dicom+json"; boundary={BOUNDARY}'
+    head = f"--{BOUNDARY}\r\nContent-Type: application/dicom+json\r\nContent-Location: VANDERQUIST\r\n\r\n"
+    body = head + json.dumps([attributes]) + f"\r\n--{BOUNDARY}--"
+    headers = {**node.headers, "Content-Type": kind}
+    response = requests.post(f"{node.url}/dicom-web/studies", data=body, headers=headers, timeout=60)
+    assert response.status_code == 409
+    requests.post(f"{node.url}/dicom-web/studies", data=body_of(ct(PatientID="Q" * 80)), headers=headers, timeout=60)
+    log = node.log.read_text()
+    for word in ("ZEBRAFISH", "FEATHERSTONE", "KUMQUATSON", "QUILLFEATHER", "VANDERQUIST", "QQQQQ"):
+        assert word not in log and word not in response.text
