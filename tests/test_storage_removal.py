@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from lethe.storage.intake import Acceptance, Origin
 from lethe.storage.jobs import Stage, State
 from lethe.storage.names import clean_name
 from lethe.storage.query import Level, Query
+from lethe.storage.schema import MIGRATIONS
 from lethe.storage.sealed import OriginalHeader
 
 WHO = Actor("somebody", "10.0.0.9")
@@ -214,3 +218,81 @@ class TestCrashing:
         later.sweep()
         assert len(list(later.files.names("clean"))) == 1
         later.close()
+
+
+def test_what_was_published_before_there_were_results_has_one(tmp_path: Path) -> None:
+    """The migration reads from the audit trail what each job published."""
+    folder = tmp_path / "old"
+    archive = Archive(folder)
+    filled(archive)
+    before = len(MIGRATIONS) - 1
+    assert any("ADD COLUMN result" in statement for statement in MIGRATIONS[before])
+    for sql in (
+        "ALTER TABLE job DROP COLUMN result",
+        "DROP INDEX audit_deleted",
+        f"UPDATE schema_version SET version = {before}",
+    ):
+        archive.database.execute_sql(sql)
+    archive.close()
+    archive = Archive(folder)
+    results = sorted(job.result for job in archive.jobs.find(stage=Stage.CLEAN))
+    assert results == ["1.1.1", "1.1.2", "1.2.1", "2.1.1"]
+    assert archive.delete("1", actor=WHO) == 3
+    assert sound(archive)
+    archive.close()
+
+
+def test_senders_a_worker_and_who_deletes_at_the_same_time(tmp_path: Path) -> None:
+    """However they meet, what the index mentions is there, and what is published last stays."""
+    folder, stopping, trouble = tmp_path / "busy", threading.Event(), []
+    uids = [f"1.1.{number}" for number in range(8)]
+
+    def at_it(step: Callable[[Archive], None]) -> None:
+        archive = Archive(folder)
+        try:
+            while not stopping.is_set():
+                step(archive)
+        except Exception as error:
+            trouble.append(error)
+        archive.close()
+
+    def send(archive: Archive) -> None:
+        uid = random.choice(uids)
+        path = archive.files.incoming() / f"object-{threading.get_ident()}"
+        path.write_bytes(uid.encode())
+        with suppress(Unavailable):
+            archive.accept(path, uid, Origin("MODALITY"), ["default"])
+
+    def work(archive: Archive) -> None:
+        job = archive.jobs.claim(Stage.CLEAN, f"worker-{threading.get_ident()}", 60)
+        if job is None:
+            return
+        with archive.original(job) as file:
+            uid = file.read().decode()
+        texts = {"00080018": uid, "0020000D": "1", "0020000E": "1.1"}
+        metadata = {tag: {"vr": "UI", "Value": [text]} for tag, text in texts.items()}
+        clean = CleanInstance(metadata, "1.2", "default", clean_name(job.subject, job.project))
+        try:
+            archive.publish(job, [b"clean"], clean, ["pacs"])
+        except Unavailable as error:
+            archive.jobs.later(job, 0.0, str(error))
+
+    def remove(archive: Archive) -> None:
+        with suppress(NotFound):
+            archive.delete("1", "1.1", random.choice(uids), actor=WHO)
+
+    Archive(folder).close()
+    threads = [threading.Thread(target=at_it, args=(step,)) for step in (send, send, work, work, remove, remove)]
+    for thread in threads:
+        thread.start()
+    stopping.wait(4)
+    stopping.set()
+    for thread in threads:
+        thread.join()
+    assert trouble == []
+    archive = Archive(folder)
+    while archive.jobs.has_open(Stage.CLEAN):
+        work(archive)
+    assert sound(archive)
+    assert {entry.action for entry in archive.audit.entries()} >= {"published", "deleted"}
+    archive.close()
