@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -239,60 +236,4 @@ def test_what_was_published_before_there_were_results_has_one(tmp_path: Path) ->
     assert results == ["1.1.1", "1.1.2", "1.2.1", "2.1.1"]
     assert archive.delete("1", actor=WHO) == 3
     assert sound(archive)
-    archive.close()
-
-
-def test_senders_a_worker_and_who_deletes_at_the_same_time(tmp_path: Path) -> None:
-    """However they meet, what the index mentions is there, and what is published last stays."""
-    folder, stopping, trouble = tmp_path / "busy", threading.Event(), []
-    uids = [f"1.1.{number}" for number in range(8)]
-
-    def at_it(step: Callable[[Archive], None]) -> None:
-        archive = Archive(folder)
-        try:
-            while not stopping.is_set():
-                step(archive)
-        except Exception as error:
-            trouble.append(error)
-        archive.close()
-
-    def send(archive: Archive) -> None:
-        uid = random.choice(uids)
-        path = archive.files.incoming() / f"object-{threading.get_ident()}"
-        path.write_bytes(uid.encode())
-        with suppress(Unavailable):
-            archive.accept(path, uid, Origin("MODALITY"), ["default"])
-
-    def work(archive: Archive) -> None:
-        job = archive.jobs.claim(Stage.CLEAN, f"worker-{threading.get_ident()}", 60)
-        if job is None:
-            return
-        with archive.original(job) as file:
-            uid = file.read().decode()
-        texts = {"00080018": uid, "0020000D": "1", "0020000E": "1.1"}
-        metadata = {tag: {"vr": "UI", "Value": [text]} for tag, text in texts.items()}
-        clean = CleanInstance(metadata, "1.2", "default", clean_name(job.subject, job.project))
-        try:
-            archive.publish(job, [b"clean"], clean, ["pacs"])
-        except Unavailable as error:
-            archive.jobs.later(job, 0.0, str(error))
-
-    def remove(archive: Archive) -> None:
-        with suppress(NotFound):
-            archive.delete("1", "1.1", random.choice(uids), actor=WHO)
-
-    Archive(folder).close()
-    threads = [threading.Thread(target=at_it, args=(step,)) for step in (send, send, work, work, remove, remove)]
-    for thread in threads:
-        thread.start()
-    stopping.wait(4)
-    stopping.set()
-    for thread in threads:
-        thread.join()
-    assert trouble == []
-    archive = Archive(folder)
-    while archive.jobs.has_open(Stage.CLEAN):
-        work(archive)
-    assert sound(archive)
-    assert {entry.action for entry in archive.audit.entries()} >= {"published", "deleted"}
     archive.close()
