@@ -19,6 +19,7 @@ from flask import Response, request, stream_with_context
 from werkzeug.exceptions import HTTPException
 
 from lethe.storage.archive import Archive
+from lethe.storage.audit import SYSTEM, Actor
 from lethe.storage.entries import DicomJson
 from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.holdings import Held
@@ -51,6 +52,8 @@ class Service:
     layouts: Lately[Layout] = field(default_factory=lambda: Lately(1024))
     looks: Lately[Look] = field(default_factory=lambda: Lately(1024))
     greys: Lately[Array] = field(default_factory=lambda: Lately(256))
+    actor: Callable[[], Actor] = lambda: SYSTEM
+    """Who asks, for the audit trail."""
 
     def base(self) -> str:
         return self.url().rstrip("/")

@@ -1,18 +1,21 @@
-"""Puts the transactions of PS3.18 under their URLs, as one Flask blueprint whose every route needs READ."""
+"""Puts the transactions of PS3.18 under their URLs, as one Flask blueprint; each needs READ, STORE or DELETE."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from flask import Blueprint, Response, jsonify
 
 from lethe.storage.archive import Archive
+from lethe.storage.audit import SYSTEM, Actor
 from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, everything, frames, instances, qido, rendered, wado
+from . import bulkdata, deletion, everything, frames, instances, qido, rendered, stow, wado
 from .answers import Service, failure
+from .stow import Reception
 
 _STUDY = "/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
@@ -53,23 +56,39 @@ TRANSACTIONS: dict[str, View] = {
 }
 """Every resource and the view that answers it."""
 
+STORES = ("/studies", _STUDY)
+DELETES = (_STUDY, _SERIES, _INSTANCE)
 
-def blueprint(archive: Archive, service_url: Callable[[], str]) -> Blueprint:
-    """The DICOMweb service over an archive; `service_url` gives the absolute URL it is registered under."""
-    service = Service(archive, service_url)
+
+def blueprint(
+    archive: Archive,
+    service_url: Callable[[], str],
+    *,
+    reception: Reception | None = None,
+    actor: Callable[[], Actor] = lambda: SYSTEM,
+) -> Blueprint:
+    """The DICOMweb service over an archive; `service_url` gives the absolute URL it is registered under, `reception`
+    says what is done with what is stored, `actor` who asks."""
+    service = Service(archive, service_url, actor=actor)
     web = Blueprint("dicomweb", __name__)
     for number, (rule, transaction) in enumerate(TRANSACTIONS.items()):
         endpoint = f"{transaction.__module__.rpartition('.')[2]}_{transaction.__name__}_{number}"
         view = _view(service, transaction)
         web.add_url_rule(rule, endpoint, view, methods=["GET"], strict_slashes=False)
+    stores = _view(service, partial(stow.store, reception=reception or Reception()), Permission.STORE)
+    for rule in STORES:
+        web.add_url_rule(rule, "store", stores, methods=["POST"], strict_slashes=False)
+    deletes = _view(service, deletion.delete, Permission.DELETE)
+    for rule in DELETES:
+        web.add_url_rule(rule, "delete", deletes, methods=["DELETE"], strict_slashes=False)
     web.add_url_rule("/", "capabilities", _capabilities(service), methods=["GET", "OPTIONS"], strict_slashes=False)
     web.add_url_rule("/<path:_rest>", "unknown", _unknown, methods=["GET"])
     web.register_error_handler(Exception, failure)
     return web
 
 
-def _view(service: Service, transaction: View) -> View:
-    @needs(Permission.READ)
+def _view(service: Service, transaction: View, permission: Permission = Permission.READ) -> View:
+    @needs(permission)
     def view(**values: str) -> Response:
         if not all(is_uid(value) for name, value in values.items() if name in _UIDS):
             raise Refused("a UID in the address is malformed")
@@ -83,12 +102,16 @@ def _capabilities(service: Service) -> View:
 
     @needs(Permission.READ)
     def capabilities() -> Response:
-        resources = [{"path": rule.replace("<path:", "<"), "methods": ["GET", "HEAD"]} for rule in TRANSACTIONS]
+        resources = [{"path": rule.replace("<path:", "<"), "methods": _methods(rule)} for rule in TRANSACTIONS]
         response = jsonify({"base": service.base(), "resources": resources})
         response.headers["Allow"] = "GET, HEAD, OPTIONS"
         return response
 
     return capabilities
+
+
+def _methods(rule: str) -> list[str]:
+    return ["GET", "HEAD", *(["POST"] if rule in STORES else []), *(["DELETE"] if rule in DELETES else [])]
 
 
 @needs(Permission.READ)

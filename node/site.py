@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 
-from flask import Flask
+from flask import Flask, g, request
 
 from lethe.dicomweb.routes import blueprint as dicomweb_blueprint
+from lethe.dicomweb.stow import Reception
 from lethe.dicomweb.wadouri import blueprint as wadouri_blueprint
 from lethe.fhir.routes import blueprint as fhir_blueprint
 from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
+from lethe.storage.intake import Origin
 
 from .config import Config
 from .outbox import Outbox
+from .routing import Router
 from .web.app import create_app, root_url
+from .web.credentials import Caller
 from .web.redact import blueprint as redact_blueprint
 
 ADMIN_TOKEN_VARIABLE = "LETHE_ADMIN_TOKEN"
+_MEGABYTE = 1_000_000
 
 
 def build_app(config: Config, archive: Archive) -> Flask:
@@ -28,12 +34,26 @@ def build_app(config: Config, archive: Archive) -> Flask:
     def dicomweb_url() -> str:
         return f"{root()}/dicom-web"
 
+    def origin() -> Origin:  # a browser says whether it is a page of ours that asks
+        source = "upload" if request.headers.get("Sec-Fetch-Site") == "same-origin" else "stow"
+        return Origin(source, request.remote_addr or "")
+
+    def actor() -> Actor:
+        caller: Caller = g.caller
+        return caller.actor
+
+    reception = Reception(
+        origin,
+        Router(config).plan,
+        wait=config.http.stow_wait,
+        largest=config.http.stow_largest * _MEGABYTE,
+    )
     return create_app(
         archive,
         auth=config.auth.mode,
         admin_token=os.environ.get(ADMIN_TOKEN_VARIABLE, ""),
         blueprints=[
-            (dicomweb_blueprint(archive, dicomweb_url), "/dicom-web"),
+            (dicomweb_blueprint(archive, dicomweb_url, reception=reception, actor=actor), "/dicom-web"),
             (wadouri_blueprint(archive, dicomweb_url), "/wado"),
             (redact_blueprint(archive, config), "/api/v1"),
             (fhir_blueprint(archive, lambda: f"{root()}/fhir/R4", dicomweb_url), "/fhir/R4"),

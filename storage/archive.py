@@ -10,9 +10,11 @@ from .delivering import Delivering
 from .disclosure import Disclosure
 from .inspection import Inspection
 from .intake import Intake
+from .outcomes import Outcomes
 from .promising import Promising
 from .pseudonym_sources import PseudonymSources
 from .publication import Publication
+from .removal import Removal
 from .reviewing import Reviewing
 from .sweeping import Sweeping
 from .verdicts import Verdicts
@@ -22,6 +24,8 @@ from .vouching import Vouching
 class Archive(
     Intake,
     Publication,
+    Outcomes,
+    Removal,
     Delivering,
     Verdicts,
     Reviewing,

@@ -1,4 +1,4 @@
-"""Enters a published instance into the index, with its study and series where they are new."""
+"""Enters a published instance into the index, with its study and series where they are new, and takes one out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import gzip
 import json
 from collections.abc import Callable
 from typing import Any
+
+from peewee import fn
 
 from .entries import (
     SERIES_ATTRIBUTES,
@@ -21,6 +23,7 @@ from .entries import (
     receipt_text,
 )
 from .errors import Refused
+from .indextables import index_tables
 from .matching import fold
 
 
@@ -29,6 +32,7 @@ class Enrolment:
 
     def __init__(self, database: Any, clock: Callable[[], float]) -> None:
         self._database = database
+        self._tables = index_tables(database)
         self._clock = clock
 
     def add(self, instance: CleanInstance) -> bool:
@@ -105,6 +109,29 @@ class Enrolment:
         self._database.execute_sql(
             "UPDATE series SET instances = instances + 1, updated = ?, version = ? WHERE id = ?", (now, version, series)
         )
+
+    def remove(self, sop_uid: str) -> None:
+        """Take an instance out, inside the caller's transaction, and with the last one its series and its study."""
+        table, series, study = self._tables.instance, self._tables.series, self._tables.study
+        for number, above in table.select(table.id, table.series).where(table.uid == sop_uid).tuples():
+            top = next(iter(series.select(series.study).where(series.id == above).tuples()))[0]
+            table.delete().where(table.id == number).execute()
+            version = self._next_version()
+            self._count_again(series, above, table.series, table, version)
+            self._count_again(study, top, series.study, series, version)
+
+    def _count_again(self, table: Any, number: int, link: Any, below: Any, version: int) -> None:
+        """One less in that series or study, which is removed where nothing is left below it."""
+        if not list(below.select(below.id).where(link == number).limit(1).tuples()):
+            table.delete().where(table.id == number).execute()
+            return
+        values = {table.instances: table.instances - 1, table.updated: self._clock(), table.version: version}
+        if table is self._tables.study:
+            left = below.select(below.modality).where(link == number).tuples()
+            modalities = sorted({modality for (modality,) in left} - {""})
+            counted = below.select(fn.COUNT(below.id)).where(link == number)
+            values |= {table.modalities: "\\".join(modalities), table.series: counted}
+        table.update(values).where(table.id == number).execute()
 
     def _next_version(self) -> int:
         """The number of this change of the index."""

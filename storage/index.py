@@ -60,6 +60,10 @@ class Index:
         """
         return self._enrolment.add(instance)
 
+    def remove(self, sop_uid: str) -> None:
+        """Take an instance out, inside the caller's transaction, and with the last one its series and its study."""
+        self._enrolment.remove(sop_uid)
+
     def find(self, query: Query) -> list[Entry]:
         """The entries that match, in the query's order."""
         select = self._selection.select(query, self._columns(query.level))

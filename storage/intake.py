@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from .audit import SYSTEM, Actor, Record
 from .database import transaction
@@ -85,6 +85,18 @@ class Placed:
     projects: tuple[str, ...]
     stage: Stage
     handling: Handling
+    by: Actor | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """Who sent it."""
+        return self.by or Actor(self.origin.source, self.origin.address)
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What the audit trail says of it."""
+        told = {"sop_instance_uid": self.sop_uid, "size": self.size, "projects": list(self.projects)}
+        return {**told, "source": self.origin.source} if self.by else told
 
 
 class Intake(DataFolder):
@@ -105,21 +117,22 @@ class Intake(DataFolder):
         *,
         digest: str = "",
         sop_class: str = "",
+        by: Actor | None = None,
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
         When this returns, file and jobs have survived; what comes in at the same time shares a transaction.
         With no project the job is held until a route matches. The file is known by `digest`, the SHA-256 of its data
         set, which is read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID
-        before, and `sop_class` whether a peer means this object when it asks us to vouch for it.
-        Raises Unavailable, with nothing taken over.
+        before, and `sop_class` whether a peer means this object when it asks us to vouch for it. `by` is who sent it,
+        where the origin does not say so. Raises Unavailable, with nothing taken over.
         """
         name, size = digest or data_set_digest(path), path.stat().st_size
         if self._is_done(stage, name, projects):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
-        return self._commit(Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling))
+        return self._commit(Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling, by))
 
     def original(self, job: Job) -> BinaryIO:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
@@ -179,12 +192,7 @@ class Intake(DataFolder):
         with transaction(self.database):
             outcomes = [self._enter(placed) for placed in objects]
             self.audit.record_all(
-                Record(
-                    Actor(placed.origin.source, placed.origin.address),
-                    outcome,
-                    placed.name,
-                    {"sop_instance_uid": placed.sop_uid, "size": placed.size, "projects": list(placed.projects)},
-                )
+                Record(placed.actor, outcome, placed.name, placed.detail)
                 for placed, outcome in zip(objects, outcomes, strict=True)
                 if isinstance(outcome, Acceptance)
             )

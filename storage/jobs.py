@@ -33,6 +33,7 @@ _COLUMNS = (
     "updated",
     "priority",
     "gathering",
+    "result",
 )
 _LEVELS = """WITH RECURSIVE level (priority) AS (
     SELECT MAX(priority) FROM job WHERE stage = ?1 AND destination = ?2 AND state = ?3
@@ -58,7 +59,7 @@ _CLAIM = (  # noqa: S608 - names of ours
     " (SELECT id FROM job WHERE stage = ? AND destination = ? AND {free} ORDER BY ready_at, id LIMIT ?) RETURNING "
 ) + ", ".join(_COLUMNS)
 _END = (
-    "UPDATE job SET state = ?, reason = ?, lease_until = 0, owner = '', updated = ?"
+    "UPDATE job SET state = ?, reason = ?, result = ?, lease_until = 0, owner = '', updated = ?"
     " WHERE id = ? AND state = ? AND owner = ? AND attempts = ?"
 )
 
@@ -102,7 +103,8 @@ ENDED = (State.HELD, State.QUARANTINED, State.FAILED)
 
 @dataclass(frozen=True)
 class Job:
-    """One thing to do. `attempts` counts claims; times are seconds since the epoch."""
+    """One thing to do. `attempts` counts claims; times are seconds since the epoch. `result` is the SOP Instance UID of
+    what a CLEAN job published."""
 
     id: int
     stage: Stage
@@ -121,6 +123,7 @@ class Job:
     """The higher goes first."""
     gathering: int = 0
     """The number of the gathering it waits, or waited, in; 0 for none."""
+    result: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,23 @@ class JobQueue:
     ) -> bool:
         """Add a job inside the caller's transaction; False where the same job exists already."""
         now = self._clock()
-        values = (stage, state, project, subject, destination, 0, now, 0.0, "", reason, now, now, priority, gathering)
+        values = (
+            stage,
+            state,
+            project,
+            subject,
+            destination,
+            0,
+            now,
+            0.0,
+            "",
+            reason,
+            now,
+            now,
+            priority,
+            gathering,
+            "",
+        )
         return bool(self._database.execute_sql(_INSERT, values).rowcount)
 
     def claim(self, stage: Stage, owner: str, lease: float, *, destination: str = "") -> Job | None:
@@ -206,9 +225,9 @@ class JobQueue:
             for held in jobs:
                 job.update({job.lease_until: now + lease}).where(self._mine(held)).execute()
 
-    def finish(self, job: Job, *, reason: str = "") -> bool:
+    def finish(self, job: Job, *, reason: str = "", result: str = "") -> bool:
         """Done, inside the caller's transaction. False where the lease was lost: somebody else did it or will."""
-        return self._end(job, State.DONE, reason)
+        return self._end(job, State.DONE, reason, result)
 
     def quarantine(self, job: Job, reason: str) -> bool:
         """Never right as it is. False where the lease was lost."""
@@ -263,6 +282,15 @@ class JobQueue:
         values = {row.state: state, row.attempts: 0, row.ready_at: now + delay, row.reason: reason, row.updated: now}
         same = (row.stage == stage) & (row.subject == subject) & (row.destination == destination)
         return bool(row.update(values).where(same & (row.state == State.DONE)).execute())
+
+    def forget(self, stage: Stage, subject: str, project: str | None = None) -> int:
+        """Remove what was done or is to be done about that subject, inside the caller's transaction; who works on it
+        finds his lease lost. Returns how many jobs went."""
+        row = self._job
+        meant = (row.stage == stage) & (row.subject == subject)
+        if project is not None:
+            meant &= row.project == project
+        return int(row.delete().where(meant).execute())
 
     def has_open(self, stage: Stage, destination: str = "") -> bool:
         """Whether a job of that stage (and destination) may be there to claim; unlike a claim, this locks nothing."""
@@ -339,9 +367,9 @@ class JobQueue:
         row = self._job
         row.update({row.reason: reason}).where((row.id == job.id) & (row.state == State.HELD)).execute()
 
-    def _end(self, job: Job, state: State, reason: str) -> bool:
+    def _end(self, job: Job, state: State, reason: str, result: str = "") -> bool:
         mine = (job.id, State.RUNNING, job.owner, job.attempts)
-        return bool(self._database.execute_sql(_END, (state, reason, self._clock(), *mine)).rowcount)
+        return bool(self._database.execute_sql(_END, (state, reason, result, self._clock(), *mine)).rowcount)
 
     def _mine(self, job: Job) -> Any:
         row = self._job

@@ -11,6 +11,7 @@ from .crosswalk import CrosswalkEntry
 from .database import transaction
 from .datafolder import DataFolder
 from .entries import CleanInstance, first_text, receipt_digest, receipt_text
+from .errors import Unavailable
 from .gatherings import NONE_WHOLE, WholeStudies
 from .identities import Identity
 from .jobs import Job, Stage, State
@@ -47,8 +48,10 @@ class Publication(DataFolder):
         sealed = self.headers.sealed(clean.project, clean.sop_uid, before) if before else b""
         clean = replace(clean, size=self.files.write("clean", clean.file, chunks))
         with transaction(self.database):
-            if not self.jobs.finish(job):
+            if not self.jobs.finish(job, result=clean.sop_uid):
                 return False
+            if not self.files.holds("clean", clean.file):
+                raise Unavailable("the instance was deleted while it was published again; it is done once more")
             self.crosswalk.add(rows)
             if told is not None:
                 self.identities.add(job.project, told)

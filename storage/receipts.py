@@ -17,12 +17,13 @@ from .errors import NotFound
 RECEIPT_DIGEST = "receipt_sha256"
 """What the detail of a `published` entry calls it."""
 _PAGE = 500
-# The first entry: one that was appended later, by whomever, vouches for nothing.
+# The first entry since the instance was last deleted: one that was appended later, by whomever, vouches for nothing.
 _FROM = "FROM instance JOIN series ON series.id = instance.series JOIN study ON study.id = series.study"
 _SELECT = """SELECT instance.id, instance.uid, study.uid, instance.project, instance.receipt,
     audit.seq, audit.at, audit.actor, audit.action, audit.subject, audit.detail, audit.previous, audit.digest
     {} LEFT JOIN audit ON audit.seq =
-        (SELECT MIN(seq) FROM audit WHERE audit.subject = instance.uid AND audit.action = 'published')
+        (SELECT MIN(seq) FROM audit WHERE audit.subject = instance.uid AND audit.action = 'published' AND seq >
+            COALESCE((SELECT MAX(seq) FROM audit WHERE subject = instance.uid AND action = 'deleted'), 0))
     WHERE {} ORDER BY instance.id LIMIT ?"""
 _COUNT = "SELECT COUNT(*) {} WHERE {}"
 

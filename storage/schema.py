@@ -259,6 +259,15 @@ _INDEX_VERSIONS = (
     "ALTER TABLE series ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
 )
 
+_RESULTS = (
+    # What a CLEAN job published, so that a sender can be told what became of his object.
+    "ALTER TABLE job ADD COLUMN result TEXT NOT NULL DEFAULT ''",
+    """UPDATE job SET result = audit.subject FROM audit
+        WHERE audit.action = 'published' AND job.id = json_extract(audit.detail, '$.job')""",
+    # To find the entry that vouches for the receipt of an instance that was deleted and published again.
+    "CREATE INDEX audit_deleted ON audit (subject, seq) WHERE action = 'deleted'",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -269,4 +278,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _COMMITMENT,
     _ROUTING_AND_QUEUES,
     _INDEX_VERSIONS,
+    _RESULTS,
 )

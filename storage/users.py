@@ -37,6 +37,10 @@ class Permission(StrEnum):
     """See what stood in an object before it was cleaned; each look is audited."""
     REDACT = "redact"
     """Have files redacted over HTTP, which are not kept here."""
+    STORE = "store"
+    """Hand in objects to be cleaned, by STOW-RS or in the portal."""
+    DELETE = "delete"
+    """Delete clean objects for good; each is audited."""
 
 
 GRANTS = {Role.ADMINISTRATOR: frozenset(Permission)}

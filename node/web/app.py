@@ -17,7 +17,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.users import Permission
 
 from ..outbox import Outbox
-from . import api, faults, health, login, outgoing, portal, review
+from . import api, faults, health, login, outgoing, portal, review, upload
 from .credentials import NOBODY, Credentials
 from .guard import Guard, Sessions
 from .overview import moment
@@ -73,6 +73,7 @@ def create_app(
     app.register_blueprint(portal.static_files(str(_STATIC)))
     app.register_blueprint(login.blueprint(archive, credentials, auth=auth))
     app.register_blueprint(portal.blueprint(archive, outbox, dicom_address))
+    app.register_blueprint(upload.blueprint())
     app.register_blueprint(api.blueprint(archive, _STATIC))
     app.register_blueprint(outgoing.pages(outbox))
     app.register_blueprint(outgoing.calls(outbox))

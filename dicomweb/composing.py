@@ -1,0 +1,222 @@
+"""Makes Part 10 files of metadata and bulk data that were sent apart (PS3.18 8.7.3, 10.5.1): DICOM JSON or XML, and a
+part for each value that a BulkDataURI names.
+
+Metadata are held in memory and therefore bounded; bulk data go from file to file. Pixel data that come as JPEG and the
+like become encapsulated frames, one part each; a JPEG also says what its pixels are where the metadata do not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomFileLike
+from pydicom.filewriter import write_dataset, write_file_meta_info
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from lethe.storage.entries import DicomJson, first_text
+from lethe.storage.errors import Refused
+
+from . import accept, nativexml
+from .accept import MediaRange
+from .codestream import described, syntax_of
+from .dicomjson import PIXEL_TAGS
+
+_JSON = ("application/dicom+json", "application/json")
+_XML = ("application/dicom+xml",)
+METADATA_TYPES = (*_JSON, *_XML)
+_MOST_METADATA = 16 << 20
+"""Bytes of all metadata of a body; as Python objects they take many times as much."""
+_MOST_WITHIN = 64 << 20
+"""Bytes of bulk data within sequences, which are held in memory."""
+_PIECE = 1 << 20
+_LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "UC", "UN", "UR", "UT"}
+_IMPLEMENTATION = "2.25.277498219311137463117265930671935286573"
+
+
+@dataclass(frozen=True)
+class _Bulk:
+    """One part of bulk data."""
+
+    kind: MediaRange
+    path: Path
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+
+class Composer:
+    """Takes the parts of one body, then makes its objects."""
+
+    def __init__(self, folder: Path, root: str) -> None:
+        self._folder = folder
+        self._root = root
+        self._metadata: list[DicomJson] = []
+        self._left = _Allowance(_MOST_METADATA)
+        self._bulk: dict[str, list[_Bulk]] = {}
+
+    def take(self, headers: Mapping[str, str], path: Path) -> None:
+        """One part. Raises Refused where it is neither metadata nor says where it belongs."""
+        location = headers.get("content-location", "")
+        kind = next(iter(accept.parse(headers.get("content-type", "" if location else self._root))), MediaRange(""))
+        if kind.media_type in METADATA_TYPES and (not location or kind.media_type == self._root):
+            self._left.take(path.stat().st_size)
+            self._metadata += _metadata(kind.media_type, path)
+        elif location:
+            self._bulk.setdefault(location, []).append(_Bulk(kind, path))
+        else:
+            raise Refused("a part of bulk data has no Content-Location")
+
+    def objects(self) -> Iterator[Path]:
+        """A file for each object; an empty one where it could not be made. Raises Refused where there are none."""
+        if not self._metadata:
+            raise Refused("the body holds no metadata")
+        for number, attributes in enumerate(self._metadata):
+            path = self._folder / f"object-{number}"
+            try:
+                with path.open("wb") as file:
+                    self._compose(attributes, file)
+            except Exception as error:  # whatever pydicom finds wrong with attributes that anybody may have sent
+                if failure := _of_the_disk(error):
+                    raise failure from error
+                path.write_bytes(b"")
+            yield path
+
+    def _compose(self, attributes: DicomJson, file: BinaryIO) -> None:
+        plain, large = _divided(attributes)
+        parts = {tag: self._parts(element["BulkDataURI"]) for tag, element in large.items()}
+        pixels = next((parts[tag] for tag in PIXEL_TAGS if tag in parts), [])
+        syntax = syntax_of(pixels[0].kind, pixels[0].path) if pixels else str(ExplicitVRLittleEndian)
+        if pixels and UID(syntax).is_compressed:
+            plain = {**described(pixels[0].path), **plain}
+        allowance = _Allowance(_MOST_WITHIN)
+        ds = Dataset.from_json(dict(plain), lambda _tag, _vr, uri: self._within(uri, allowance))
+        out = DicomFileLike(file)
+        out.is_implicit_VR, out.is_little_endian = False, True
+        file.write(bytes(128) + b"DICM")
+        write_file_meta_info(out, _file_meta(plain, syntax), enforce_standard=True)
+        _write_in_order(out, ds, {int(tag, 16): (large[tag]["vr"], parts[tag]) for tag in parts}, syntax)
+
+    def _parts(self, uri: str) -> list[_Bulk]:
+        """The parts of one value: those at its location, or frame by frame below it."""
+        found = self._bulk.get(uri) or [
+            self._bulk[name][0]
+            for name in sorted(
+                (
+                    name
+                    for name in self._bulk
+                    if name.startswith(f"{uri}/frames/") and name.rpartition("/")[2].isdigit()
+                ),
+                key=lambda name: int(name.rpartition("/")[2]),
+            )
+        ]
+        if not found:
+            raise Refused("there is no part for a BulkDataURI")
+        return found
+
+    def _within(self, uri: str, allowance: _Allowance) -> bytes:
+        parts = self._parts(uri)
+        allowance.take(sum(part.size for part in parts))
+        return b"".join(part.path.read_bytes() for part in parts)
+
+
+class _Allowance:
+    """How many bytes may still be held in memory."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise Refused("there are more metadata, or bulk data within sequences, than can be taken at once")
+
+
+def _of_the_disk(error: BaseException | None) -> OSError | None:
+    """The failure of the operating system behind an exception, if there is one; pydicom makes such exceptions too."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error
+        error = error.__cause__
+    return None
+
+
+def _metadata(media_type: str, path: Path) -> list[DicomJson]:
+    text = path.read_bytes()
+    if media_type in _XML:
+        return [nativexml.read(text)]
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refused("the metadata are not JSON") from None
+    objects = found if isinstance(found, list) else [found]
+    if not all(isinstance(one, dict) and all(isinstance(element, dict) for element in one.values()) for one in objects):
+        raise Refused("the metadata are not in the DICOM JSON model")
+    return objects
+
+
+def _divided(attributes: DicomJson) -> tuple[DicomJson, DicomJson]:
+    """The attributes that are held in memory, and those whose value is a part; what belongs to a file is left out."""
+    kept = {tag.upper(): element for tag, element in attributes.items() if not tag.startswith("0002")}
+    large = {tag: one for tag, one in kept.items() if "BulkDataURI" in one and one.get("vr") in _LONG}
+    return {tag: element for tag, element in kept.items() if tag not in large}, large
+
+
+def _file_meta(plain: DicomJson, syntax: str) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(first_text(plain, "00080016"))
+    meta.MediaStorageSOPInstanceUID = UID(first_text(plain, "00080018"))
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.ImplementationClassUID = UID(_IMPLEMENTATION)
+    return meta
+
+
+def _write_in_order(
+    out: DicomFileLike, ds: Dataset, large: Mapping[int, tuple[str, Sequence[_Bulk]]], syntax: str
+) -> None:
+    """The data set with its bulk data where their tags belong."""
+    lower = 0
+    for tag in sorted(large):
+        write_dataset(out, ds[lower:tag])
+        vr, parts = large[tag]
+        if f"{tag:08X}" in PIXEL_TAGS and UID(syntax).is_compressed:
+            _write_frames(out, tag, parts)
+        else:
+            _write_value(out, tag, vr, parts)
+        lower = tag + 1
+    write_dataset(out, ds[lower:])
+
+
+def _write_value(out: DicomFileLike, tag: int, vr: str, parts: Sequence[_Bulk]) -> None:
+    size = sum(part.size for part in parts)
+    _write_head(out, tag, vr, size + size % 2)
+    for part in parts:
+        _copy(part.path, out)
+    out.write(bytes(size % 2))
+
+
+def _write_frames(out: DicomFileLike, tag: int, parts: Iterable[_Bulk]) -> None:
+    """Encapsulated pixel data (PS3.5 A.4) with an empty offset table, one fragment for each part."""
+    _write_head(out, tag, "OB", 0xFFFFFFFF)
+    out.write(b"\xfe\xff\x00\xe0" + bytes(4))
+    for part in parts:
+        out.write(b"\xfe\xff\x00\xe0" + (part.size + part.size % 2).to_bytes(4, "little"))
+        _copy(part.path, out)
+        out.write(bytes(part.size % 2))
+    out.write(b"\xfe\xff\xdd\xe0" + bytes(4))
+
+
+def _write_head(out: DicomFileLike, tag: int, vr: str, length: int) -> None:
+    head = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr.encode("ascii") + bytes(2)
+    out.write(head + length.to_bytes(4, "little"))
+
+
+def _copy(path: Path, out: DicomFileLike) -> None:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            out.write(piece)

@@ -1,0 +1,634 @@
+"""STOW-RS takes over as DIMSE does, and its answer says what has become of each object (PS3.18 10.5, Annex I)."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import tracemalloc
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pydicom
+import pytest
+from builders import bundled, ct, saved, secondary_capture, slide_label
+from dicomweb_archive import samples
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import generate_uid
+
+from lethe.dicomweb import stow
+from lethe.dicomweb.identify import NOTHING, identify
+from lethe.dicomweb.routes import blueprint
+from lethe.dicomweb.stow import Reception
+from lethe.node.config import Config, Http
+from lethe.node.projects import projects_of
+from lethe.node.site import ADMIN_TOKEN_VARIABLE, build_app
+from lethe.node.worker import Worker
+from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
+from lethe.storage.errors import Unavailable
+from lethe.storage.intake import Origin
+from lethe.storage.jobs import Stage
+from lethe.storage.users import GRANTS, Permission, Role
+
+URL = "http://node.test/dicom-web"
+BOUNDARY = "0f3cf5c0-70e0-41ef-baef-c6f9f65ec3e1"
+MULTIPART = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
+CLEAN = {"Content-Type": MULTIPART}
+REFERENCED, FAILED, OTHER = "00081199", "00081198", "0008119A"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    """An archive with a worker of its own at work on it."""
+    folder = tmp_path_factory.mktemp("stow")
+    archive, stopping = Archive(folder / "data"), threading.Event()
+    config = Config(folder=folder)
+    projects = projects_of(config, archive.files, archive.crosswalk, archive.rulebook)
+
+    def work() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Worker(archive, projects, "tests").run(stopping)
+        archive.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield archive
+    stopping.set()
+    thread.join()
+    archive.close()
+
+
+def client_of(archive: Archive, **changes: Any) -> FlaskClient:
+    app = Flask("stow-tests", instance_path=str(archive.folder))
+    settings: dict[str, Any] = {"projects_for": lambda _origin: ("default",), "wait": 120.0, **changes}
+    reception = Reception(**settings)
+    web = blueprint(archive, lambda: URL, reception=reception, actor=lambda: Actor("somebody", "10.9.8.7"))
+    app.register_blueprint(web, url_prefix="/dicom-web")
+    return app.test_client()
+
+
+@pytest.fixture
+def web(engine: Archive) -> FlaskClient:
+    return client_of(engine)
+
+
+@pytest.fixture
+def idle(archive: Archive) -> FlaskClient:
+    """Nobody works on what comes in here, and nobody waits for it."""
+    return client_of(archive, wait=0.0)
+
+
+def encoded(ds: pydicom.Dataset) -> bytes:
+    out = BytesIO()
+    dcmwrite(out, ds)
+    return out.getvalue()
+
+
+def body_of(*parts: bytes, head: str = "Content-Type: application/dicom\r\n") -> bytes:
+    pieces = [f"--{BOUNDARY}\r\n{head}\r\n".encode() + part + b"\r\n" for part in parts]
+    return b"".join([*pieces, f"--{BOUNDARY}--\r\n".encode()])
+
+
+def items(answer: Any, tag: str) -> list[dict[str, Any]]:
+    return list(answer.get(tag, {}).get("Value", []))
+
+
+def value(item: dict[str, Any], tag: str) -> Any:
+    return item[tag].get("Value", [None])[0]
+
+
+def reasons(answer: Any, tag: str = FAILED) -> list[int]:
+    return [value(item, "00081197") for item in items(answer, tag)]
+
+
+def left_over(archive: Archive) -> list[str]:
+    return [path.name for path in archive.files.incoming().iterdir() if path.name != ".lock"]
+
+
+class TestStoring:
+    def test_the_answer_leads_to_the_clean_instances(self, web: FlaskClient, engine: Archive) -> None:
+        study = generate_uid()
+        sent = [ct(StudyInstanceUID=study, PatientID="MRN-5") for _ in range(2)]
+        response = web.post("/dicom-web/studies", data=body_of(*map(encoded, sent)), headers=CLEAN)
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == "application/dicom+json"
+        answer = response.get_json(force=True)
+        assert set(answer) == {"00081190", REFERENCED}
+        stored = items(answer, REFERENCED)
+        assert [value(item, "00081155") for item in stored] == [ds.SOPInstanceUID for ds in sent]
+        assert [value(item, "00081150") for item in stored] == [ds.SOPClassUID for ds in sent]
+        for item, ds in zip(stored, sent, strict=True):
+            place = value(item, "00081190")
+            assert place.startswith(f"{value(answer, '00081190')}/series/")
+            got = web.get(place.removeprefix("http://node.test"), headers={"Accept": "application/dicom"})
+            clean = pydicom.dcmread(BytesIO(got.data))
+            assert clean.SOPInstanceUID == value(item, "00080018") != ds.SOPInstanceUID
+            assert clean.StudyInstanceUID == value(item, "0020000D") != study
+            assert clean.SeriesInstanceUID == value(item, "0020000E")
+            assert clean.PatientIdentityRemoved == "YES"
+            assert clean.PixelData == ds.PixelData
+        assert not left_over(engine)
+
+    def test_the_same_again_is_not_done_twice_and_answered_alike(self, web: FlaskClient, engine: Archive) -> None:
+        data = body_of(encoded(ct()))
+        first = web.post("/dicom-web/studies", data=data, headers=CLEAN)
+        count = engine.counts()["published"]
+        again = web.post("/dicom-web/studies", data=data, headers=CLEAN)
+        assert (again.status_code, again.data) == (200, first.data)
+        assert engine.counts()["published"] == count
+
+    def test_twice_in_one_request_is_stored_once_and_said(self, web: FlaskClient) -> None:
+        one = encoded(ct())
+        response = web.post("/dicom-web/studies", data=body_of(one, one), headers=CLEAN)
+        assert response.status_code == 202
+        assert "more than once" in response.headers["Warning"]
+        assert len(items(response.get_json(force=True), REFERENCED)) == 1
+
+    def test_other_bytes_under_a_known_uid_are_held_back(self, web: FlaskClient) -> None:
+        ds = ct()
+        assert web.post("/dicom-web/studies", data=body_of(encoded(ds)), headers=CLEAN).status_code == 200
+        ds.InstanceNumber = 77
+        response = web.post("/dicom-web/studies", data=body_of(encoded(ds)), headers=CLEAN)
+        assert response.status_code == 409
+        answer = response.get_json(force=True)
+        assert reasons(answer) == [0xC001]
+        assert set(answer) == {"00081190", FAILED}
+
+    def test_what_cannot_be_cleaned_is_a_failure_without_a_word_of_the_patient(self, web: FlaskClient) -> None:
+        good, bad = ct(), slide_label()
+        response = web.post("/dicom-web/studies", data=body_of(encoded(good), encoded(bad)), headers=CLEAN)
+        assert response.status_code == 202
+        answer = response.get_json(force=True)
+        assert reasons(answer) == [0xC001]
+        assert value(items(answer, FAILED)[0], "00081155") == bad.SOPInstanceUID
+        assert value(items(answer, REFERENCED)[0], "00081155") == good.SOPInstanceUID
+        assert b"FEATHERSTONE" not in response.data
+
+    def test_the_trail_tells_who_and_whence(self, web: FlaskClient, engine: Archive) -> None:
+        ds = ct()
+        web.post(
+            "/dicom-web/studies", data=body_of(encoded(ds)), headers=CLEAN, environ_base={"REMOTE_ADDR": "10.1.1.1"}
+        )
+        (entry,) = (
+            entry
+            for entry in engine.audit.entries()
+            if entry.as_dict()["detail"].get("sop_instance_uid") == str(ds.SOPInstanceUID)
+        )
+        assert (entry.actor, entry.action) == ("somebody@10.9.8.7", "received")
+        assert entry.as_dict()["detail"]["source"] == "stow"
+
+    def test_a_study_in_the_address_takes_its_own_only(self, web: FlaskClient) -> None:
+        mine, other = ct(), ct()
+        url = f"/dicom-web/studies/{mine.StudyInstanceUID}"
+        mixed = web.post(url, data=body_of(encoded(mine), encoded(other)), headers=CLEAN)
+        assert mixed.status_code == 202
+        assert reasons(mixed.get_json(force=True)) == [0xA900]
+        none = web.post(url, data=body_of(encoded(other)), headers=CLEAN)
+        assert none.status_code == 409
+        assert REFERENCED not in none.get_json(force=True)
+
+    def test_without_multipart_around_it(self, web: FlaskClient) -> None:
+        ds = ct()
+        response = web.post("/dicom-web/studies", data=encoded(ds), headers={"Content-Type": "application/dicom"})
+        assert response.status_code == 200
+        assert value(items(response.get_json(force=True), REFERENCED)[0], "00081155") == ds.SOPInstanceUID
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "",
+            "Content-Type: application/dicom;transfer-syntax=1.2.840.10008.1.2.1\r\n",
+            "content-type:application/dicom\r\n",
+        ],
+    )
+    def test_heads_of_parts_as_clients_write_them(self, web: FlaskClient, head: str) -> None:
+        response = web.post("/dicom-web/studies", data=body_of(encoded(ct()), head=head), headers=CLEAN)
+        assert response.status_code == 200
+
+    def test_sloppy_clients(self, web: FlaskClient) -> None:
+        sloppy = b"Hello\n" + body_of(encoded(ct()), head="Content-Type: application/dicom\n").replace(b"\r\n", b"\n")
+        kind = f"multipart/related;type=application/dicom;boundary={BOUNDARY}"
+        response = web.post("/dicom-web/studies/", data=sloppy, headers={"Content-Type": kind})
+        assert response.status_code in (200, 202)
+
+    def test_every_kind_of_file_gets_its_verdict(self, web: FlaskClient) -> None:
+        names = ("CT_small.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm", "rtplan.dcm", "liver_1frame.dcm")
+        names += ("meta_missing_tsyntax.dcm", "no_meta.dcm", "DICOMDIR", "rtplan_truncated.dcm", "zipMR.gz")
+        paths = [path for path in samples() if path.name in names]
+        assert len({path.name for path in paths}) == len(names)
+        files = [path.read_bytes() for path in paths]
+        response = web.post("/dicom-web/studies", data=body_of(*files), headers=CLEAN)
+        answer = response.get_json(force=True)
+        assert response.status_code == 202
+        kinds = [len(items(answer, tag)) for tag in (REFERENCED, FAILED, OTHER)]
+        assert all(kinds)
+        assert sum(kinds) == len(files)
+        assert pydicom.Dataset.from_json(answer).ReferencedSOPSequence
+
+
+class TestAnswers:
+    def test_in_xml(self, web: FlaskClient) -> None:
+        ds = ct()
+        headers = {**CLEAN, "Accept": "application/dicom+xml"}
+        response = web.post("/dicom-web/studies", data=body_of(encoded(ds), b"junk"), headers=headers)
+        assert response.status_code == 202
+        assert response.headers["Content-Type"] == "application/dicom+xml"
+        root = ElementTree.fromstring(response.data)
+        name = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
+        found = {one.get("keyword"): one.findtext(f"{name}Value") for one in root.iter(f"{name}DicomAttribute")}
+        assert found["ReferencedSOPInstanceUID"] == ds.SOPInstanceUID
+        assert found["FailureReason"] == str(0xC000)
+        assert found["RetrieveURL"].startswith(URL)
+
+    def test_an_accept_header_that_cannot_be_served_stores_nothing(self, idle: FlaskClient, archive: Archive) -> None:
+        headers = {**CLEAN, "Accept": "application/dicom"}
+        assert idle.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=headers).status_code == 406
+        assert archive.counts()["received"] == 0
+
+    def test_what_is_still_worked_on_has_no_address_yet(self, idle: FlaskClient, archive: Archive) -> None:
+        response = idle.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN)
+        assert response.status_code == 202
+        assert response.headers["Warning"].startswith(f"299 {URL}: ")
+        answer = response.get_json(force=True)
+        assert value(answer, "00081190") is None
+        assert value(items(answer, REFERENCED)[0], "00081190") is None
+        assert archive.counts()["waiting"] == 1
+
+    def test_what_no_route_matches_is_held(self, archive: Archive) -> None:
+        web = client_of(archive, projects_for=lambda _origin: ())
+        assert web.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN).status_code == 202
+        assert archive.counts()["held"] == 1
+
+    def test_a_project_each(self, archive: Archive) -> None:
+        seen = []
+        web = client_of(archive, projects_for=lambda origin: seen.append(origin) or ("one", "two"), wait=0.0)
+        web.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN)
+        assert seen == [Origin("stow", "127.0.0.1")]
+        assert archive.counts()["waiting"] == 2
+
+    def test_what_it_became_in_another_project_is_not_told(self, engine: Archive, web: FlaskClient) -> None:
+        data = body_of(encoded(ct()))
+        assert web.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 200
+        other = client_of(engine, projects_for=lambda _origin: ("gone",), wait=120.0)
+        response = other.post("/dicom-web/studies", data=data, headers=CLEAN)
+        assert response.status_code == 409  # there is no such project in the configuration
+        assert b"2.25." not in response.data
+
+    def test_some_threads_are_left_for_others(self, archive: Archive) -> None:
+        web = client_of(archive, wait=3600.0, waiting=threading.Semaphore(0))
+        assert web.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN).status_code == 202
+
+    def test_what_goes_back_to_its_patient_has_no_address(self, archive: Archive) -> None:
+        web = client_of(archive, stage_for=lambda _origin: Stage.REIDENTIFY, wait=0.0)
+        data = body_of(encoded(ct()))
+        assert web.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 202
+        job = archive.jobs.claim(Stage.REIDENTIFY, "tests", 60)
+        assert job is not None
+        assert archive.put_back(job, [b"x"], "d" * 64, ["pacs"], {})
+        response = web.post("/dicom-web/studies", data=data, headers=CLEAN)
+        assert response.status_code == 200
+        assert value(items(response.get_json(force=True), REFERENCED)[0], "00081190") is None
+
+
+@pytest.mark.usefixtures("quick_passwords")
+class TestTheDoor:
+    @pytest.fixture
+    def door(self, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+        monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, "a-token-for-automation")
+        config = Config(folder=archive.folder.parent, http=Http(stow_wait=0, stow_largest=1))
+        return build_app(config, archive).test_client()
+
+    def test_storing_and_deleting_need_permissions_of_their_own(
+        self, door: FlaskClient, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bearer = {"Authorization": "Bearer a-token-for-automation"}
+        data = body_of(encoded(ct()))
+        assert door.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 401
+        assert door.delete("/dicom-web/studies/1.2").status_code == 401
+        assert door.delete("/dicom-web/studies/1.2", headers=bearer).status_code == 404
+        monkeypatch.setitem(GRANTS, Role.ADMINISTRATOR, frozenset(Permission) - {Permission.STORE, Permission.DELETE})
+        assert door.post("/dicom-web/studies", data=data, headers=CLEAN | bearer).status_code == 403
+        assert door.delete("/dicom-web/studies/1.2", headers=bearer).status_code == 403
+        assert door.get("/dicom-web/studies", headers=bearer).status_code == 204
+        assert archive.counts()["received"] == 0
+
+    def test_a_page_of_ours_uploads_and_a_page_of_another_site_does_not(
+        self, door: FlaskClient, archive: Archive
+    ) -> None:
+        headers = {**CLEAN, "Authorization": "Bearer a-token-for-automation", "Sec-Fetch-Site": "same-origin"}
+        assert door.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=headers).status_code == 202
+        (entry,) = (entry for entry in archive.audit.entries() if entry.action == "received")
+        assert entry.actor == "admin-token@127.0.0.1"
+        assert entry.as_dict()["detail"]["source"] == "upload"
+        elsewhere = {**headers, "Sec-Fetch-Site": "cross-site"}
+        assert door.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=elsewhere).status_code == 403
+
+    def test_more_than_usual_is_taken_but_not_more_than_configured(self, door: FlaskClient) -> None:
+        headers = {**CLEAN, "Authorization": "Bearer a-token-for-automation"}
+        assert door.post("/dicom-web/studies", data=bytes(1_100_000), headers=headers).status_code == 413
+
+
+class TestRefusing:
+    @pytest.mark.parametrize(
+        ("kind", "data", "status"),
+        [
+            ("text/plain", b"x", 415),
+            ("", b"x", 415),
+            ("multipart/form-data; boundary=x", b"x", 415),
+            ('multipart/related; type="text/plain"; boundary=x', b"x", 415),
+            ('multipart/related; type="application/dicom"', b"x", 400),
+            (MULTIPART, b"no boundary", 400),
+            (MULTIPART, body_of(b"x")[:-10], 400),
+            (MULTIPART, b"", 400),
+            (MULTIPART, f"--{BOUNDARY}--".encode(), 400),
+            ("application/dicom", b"", 400),
+            ("application/dicom", b"not DICOM", 409),
+            (MULTIPART, body_of(b""), 409),
+            (MULTIPART, body_of(bytes(128) + b"DICM"), 409),
+        ],
+    )
+    def test_bodies_that_hold_nothing(
+        self, idle: FlaskClient, archive: Archive, kind: str, data: bytes, status: int
+    ) -> None:
+        response = idle.post("/dicom-web/studies", data=data, headers={"Content-Type": kind})
+        assert response.status_code == status
+        if status == 409:
+            assert reasons(response.get_json(force=True), OTHER) == [0xC000]
+        assert archive.counts()["received"] == 0
+        assert not left_over(archive)
+
+    def test_one_that_breaks_off_stores_nothing_of_it(self, idle: FlaskClient, archive: Archive) -> None:
+        whole = body_of(encoded(ct()), encoded(ct()))
+        assert idle.post("/dicom-web/studies", data=whole[:-20_000], headers=CLEAN).status_code == 400
+        assert archive.counts()["received"] == 0
+
+    def test_an_object_without_a_study_fails_by_its_name(self, idle: FlaskClient) -> None:
+        ds = ct()
+        del ds.StudyInstanceUID
+        response = idle.post("/dicom-web/studies", data=body_of(encoded(ds)), headers=CLEAN)
+        assert response.status_code == 409
+        answer = response.get_json(force=True)
+        assert reasons(answer) == [0xC000]
+        assert value(items(answer, FAILED)[0], "00081155") == ds.SOPInstanceUID
+
+    def test_a_malformed_study_in_the_address(self, idle: FlaskClient) -> None:
+        assert idle.post("/dicom-web/studies/nope", data=body_of(b"x"), headers=CLEAN).status_code == 400
+
+    def test_too_large_with_and_without_a_length(self, archive: Archive) -> None:
+        web, data = client_of(archive, largest=10_000), body_of(encoded(ct()))
+        assert web.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 413
+        chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+        response = web.post("/dicom-web/studies", input_stream=BytesIO(data), headers=CLEAN, environ_overrides=chunked)
+        assert response.status_code == 413
+        assert archive.counts()["received"] == 0
+        assert not left_over(archive)
+
+    def test_a_full_disk(self, idle: FlaskClient, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stow, "_LEAST_FREE", 1 << 60)
+        response = idle.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN)
+        assert response.status_code == 503
+        assert "Retry-After" in response.headers
+        assert not left_over(archive)
+
+    def test_a_busy_database(self, idle: FlaskClient, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+        def busy(*_: object, **__: object) -> None:
+            raise Unavailable("busy")
+
+        monkeypatch.setattr(archive, "accept", busy)
+        response = idle.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN)
+        assert response.status_code == 503
+        assert reasons(response.get_json(force=True)) == [0xA700]
+        assert not left_over(archive)
+
+    def test_a_compressed_body(self, idle: FlaskClient) -> None:
+        headers = {**CLEAN, "Content-Encoding": "gzip"}
+        assert idle.post("/dicom-web/studies", data=b"x", headers=headers).status_code == 415
+
+
+def apart(ds: pydicom.Dataset, **bulk: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Metadata in JSON and, by URI, the values that are sent beside them."""
+    uris = {f"{pydicom.datadict.tag_for_keyword(keyword):08X}": uri for keyword, uri in bulk.items()}
+    model = ds.to_json_dict()
+    values = {}
+    for keyword, uri in bulk.items():
+        tag = f"{pydicom.datadict.tag_for_keyword(keyword):08X}"
+        values[uri] = ds[keyword].value
+        model[tag] = {"vr": model[tag]["vr"], "BulkDataURI": uris[tag]}
+    return model, values
+
+
+def mixed(kind: str, metadata: Sequence[bytes], bulk: Sequence[tuple[str, str, bytes]]) -> tuple[bytes, dict[str, str]]:
+    pieces = [f"--{BOUNDARY}\r\nContent-Type: {kind}\r\n\r\n".encode() + one + b"\r\n" for one in metadata]
+    for media_type, uri, data in bulk:
+        head = f"--{BOUNDARY}\r\nContent-Type: {media_type}\r\nContent-Location: {uri}\r\n\r\n"
+        pieces.append(head.encode() + data + b"\r\n")
+    headers = {"Content-Type": f'multipart/related; type="{kind}"; boundary="{BOUNDARY}"'}
+    return b"".join([*pieces, f"--{BOUNDARY}--".encode()]), headers
+
+
+def original(archive: Archive) -> pydicom.Dataset:
+    """The one object in the inbox."""
+    (name,) = archive.files.names("inbox")
+    with archive.files.open("inbox", name) as file:
+        return pydicom.dcmread(file)
+
+
+class TestMetadataAndBulkData:
+    def test_json_with_native_pixels(self, idle: FlaskClient, archive: Archive) -> None:
+        ds = ct()
+        model, values = apart(ds, PixelData="bulk/1")
+        octets = [("application/octet-stream", uri, data) for uri, data in values.items()]
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], octets)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert came.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+        assert came.PixelData == ds.PixelData
+        for element in ds:
+            if not element.tag.is_private and element.VR not in ("UN", "SQ"):
+                assert came[element.tag].value == element.value or not element.value, element.tag
+        assert came[0xFFFC, 0xFFFC].value == ds[0xFFFC, 0xFFFC].value  # what comes after the pixels
+
+    def test_xml_of_pydicom_and_bulk_data_within_sequences(self, idle: FlaskClient, archive: Archive) -> None:
+        ds = bundled("waveform_ecg.dcm")
+        wave = ds.WaveformSequence[0].WaveformData
+        text = f"""<?xml version="1.0" encoding="UTF-8"?>
+        <NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">
+        <DicomAttribute tag="00080005" vr="CS"><Value number="1">ISO_IR 192</Value></DicomAttribute>
+        <DicomAttribute tag="00080016" vr="UI"><Value number="1">{ds.SOPClassUID}</Value></DicomAttribute>
+        <DicomAttribute tag="00080018" vr="UI"><Value number="1">{ds.SOPInstanceUID}</Value></DicomAttribute>
+        <DicomAttribute tag="00100010" vr="PN"><PersonName number="1"><Alphabetic><FamilyName>Müller</FamilyName>
+        <GivenName>Ida</GivenName></Alphabetic></PersonName></DicomAttribute>
+        <DicomAttribute tag="0020000D" vr="UI"><Value number="1">{ds.StudyInstanceUID}</Value></DicomAttribute>
+        <DicomAttribute tag="00200013" vr="IS"><Value number="1">7</Value></DicomAttribute>
+        <DicomAttribute tag="54000100" vr="SQ"><Item number="1">
+          <DicomAttribute tag="003A0005" vr="US"><Value number="1">12</Value></DicomAttribute>
+          <DicomAttribute tag="54001010" vr="OW"><BulkData uri="wave"/></DicomAttribute></Item></DicomAttribute>
+        </NativeDicomModel>"""
+        octets = [("application/octet-stream", "wave", wave)]
+        data, headers = mixed("application/dicom+xml", [text.encode()], octets)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert (str(came.PatientName), came.InstanceNumber) == ("Müller^Ida", 7)
+        assert came.WaveformSequence[0].WaveformData == wave
+        assert came.WaveformSequence[0].NumberOfWaveformChannels == 12
+
+    def test_a_jpeg_is_encapsulated_and_says_what_it_is(self, idle: FlaskClient, archive: Archive) -> None:
+        picture = BytesIO()
+        Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)).save(picture, "JPEG")
+        ds = secondary_capture()
+        model = {tag: one for tag, one in ds.to_json_dict().items() if not tag.startswith(("0028", "7FE0"))}
+        model["7FE00010"] = {"vr": "OB", "BulkDataURI": "picture"}
+        part = [("image/jpeg", "picture", picture.getvalue())]
+        data, headers = mixed("application/dicom+json", [json.dumps(model).encode()], part)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert came.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.50"
+        assert (came.Rows, came.Columns, came.SamplesPerPixel, came.LossyImageCompression) == (40, 60, 3, "01")
+        assert came.pixel_array.shape == (40, 60, 3)
+
+    def test_compressed_frames_one_part_each(self, idle: FlaskClient, archive: Archive) -> None:
+        ds = bundled("JPEG2000.dcm")
+        frame = next(pydicom.encaps.generate_frames(ds.PixelData))
+        model, _ = apart(ds, PixelData="px")
+        model["00280008"] = {"vr": "IS", "Value": [2]}
+        kind = "image/jp2; transfer-syntax=1.2.840.10008.1.2.4.91"
+        parts = [(kind, "px/frames/2", frame + b"\0"), (kind, "px/frames/1", frame)]
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], parts)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert came.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.91"
+        frames = list(pydicom.encaps.generate_frames(came.PixelData, number_of_frames=2))
+        assert [one.startswith(frame) for one in frames] == [True, True]
+
+    def test_cleaned_and_found_again(self, web: FlaskClient) -> None:
+        ds = ct()
+        model, values = apart(ds, PixelData="bulk/1")
+        octets = [("application/octet-stream", uri, data) for uri, data in values.items()]
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], octets)
+        response = web.post("/dicom-web/studies", data=data, headers=headers)
+        assert response.status_code == 200
+        place = value(items(response.get_json(force=True), REFERENCED)[0], "00081190")
+        got = web.get(place.removeprefix("http://node.test"), headers={"Accept": "application/dicom"})
+        assert pydicom.dcmread(BytesIO(got.data)).PixelData == ds.PixelData
+
+    @pytest.mark.parametrize(
+        ("metadata", "status"),
+        [
+            (b"[]", 400),
+            (b"{", 400),
+            (b"[1]", 400),
+            (b'[{"00080018": 1}]', 400),
+            (b"[" * 100_000, 400),
+            (b"{}", 409),
+            (b'{"00080018": {"vr": "UI", "Value": ["1.2"]}}', 409),
+            (b'{"00080018": {"vr": "XX", "Value": [{}]}}', 409),
+            (b'{"7FE00010": {"vr": "OW", "BulkDataURI": "absent"}}', 409),
+        ],
+    )
+    def test_metadata_that_make_no_object(
+        self, idle: FlaskClient, archive: Archive, metadata: bytes, status: int
+    ) -> None:
+        data, headers = mixed("application/dicom+json", [metadata], [])
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == status
+        assert not left_over(archive)
+
+    def test_xml_that_could_expand_is_refused(self, idle: FlaskClient) -> None:
+        text = b'<!DOCTYPE x [<!ENTITY a "b">]><NativeDicomModel>&a;</NativeDicomModel>'
+        data, headers = mixed("application/dicom+xml", [text], [])
+        response = idle.post("/dicom-web/studies", data=data, headers=headers)
+        assert response.status_code == 400
+        assert "document type" in response.get_json(force=True)["error"]
+
+
+class TestIdentifying:
+    def test_a_length_that_is_claimed_is_not_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "long"
+        with path.open("wb") as file:
+            file.write(bytes(128) + b"DICM\x02\x00\x02\x01OB\x00\x00\xff\xff\xff\x7f")
+            file.truncate(1 << 30)
+        tracemalloc.start()
+        assert identify(path) == NOTHING
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize("path", samples(), ids=lambda path: path.name)
+    def test_it_reads_what_pydicom_does(self, path: Path) -> None:
+        try:
+            ds = pydicom.dcmread(path)
+            expected = tuple(str(ds.get(name, "")) for name in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"))
+            has_syntax = bool(ds.file_meta.get("TransferSyntaxUID"))
+        except Exception:
+            expected, has_syntax = ("", "", ""), False
+        found = identify(path)
+        if has_syntax and all(expected):
+            assert (found.sop_class, found.sop_uid, found.study_uid) == expected
+        else:
+            assert not found.is_complete
+
+    def test_what_inflates_without_end_is_not_followed(self, tmp_path: Path) -> None:
+        ds = bundled("image_dfl.dcm")
+        path = saved(ds, tmp_path)
+        plain = bytes(300 << 20)
+        packed = zlib.compressobj(wbits=-15)
+        head = path.read_bytes()[: 132 + 12 + ds.file_meta.FileMetaInformationGroupLength]
+        path.write_bytes(head + packed.compress(plain) + packed.flush())
+        tracemalloc.start()
+        assert identify(path) == NOTHING
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        tracemalloc.stop()
+
+
+class TestSpoiling:
+    """Whatever is sent, the answer is one of those that are documented, and nothing is left in the incoming folder."""
+
+    ODD: Sequence[Any] = (
+        None,
+        5,
+        "x",
+        [],
+        {},
+        {"vr": "SQ"},
+        {"vr": "SQ", "Value": [None]},
+        {"vr": "PN", "Value": ["a"]},
+        {"vr": "US", "Value": ["q"]},
+        {"vr": "OB", "InlineBinary": "%%"},
+        {"vr": "OW", "BulkDataURI": "px"},
+        {"vr": "LO", "BulkDataURI": "px"},
+        {"vr": "FD", "Value": [None, "NaN"]},
+        {"vr": "UI", "Value": ["\ud800"]},
+    )
+    TAGS = ("0002000", "00020010", "FFFEE000", "00000000", "ZZZZZZZZ", "00280010", "00080018", "7FE00010", "00081199")
+    KINDS = ("application/octet-stream", "image/jpeg", "image/jls", "text/html", "image/jp2; transfer-syntax=x")
+
+    def check(self, idle: FlaskClient, archive: Archive, data: bytes, headers: dict[str, str]) -> None:
+        response = idle.post("/dicom-web/studies", data=data, headers=headers)
+        assert response.status_code in (202, 400, 409), response.data
+        assert not left_over(archive)
+
+    @pytest.mark.parametrize("seed", range(60))
+    def test_metadata(self, idle: FlaskClient, archive: Archive, seed: int) -> None:
+        chance, ds = random.Random(seed), ct()
+        model, values = apart(ds, PixelData="px")
+        for _ in range(chance.randint(1, 4)):
+            model[chance.choice([*model, *self.TAGS])] = chance.choice(self.ODD)
+        bulk = [(chance.choice(self.KINDS), "px", values["px"][:500])]
+        self.check(idle, archive, *mixed("application/dicom+json", [json.dumps(model).encode()], bulk))
+
+    @pytest.mark.parametrize("seed", range(60))
+    def test_bytes(self, idle: FlaskClient, archive: Archive, seed: int) -> None:
+        chance, body = random.Random(seed), bytearray(body_of(encoded(ct())))
+        for _ in range(chance.randint(1, 6)):
+            place, more = chance.randrange(3000), chance.choice([f"\r\n--{BOUNDARY}".encode(), b"\n", b"--", bytes(10)])
+            body[place : place + chance.randint(0, 20)] = chance.choice([b"", more, chance.randbytes(5)])
+        self.check(idle, archive, bytes(body), CLEAN)
