@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from lethe.storage.archive import Archive
 from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, frames, qido, rendered, wado
+from . import bulkdata, capabilities, frames, qido, rendered, wado
 from .answers import Service, failure
 
 _STUDY = "/studies/<study>"
@@ -56,7 +56,9 @@ def blueprint(archive: Archive, service_url: Callable[[], str]) -> Blueprint:
         endpoint = f"{transaction.__module__.rpartition('.')[2]}_{transaction.__name__}_{number}"
         view = _view(service, transaction)
         web.add_url_rule(rule, endpoint, view, methods=["GET"], strict_slashes=False)
-    web.add_url_rule("/", "capabilities", _capabilities(service), methods=["GET", "OPTIONS"], strict_slashes=False)
+    told, described = _view(service, capabilities.capabilities), _view(service, capabilities.openapi)
+    web.add_url_rule("/", "capabilities", told, methods=["GET", "OPTIONS"], strict_slashes=False)
+    web.add_url_rule("/openapi.json", "openapi", described, methods=["GET"])
     web.add_url_rule("/<path:_rest>", "unknown", _unknown, methods=["GET"])
     web.register_error_handler(Exception, failure)
     return web
@@ -70,19 +72,6 @@ def _view(service: Service, transaction: View) -> View:
         return transaction(service, **values)
 
     return view
-
-
-def _capabilities(service: Service) -> View:
-    """Retrieve Capabilities (PS3.18 8.9): what is here, as JSON."""
-
-    @needs(Permission.READ)
-    def capabilities() -> Response:
-        resources = [{"path": rule.replace("<path:", "<"), "methods": ["GET", "HEAD"]} for rule in TRANSACTIONS]
-        response = jsonify({"base": service.base(), "resources": resources})
-        response.headers["Allow"] = "GET, HEAD, OPTIONS"
-        return response
-
-    return capabilities
 
 
 @needs(Permission.READ)

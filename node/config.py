@@ -41,6 +41,7 @@ from .settings import (
     as_network,
     as_number,
     as_one_or_list_of,
+    as_origin,
     as_sop_class,
     as_text,
     as_truth,
@@ -90,6 +91,16 @@ class Http:
     port: int = _key("HTTP port", as_whole(1, 65535), 8080)
     workers: int = _key("processes that answer", as_whole(1, 64), 2)
     public_url: str = _key("what users type, if a proxy stands in front; empty: taken from the request", as_url, "")
+    cors_origins: tuple[str, ...] = _key(
+        'origins whose pages may use DICOMweb and FHIR, such as "https://ohif.example.org"; "*": all',
+        as_list_of(as_origin),
+        (),
+    )
+    trusted_proxies: tuple[str, ...] = _key(
+        "addresses or networks of proxies that say who asked them, and for which address (Forwarded, X-Forwarded-*)",
+        as_list_of(as_network),
+        (),
+    )
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def contradictions(config: Config) -> Iterator[str]:
         for mistake in _route_mistakes(route, config):
             yield f"[[routes]] number {number}: {mistake}"
     yield from _node_mistakes(config)
+    yield from _http_mistakes(config)
 
 
 def _names_that_stand_twice(what: str, names: list[str]) -> Iterator[str]:
@@ -99,6 +100,14 @@ def _node_mistakes(config: Config) -> Iterator[str]:
         yield (
             f'[auth]: mode = "none" with [http] host = {config.http.host!r}; accepted: "local", '
             "or a loopback address such as 127.0.0.1"
+        )
+
+
+def _http_mistakes(config: Config) -> Iterator[str]:
+    if config.auth.mode == AuthMode.NONE and "*" in config.http.cors_origins:
+        yield (
+            '[http]: cors_origins = ["*"] with [auth] mode = "none" lets every page read everything; '
+            'accepted: the origins themselves, or "local"'
         )
 
 

@@ -70,6 +70,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             host = "127.0.0.1"
             port = 80
             public_url = "https://lethe.example.org/"
+            cors_origins = ["https://ohif.example.org:443", "http://127.0.0.1:3000"]
+            trusted_proxies = ["192.0.2.7", "2001:db8::/32"]
             [auth]
             mode = "none"
             [[peers]]
