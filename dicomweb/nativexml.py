@@ -59,8 +59,9 @@ def _attributes(ds: Mapping[str, Any]) -> Iterator[str]:
         described = ds[tag]
         names = {"tag": tag, "vr": described["vr"], "keyword": keyword_for_tag(tag)}
         if int(tag[:4], 16) % 2 and tag[4:6] != "00":
-            creator = ds.get(f"{tag[:4]}00{tag[4:6]}", {}).get("Value", [""])
-            names["privateCreator"] = str(creator[0] or "")
+            creator = str(ds.get(f"{tag[:4]}00{tag[4:6]}", {}).get("Value", [""])[0] or "")
+            # The creator says whose it is, so that the block is left out, as DCMTK does.
+            names |= {"tag": f"{tag[:4]}00{tag[6:]}" if creator else tag, "privateCreator": creator}
         written = "".join(f" {name}={_quoted(value)}" for name, value in names.items() if value)
         yield f"<DicomAttribute{written}>{''.join(_values(described))}</DicomAttribute>"
 
