@@ -45,7 +45,7 @@ class Resource:
     def kind(self) -> str:
         """The last word of the path that is none of a variable."""
         words = [word for word in self.path.split("/") if word and "{" not in word]
-        return words[-1]
+        return words[-1] if words else ""
 
     @property
     def is_search(self) -> bool:
