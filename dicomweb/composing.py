@@ -21,7 +21,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from lethe.storage.entries import DicomJson, first_text
 from lethe.storage.errors import Refused
 
-from . import accept, nativexml
+from . import accept, readxml
 from .accept import MediaRange
 from .codestream import described, syntax_of
 from .dicomjson import PIXEL_TAGS
@@ -149,7 +149,7 @@ def _of_the_disk(error: BaseException | None) -> OSError | None:
 def _metadata(media_type: str, path: Path) -> list[DicomJson]:
     text = path.read_bytes()
     if media_type in _XML:
-        return [nativexml.read(text)]
+        return [readxml.read(text)]
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,105 +1,104 @@
-"""Reads and writes the Native DICOM Model (PS3.19 A.1, PS3.18 F) as XML, to and from the DICOM JSON model."""
+"""Writes the Native DICOM Model (PS3.19 A.1) from DICOM JSON, and gives it as multipart/related, one part to a dataset
+(PS3.18 8.7.3.3): what a client gets that asks for `application/dicom+xml`.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, SubElement, TreeBuilder, XMLParser, tostring
+from xml.sax.saxutils import escape, quoteattr
 
+from flask import Response
 from pydicom.datadict import keyword_for_tag
 
 from lethe.storage.entries import DicomJson
-from lethe.storage.errors import Refused
 
+from .accept import JSON_TYPES, MULTIPART, Offer, Packing, choose
+from .answers import accepted, multipart_body
+from .multipart import Part
+
+XML_TYPE = "application/dicom+xml"
+
+_OFFERS = (
+    *(Offer(name) for name in JSON_TYPES),
+    Offer(XML_TYPE, Packing.MULTIPART, answers=frozenset({"", "*"})),
+)
+_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
-_DEEPEST = 64
-_WHOLE = {"US", "SS", "UL", "SL", "UV", "SV"}
-_REAL = {"FL", "FD"}
-_NAME = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
-_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 
 
-def read(text: bytes) -> DicomJson:
-    """The attributes that the XML holds. Raises Refused."""
-    parser = XMLParser(target=_Builder())  # noqa: S314 - the builder refuses what could expand
-    try:
-        parser.feed(text)
-        root = parser.close()
-        if _local(root) != "NativeDicomModel":
-            raise Refused("the XML is not a NativeDicomModel")
-        return _attributes(root, 0)
-    except (ParseError, ValueError, LookupError):
-        raise Refused("the XML cannot be read") from None
+def wants_xml() -> bool:
+    """Whether the client prefers XML to JSON. Raises NotAcceptable where it takes neither; multipart/related has to
+    name the type of its parts here."""
+    ranges = [one for one in accepted() if one.media_type != MULTIPART or "type" in one.parameters]
+    return choose(ranges, _OFFERS).media_type == XML_TYPE
 
 
-def write(attributes: DicomJson) -> bytes:
-    """The attributes as XML."""
-    root = Element("NativeDicomModel", {"xmlns": _NAMESPACE, "xml:space": "preserve"})
-    _write(root, attributes)
-    body: bytes = tostring(root, "utf-8", xml_declaration=True)
-    return body
+def xml_parts(items: Iterable[bytes], *, status: int = 200) -> Response:
+    """Already encoded DICOM JSON objects as XML, each a part."""
+    response = multipart_body(map(_part, items), XML_TYPE, status=status)
+    response.headers["Cache-Control"] = "no-cache"
+    return response
 
 
-class _Builder(TreeBuilder):
-    """A document type may declare entities; none is needed here."""
-
-    def doctype(self, _name: str, _pubid: str | None, _system: str | None) -> None:
-        raise Refused("XML with a document type is not read")
+def _part(item: bytes) -> Part:
+    document = native_xml(json.loads(item)).encode()
+    return Part(XML_TYPE, "", partial(_whole, document), len(document))
 
 
-def _attributes(parent: Element, depth: int) -> DicomJson:
-    if depth > _DEEPEST:
-        raise Refused("its sequences are nested too deeply")
-    found: DicomJson = {}
-    for child in parent:
-        if _local(child) == "DicomAttribute":
-            found[child.attrib["tag"].upper()] = _attribute(child, depth)
-    return found
+def native_xml(ds: DicomJson) -> str:
+    """A dataset in DICOM JSON as an XML document."""
+    attributes = "".join(_attributes(ds))
+    return f'{_HEAD}<NativeDicomModel xmlns="{_NAMESPACE}" xml:space="preserve">{attributes}</NativeDicomModel>'
 
 
-def _attribute(element: Element, depth: int) -> dict[str, Any]:
-    vr = element.attrib["vr"]
-    read: dict[str, Any] = {"vr": vr}
-    for child in sorted(element, key=lambda one: int(one.attrib.get("number", "0"))):
-        kind = _local(child)
-        if kind == "BulkData":
-            read["BulkDataURI"] = child.attrib.get("uri") or child.attrib.get("uuid") or ""
-        elif kind == "InlineBinary":
-            read["InlineBinary"] = "".join((child.text or "").split())
-        elif kind == "Item":
-            read.setdefault("Value", []).append(_attributes(child, depth + 1))
-        elif kind == "PersonName":
-            read.setdefault("Value", []).append(_name_of(child))
-        elif kind == "Value":
-            read.setdefault("Value", []).append(_value(vr, child.text or ""))
-    return read
+def _attributes(ds: Mapping[str, Any]) -> Iterator[str]:
+    for tag in sorted(ds):
+        described = ds[tag]
+        names = {"tag": tag, "vr": described["vr"], "keyword": keyword_for_tag(tag)}
+        if int(tag[:4], 16) % 2 and tag[4:6] != "00":
+            creator = str(ds.get(f"{tag[:4]}00{tag[4:6]}", {}).get("Value", [""])[0] or "")
+            # The creator says whose it is, so that the block is left out, as DCMTK does.
+            names |= {"tag": f"{tag[:4]}00{tag[6:]}" if creator else tag, "privateCreator": creator}
+        written = "".join(f" {name}={_quoted(value)}" for name, value in names.items() if value)
+        yield f"<DicomAttribute{written}>{''.join(_values(described))}</DicomAttribute>"
 
 
-def _value(vr: str, text: str) -> Any:
-    if vr in _WHOLE:
-        return int(text)
-    return float(text) if vr in _REAL else text
+def _values(described: Mapping[str, Any]) -> Iterator[str]:
+    if "BulkDataURI" in described:
+        yield f"<BulkData uri={_quoted(described['BulkDataURI'])}/>"
+    elif "InlineBinary" in described:
+        yield f"<InlineBinary>{described['InlineBinary']}</InlineBinary>"
+    for number, value in enumerate(described.get("Value", ()), 1):
+        if described["vr"] == "SQ":
+            yield f'<Item number="{number}">{"".join(_attributes(value or {}))}</Item>'
+        elif described["vr"] == "PN":
+            yield f'<PersonName number="{number}">{"".join(_groups(value or {}))}</PersonName>'
+        else:
+            yield f'<Value number="{number}">{_escaped("" if value is None else str(value))}</Value>'
 
 
-def _name_of(element: Element) -> dict[str, str]:
-    groups = {}
-    for group in element:
-        parts = {_local(part): part.text or "" for part in group}
-        groups[_local(group)] = "^".join(parts.get(name, "") for name in _NAME).rstrip("^")
-    return {name: groups[name] for name in _GROUPS if groups.get(name)}
+def _groups(name: Mapping[str, str]) -> Iterator[str]:
+    """The representations of a name, each with its components (PS3.5 6.2.1)."""
+    for group in ("Alphabetic", "Ideographic", "Phonetic"):
+        if group in name:
+            parts = zip(_NAME_PARTS, name[group].split("^"), strict=False)
+            yield f"<{group}>{''.join(f'<{part}>{_escaped(text)}</{part}>' for part, text in parts if text)}</{group}>"
 
 
-def _write(parent: Element, attributes: DicomJson) -> None:
-    for tag, element in sorted(attributes.items()):
-        keyword = keyword_for_tag(int(tag, 16))
-        shown = SubElement(parent, "DicomAttribute", {"tag": tag, "vr": element["vr"]})
-        if keyword:
-            shown.set("keyword", keyword)
-        for number, value in enumerate(element.get("Value", ()), 1):
-            if element["vr"] == "SQ":
-                _write(SubElement(shown, "Item", {"number": str(number)}), value)
-            else:
-                SubElement(shown, "Value", {"number": str(number)}).text = str(value)
+def _whole(document: bytes) -> Iterator[bytes]:
+    yield document
 
 
-def _local(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
+def _escaped(text: str) -> str:
+    # A carriage return that stands as itself would be read as a line feed (XML 1.0, 2.11).
+    return escape(_NOT_XML.sub("\ufffd", text), {"\r": "&#13;"})
+
+
+def _quoted(text: str) -> str:
+    return quoteattr(_NOT_XML.sub("\ufffd", text))

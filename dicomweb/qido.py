@@ -23,8 +23,9 @@ from lethe.storage.errors import Refused
 from lethe.storage.matching import keyword_of
 from lethe.storage.query import Level, Match, Query, Within
 
-from .answers import Keep, Service, json_array, json_kept, require_json
+from .answers import Keep, Service, json_array, json_kept
 from .dicomjson import served
+from .nativexml import wants_xml, xml_parts
 
 MOST = 5000
 """How many results one answer has at most (PS3.18 8.3.4.4)."""
@@ -75,13 +76,15 @@ def instances(service: Service, study: str | None = None, series: str | None = N
 
 
 def _search(service: Service, level: Level, uids: Sequence[str | None]) -> Response:
-    require_json()
+    if wants_xml():
+        return _found(service, level, uids, None)
     asked = (service.base(), level, tuple(uids), request.query_string)
     keep = Keep(service.ready, asked, service.archive.index.version())
     return json_kept(keep) or _found(service, level, uids, keep)
 
 
-def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Keep) -> Response:
+def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Keep | None) -> Response:
+    """The answer, as JSON if there is a place to keep it, as XML otherwise."""
     parents = tuple(Match(tag, (uid,)) for tag, uid in zip(_PATH_UIDS, uids, strict=False) if uid)
     matches = _matches()
     wish = _wish(_levels(level, uids), [match.tag for match in matches])
@@ -92,6 +95,8 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     warnings = list(_warnings(service, query, len(entries), asked))
     if not entries:
         response = Response(status=204, headers={"Cache-Control": "no-cache"})
+    elif keep is None:
+        response = xml_parts(_results(service, query, entries, wish))
     else:
         response = json_array(_results(service, query, entries, wish), None if warnings else keep)
     for text in warnings:

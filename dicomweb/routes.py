@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import SYSTEM, Actor
@@ -13,7 +13,7 @@ from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, deletion, everything, frames, instances, qido, rendered, stow, wado
+from . import bulkdata, capabilities, deletion, everything, frames, instances, qido, rendered, stow, wado
 from .answers import Service, failure
 from .stow import Reception
 
@@ -81,7 +81,9 @@ def blueprint(
     deletes = _view(service, deletion.delete, Permission.DELETE)
     for rule in DELETES:
         web.add_url_rule(rule, "delete", deletes, methods=["DELETE"], strict_slashes=False)
-    web.add_url_rule("/", "capabilities", _capabilities(service), methods=["GET", "OPTIONS"], strict_slashes=False)
+    told, described = _view(service, capabilities.capabilities), _view(service, capabilities.openapi)
+    web.add_url_rule("/", "capabilities", told, methods=["GET", "OPTIONS"], strict_slashes=False)
+    web.add_url_rule("/openapi.json", "openapi", described, methods=["GET"])
     web.add_url_rule("/<path:_rest>", "unknown", _unknown, methods=["GET"])
     web.register_error_handler(Exception, failure)
     return web
@@ -95,23 +97,6 @@ def _view(service: Service, transaction: View, permission: Permission = Permissi
         return transaction(service, **values)
 
     return view
-
-
-def _capabilities(service: Service) -> View:
-    """Retrieve Capabilities (PS3.18 8.9): what is here, as JSON."""
-
-    @needs(Permission.READ)
-    def capabilities() -> Response:
-        resources = [{"path": rule.replace("<path:", "<"), "methods": _methods(rule)} for rule in TRANSACTIONS]
-        response = jsonify({"base": service.base(), "resources": resources})
-        response.headers["Allow"] = "GET, HEAD, OPTIONS"
-        return response
-
-    return capabilities
-
-
-def _methods(rule: str) -> list[str]:
-    return ["GET", "HEAD", *(["POST"] if rule in STORES else []), *(["DELETE"] if rule in DELETES else [])]
 
 
 @needs(Permission.READ)

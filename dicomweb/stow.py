@@ -29,11 +29,12 @@ from lethe.storage.jobs import Stage, State
 from lethe.storage.names import data_set_digest
 from lethe.storage.outcomes import Outcome
 
-from . import accept, nativexml
+from . import accept
 from .accept import JSON_TYPES, MULTIPART, MediaRange, Offer
 from .answers import Service, accepted
 from .composing import METADATA_TYPES, Composer
 from .identify import Identity, identify
+from .nativexml import native_xml
 from .stored import Failure, Place, Report, response_of
 from .unpacking import Unpacker
 
@@ -235,7 +236,7 @@ def _write(path: Path, content: Iterable[bytes]) -> int:
 
 def _answer(answer: dict[str, Any], media_type: str) -> Response:
     if media_type in _XML_TYPES:
-        body = nativexml.write(answer)
+        body = native_xml(answer).encode()
     else:
         body, media_type = json.dumps(answer, separators=(",", ":")).encode(), JSON_TYPES[0]
     response = Response(body, content_type=media_type)

@@ -14,11 +14,11 @@ from .answers import (
     Service,
     json_array,
     json_kept,
-    require_json,
     tagged,
     unchanged,
 )
 from .dicomjson import served
+from .nativexml import wants_xml, xml_parts
 
 _UID_TAGS = ("0020000D", "0020000E", "00080018")
 
@@ -45,14 +45,13 @@ def below(*uids: str) -> Query:
 
 
 def _metadata(service: Service, *uids: str) -> Response:
-    require_json()
+    as_xml = wants_xml()
     version, base = service.archive.index.version_of(*uids), service.base()
-    tag = hashlib.sha256(repr((uids, version, base)).encode()).hexdigest()[:32]
+    tag = hashlib.sha256(repr((uids, version, base, as_xml)).encode()).hexdigest()[:32]
     if known := unchanged(tag):
         return known
-
     keep = Keep(service.ready, (base, uids), version)
-    if ready := json_kept(keep):
+    if not as_xml and (ready := json_kept(keep)):
         return tagged(ready, tag)
-    bodies = service.archive.index.metadata(below(*uids))
-    return tagged(json_array((served(gzip.decompress(body), base) for body in bodies), keep), tag)
+    bodies = (served(gzip.decompress(body), base) for body in service.archive.index.metadata(below(*uids)))
+    return tagged(xml_parts(bodies) if as_xml else json_array(bodies, keep), tag)

@@ -43,6 +43,7 @@ from .settings import (
     as_network,
     as_number,
     as_one_or_list_of,
+    as_origin,
     as_path_or_none,
     as_sop_class,
     as_text,
@@ -102,6 +103,16 @@ class Http:
     stow_wait: int = _key("seconds that STOW-RS waits for clean instances, to say where they are", as_whole(0, 300), 10)
     stow_largest: int = _key("megabytes of the largest body that STOW-RS takes", as_whole(1, 1_000_000), 4096)
     public_url: str = _key("what users type, if a proxy stands in front; empty: taken from the request", as_url, "")
+    cors_origins: tuple[str, ...] = _key(
+        'origins whose pages may use DICOMweb and FHIR, such as "https://ohif.example.org"; "*": all',
+        as_list_of(as_origin),
+        (),
+    )
+    trusted_proxies: tuple[str, ...] = _key(
+        "addresses or networks of proxies that say who asked them, and for which address (Forwarded, X-Forwarded-*)",
+        as_list_of(as_network),
+        (),
+    )
 
 
 @dataclass(frozen=True)

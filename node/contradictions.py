@@ -33,6 +33,7 @@ def contradictions(config: Config) -> Iterator[str]:
             yield f"[[routes]] number {number}: {mistake}"
     yield from _node_mistakes(config)
     yield from _tls_mistakes(config)
+    yield from _http_mistakes(config)
 
 
 def _names_that_stand_twice(what: str, names: list[str]) -> Iterator[str]:
@@ -120,6 +121,14 @@ def _tls_mistakes(config: Config) -> Iterator[str]:
             yield f"[[peers]] number {number}: tls = true needs tls_ca, here or in [node]; accepted: a PEM file"
         if not peer.tls and (peer.tls_ca or peer.tls_certificates):
             yield f"[[peers]] number {number}: tls_ca or tls_certificates without tls; accepted: tls = true"
+
+
+def _http_mistakes(config: Config) -> Iterator[str]:
+    if config.auth.mode == AuthMode.NONE and "*" in config.http.cors_origins:
+        yield (
+            '[http]: cors_origins = ["*"] with [auth] mode = "none" lets every page read everything; '
+            'accepted: the origins themselves, or "local"'
+        )
 
 
 def _return_mistakes(route: Route, config: Config) -> Iterator[str]:

@@ -193,3 +193,13 @@ def as_url(value: Any) -> str:
     if not isinstance(value, str) or (value and not re.fullmatch(r"https?://[^\s?#]+", value)):
         raise ValueError('a URL such as "https://lethe.example.org", or ""')
     return value.rstrip("/")
+
+
+def as_origin(value: Any) -> str:
+    """An origin as browsers send it (RFC 6454 6.2), or "*"."""
+    accepted = 'an origin such as "https://ohif.example.org" or "http://127.0.0.1:3000", without a path, or "*"'
+    if not isinstance(value, str) or not re.fullmatch(
+        r"\*|https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", value
+    ):
+        raise ValueError(accepted)
+    return re.sub(r"^(http://.*):80$|^(https://.*):443$", r"\1\2", value)

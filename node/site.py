@@ -60,6 +60,8 @@ def build_app(config: Config, archive: Archive) -> Flask:
         ],
         outbox=Outbox(archive, config),
         public_url=config.http.public_url,
+        cors_origins=config.http.cors_origins,
+        trusted_proxies=config.http.trusted_proxies,
         instance_path=config.data.resolve(),
         dicom_address=f"{config.node.ae_title} at {config.node.host}:{config.node.port}",
     )

@@ -70,6 +70,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             host = "127.0.0.1"
             port = 80
             public_url = "https://lethe.example.org/"
+            cors_origins = ["https://ohif.example.org:443", "http://127.0.0.1:3000"]
+            trusted_proxies = ["192.0.2.7", "2001:db8::/32"]
             [auth]
             mode = "none"
             [[peers]]
@@ -129,6 +131,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     )
     assert config.data == Path("/srv/lethe")
     assert config.http.public_url == "https://lethe.example.org"
+    assert config.http.cors_origins == ("https://ohif.example.org", "http://127.0.0.1:3000")
+    assert config.http.trusted_proxies == ("192.0.2.7/32", "2001:db8::/32")
     assert config.auth.mode == AuthMode.NONE
     assert config.peer("archive").may == (Ability.STORE, Ability.FIND)  # type: ignore[union-attr]
     trial = config.project("trial")
@@ -222,6 +226,10 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
             "send_to names 'nobody'; accepted: nothing, as there are no [[peers]]",
         ),
         ('[[routes]]\nfrom = "*"\nproject = "gone"', "[[routes]] number 1: project = 'gone'; accepted: default"),
+        ('[auth]\nmode = "none"\n[http]\ncors_origins = ["*"]', "the origins themselves"),
+        ('[http]\ncors_origins = ["https://ohif.example.org/viewer"]', "without a path"),
+        ('[http]\ncors_origins = ["null"]', "an origin such as"),
+        ('[http]\ntrusted_proxies = ["proxy.example.org"]', "an IP address such as"),
         ('[auth]\nmode = "none"\n[http]\nhost = "0.0.0.0"', "or a loopback address"),
         (
             '[projects.default]\noptions = ["retain-longitudinal-full-dates", "retain-longitudinal-modified-dates"]',

@@ -166,13 +166,6 @@ def test_wrong_methods_are_405_with_allow(web):
             assert {"GET", "HEAD"} <= set(response.headers["Allow"].replace(" ", "").split(","))
 
 
-def test_capabilities_are_listed_for_get_and_options(web):
-    for method in ("GET", "OPTIONS"):
-        response = web.get("/dicom-web/", method=method)
-        assert response.status_code == 200
-        assert "/studies" in [resource["path"] for resource in response.json["resources"]]
-
-
 def test_every_route_states_what_it_needs(web):
     for rule in web.app.url_map.iter_rules():
         if rule.endpoint.startswith("dicomweb."):

@@ -18,6 +18,8 @@ from lethe.storage.users import Permission
 
 from ..outbox import Outbox
 from . import api, faults, health, login, outgoing, portal, review, upload
+from .arrival import arriving, host_of
+from .cors import Cors
 from .credentials import NOBODY, Credentials
 from .guard import Guard, Sessions
 from .overview import moment
@@ -54,20 +56,26 @@ def create_app(
     instance_path: Path,
     public_url: str = "",
     dicom_address: str = "LETHE at 127.0.0.1:11112",
+    cors_origins: Sequence[str] = (),
+    trusted_proxies: Sequence[str] = (),
 ) -> Flask:
     """The application over one archive.
 
     `auth` is "local" or "none"; `blueprints` come with their URL prefix; `outbox` knows the destinations;
-    `dicom_address` is ours as "AETITLE at host:port". An empty `admin_token` lets nobody in.
+    `dicom_address` is ours as "AETITLE at host:port"; pages of `cors_origins` may use DICOMweb and FHIR;
+    `trusted_proxies` are addresses and networks whose word is taken. An empty `admin_token` lets nobody in.
     """
     if auth not in ("local", "none"):
         raise ValueError('auth is "local" or "none"')
     app = Flask(__name__, instance_path=str(instance_path.resolve()), static_folder=None)
     key = archive.files.secret("session.key", lambda: secrets.token_bytes(32))
-    _configure(app, key, public_url)
+    _configure(app, key, public_url, trusted_proxies)
     credentials = Credentials(archive, admin_token, key)
-    app.before_request(Guard(credentials, auth=auth, public_url=public_url).check)
+    cors = Cors(cors_origins)
+    app.before_request(cors.answer_preflight)
+    app.before_request(Guard(credentials, auth=auth, public_url=public_url, cors=cors).check)
     app.after_request(_harden)
+    app.after_request(cors.allow)  # run first, since the last is: what it says of an answer stays
     faults.register(app)
     app.register_blueprint(health.blueprint(archive))
     app.register_blueprint(portal.static_files(str(_STATIC)))
@@ -87,10 +95,11 @@ def create_app(
 
 def root_url(public_url: str) -> str:
     """The absolute root of the service, without a slash at its end: what is configured, or what this request used."""
-    return (public_url or request.url_root).rstrip("/")
+    here = f"{request.scheme}://{host_of(request.environ, request.host)}{request.script_root}"
+    return (public_url or here).rstrip("/")
 
 
-def _configure(app: Flask, key: bytes, public_url: str) -> None:
+def _configure(app: Flask, key: bytes, public_url: str, trusted_proxies: Sequence[str]) -> None:
     app.config.update(
         SECRET_KEY=key,
         MAX_CONTENT_LENGTH=_MOST_ASKED,  # a view that takes more says so
@@ -107,6 +116,7 @@ def _configure(app: Flask, key: bytes, public_url: str) -> None:
     mount = urlsplit(public_url).path.rstrip("/")
     if mount:
         app.wsgi_app = _mounted(app.wsgi_app, mount)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = arriving(app.wsgi_app, trusted_proxies)  # type: ignore[method-assign, assignment]
 
 
 def _dress(app: Flask, auth: str) -> None:

@@ -15,20 +15,22 @@ from flask.sessions import SecureCookieSessionInterface
 
 from lethe.storage.users import GRANTS, Permission, Role
 
+from .arrival import HEADERS as FORWARDED
+from .cors import Cors
 from .credentials import NOBODY, Caller, Credentials, Unknown
 from .faults import answer, wants_html
 from .throttle import TooManyAttempts
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _BEFORE_CHANGE = ("login.password", "login.change", "login.leave")
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
 
 
 class Guard:
     """Lets a request pass or answers it. `auth` is "local" or "none"; the latter for this machine alone."""
 
-    def __init__(self, credentials: Credentials, *, auth: str, public_url: str) -> None:
+    def __init__(self, credentials: Credentials, *, auth: str, public_url: str, cors: Cors) -> None:
         self._credentials = credentials
+        self._cors = cors
         self._auth = auth
         self._public_url = public_url
 
@@ -37,7 +39,7 @@ class Guard:
         g.caller = NOBODY
         if self._auth == "none" and not _is_from_here():
             return answer(403, "Without accounts, only this machine itself is served.")
-        if request.method not in _SAFE and not self._is_same_origin():
+        if request.method not in _SAFE and not (self._is_same_origin() or self._brings_its_token()):
             return answer(403, "This request comes from a page of another site.")
         needed = _needed()
         if needed is None:
@@ -82,6 +84,12 @@ class Guard:
             return site in ("same-origin", "none")
         origin = request.headers.get("Origin")
         return origin is None or origin in (_origin(request.host_url), _origin(self._public_url))
+
+    def _brings_its_token(self) -> bool:
+        """A page of a configured origin may change something with a token it was given. What a browser adds by itself,
+        a cookie or a remembered password, does not count; nor does anything where there are no accounts."""
+        given = request.authorization
+        return self._auth == "local" and given is not None and given.type == "bearer" and self._cors.admits()
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -145,7 +153,7 @@ def _everyone() -> Caller:
 def _is_from_here() -> bool:
     """That the connection is from this machine, not through a proxy, and not from a page whose host name was made to
     point here (DNS rebinding)."""
-    if any(name in request.headers for name in _FORWARDED):
+    if any(name in request.headers for name in FORWARDED):
         return False
     host = urlsplit(f"//{request.host}").hostname or ""
     return is_loopback(request.remote_addr or "") and (host == "localhost" or is_loopback(host))

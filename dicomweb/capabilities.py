@@ -1,0 +1,146 @@
+"""Says what this service can do (Retrieve Capabilities, PS3.18 8.9): as WADL, as JSON, or as an OpenAPI document, all
+made from the routes themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from flask import Response, current_app, jsonify, request
+
+from .accept import JSON_TYPES, Offer, choose
+from .answers import Service, accepted
+from .nativexml import XML_TYPE
+
+WADL = "application/vnd.sun.wadl+xml"
+
+_NAMESPACE = "http://wadl.dev.java.net/2009/02"
+_MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
+_SEARCHES = ("studies", "series", "instances")
+_PAGING = ("limit", "offset", "includefield", "fuzzymatching")
+_PICTURES = ("image/jpeg", "image/png", "image/gif")
+_GIVEN = {
+    "metadata": (JSON_TYPES[0],),
+    "frames": ('multipart/related; type="application/octet-stream"',),
+    "bulkdata": ('multipart/related; type="application/octet-stream"', "application/octet-stream"),
+    "rendered": _PICTURES,
+    "thumbnail": _PICTURES,
+    **dict.fromkeys(_SEARCHES, _MODEL),
+}
+_OBJECTS = ('multipart/related; type="application/dicom"',)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One address below the service's root, with the methods it takes."""
+
+    path: str
+    methods: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """The last word of the path that is none of a variable."""
+        words = [word for word in self.path.split("/") if word and "{" not in word]
+        return words[-1] if words else ""
+
+    @property
+    def is_search(self) -> bool:
+        """Whether GET searches here."""
+        return self.kind in _SEARCHES and not self.path.endswith("}")
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The media types of what GET gives."""
+        return _OBJECTS if self.kind in _SEARCHES and not self.is_search else _GIVEN.get(self.kind, ())
+
+    @property
+    def variables(self) -> list[str]:
+        """The names in braces."""
+        return re.findall(r"{(\w+)}", self.path)
+
+
+def capabilities(service: Service) -> Response:
+    """What is here, as the client likes it: WADL first for OPTIONS, JSON first for GET."""
+    offers = [*(Offer(name) for name in ("application/json", JSON_TYPES[0])), Offer(WADL)]
+    wanted = choose(accepted(), offers if request.method != "OPTIONS" else offers[::-1])
+    if wanted.media_type == WADL:
+        response = Response(_wadl(service), content_type=WADL)
+    else:
+        listed = [{"path": one.path, "methods": list(one.methods)} for one in resources()]
+        response = jsonify({"base": service.base(), "resources": listed})
+    response.headers["Allow"] = "GET, HEAD, OPTIONS"
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def openapi(service: Service) -> Response:
+    """The same as an OpenAPI document, for programs that make clients or tests of it."""
+    paths = {one.path: {method.lower(): _operation(one, method) for method in one.methods} for one in resources()}
+    failures = {"400": "malformed", "401": "no credentials", "404": "unknown", "406": "not to be had in that form"}
+    return jsonify(
+        openapi="3.1.0",
+        info={"title": "DICOMweb", "version": "PS3.18 2026"},
+        servers=[{"url": service.base()}],
+        security=[{"token": []}, {"basic": []}],
+        paths=paths,
+        components={
+            "securitySchemes": {"token": _scheme("bearer"), "basic": _scheme("basic")},
+            "responses": {status: {"description": text} for status, text in failures.items()},
+        },
+    )
+
+
+def resources() -> Iterator[Resource]:
+    """Every address that the blueprint of this request answers, in the order of their names."""
+    found: dict[str, set[str]] = {}
+    prefix = f"{request.blueprint}."
+    root = next(rule.rule for rule in current_app.url_map.iter_rules() if rule.endpoint == f"{prefix}capabilities")
+    for rule in current_app.url_map.iter_rules():
+        if rule.endpoint.startswith(prefix) and not rule.endpoint.endswith((".capabilities", ".unknown", ".openapi")):
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", "/" + rule.rule.removeprefix(root))
+            found.setdefault(path, set()).update(rule.methods or ())
+    for path, methods in sorted(found.items()):
+        yield Resource(path, tuple(sorted(methods - {"OPTIONS"})))
+
+
+def _wadl(service: Service) -> str:
+    below = "".join(_wadl_resource(one) for one in resources())
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<application xmlns="{_NAMESPACE}">'
+        f"<resources base={quoteattr(service.base() + '/')}>{below}</resources></application>"
+    )
+
+
+def _wadl_resource(one: Resource) -> str:
+    variables = "".join(f'<param name="{name}" style="template" required="true"/>' for name in one.variables)
+    methods = "".join(_wadl_method(one, method) for method in one.methods)
+    return f"<resource path={quoteattr(one.path.lstrip('/'))}>{variables}{methods}</resource>"
+
+
+def _wadl_method(one: Resource, method: str) -> str:
+    if method not in ("GET", "HEAD"):
+        return f'<method name="{method}"/>'
+    asked = "".join(f'<param name="{name}" style="query"/>' for name in _PAGING) if one.is_search else ""
+    media = "".join(f"<representation mediaType={quoteattr(name)}/>" for name in one.given)
+    return f'<method name="{method}"><request>{asked}</request><response status="200">{media}</response></method>'
+
+
+def _operation(one: Resource, method: str) -> dict[str, Any]:
+    text = {"schema": {"type": "string"}}
+    given: list[dict[str, Any]] = [{"name": name, "in": "path", "required": True, **text} for name in one.variables]
+    if one.is_search and method in ("GET", "HEAD"):
+        given += [{"name": name, "in": "query", **text} for name in _PAGING]
+    done: dict[str, Any] = {"description": "done"}
+    if method == "GET":
+        done["content"] = {name: {} for name in one.given}
+    refused = {status: {"$ref": f"#/components/responses/{status}"} for status in ("400", "401", "404", "406")}
+    nothing = {"204": {"description": "nothing matches"}} if one.is_search and method in ("GET", "HEAD") else {}
+    return {"parameters": given, "responses": {"200": done, **nothing, **refused}}
+
+
+def _scheme(kind: str) -> dict[str, str]:
+    return {"type": "http", "scheme": kind}

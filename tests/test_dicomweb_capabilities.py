@@ -1,0 +1,72 @@
+"""What the service says of itself is what its routes are."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+from dicomweb_archive import app_over
+from flask.testing import FlaskClient
+
+from lethe.dicomweb.routes import TRANSACTIONS
+from lethe.storage.archive import Archive
+
+WADL = "application/vnd.sun.wadl+xml"
+NAMESPACE = "{http://wadl.dev.java.net/2009/02}"
+
+
+@pytest.fixture
+def web(archive: Archive) -> FlaskClient:
+    return app_over(archive).test_client()
+
+
+def braces(rule: str) -> str:
+    return rule.replace("path:", "").replace("<", "{").replace(">", "}")
+
+
+@pytest.mark.parametrize(
+    ("method", "accept", "kind"),
+    [
+        ("OPTIONS", "*/*", WADL),
+        ("OPTIONS", WADL, WADL),
+        ("OPTIONS", "application/json", "application/json"),
+        ("OPTIONS", "image/png", None),
+        ("GET", "*/*", "application/json"),
+        ("GET", WADL, WADL),
+    ],
+)
+def test_come_in_the_form_that_is_asked_for(web: FlaskClient, method: str, accept: str, kind: str | None) -> None:
+    for path in ("/dicom-web/", "/dicom-web"):
+        answer = web.open(path, method=method, headers={"Accept": accept})
+        assert (answer.status_code, answer.mimetype if kind else None) == (200 if kind else 406, kind)
+
+
+def test_wadl_names_every_route(web: FlaskClient) -> None:
+    answer = web.options("/dicom-web/", headers={"Accept": WADL})
+    assert {"GET", "OPTIONS"} <= set(answer.headers["Allow"].split(", "))
+    top = ElementTree.fromstring(answer.data)
+    assert top.tag == f"{NAMESPACE}application"
+    (resources,) = top
+    assert resources.tag == f"{NAMESPACE}resources"
+    assert resources.get("base") == "http://node.test/dicom-web/"
+    methods = {one.get("path"): {method.get("name") for method in one.iter(f"{NAMESPACE}method")} for one in resources}
+    assert {braces(rule).lstrip("/") for rule in TRANSACTIONS} <= set(methods)
+    assert all({"GET", "HEAD"} <= names for path, names in methods.items() if path == "studies")
+    types = {one.get("mediaType") for one in resources.iter(f"{NAMESPACE}representation")}
+    assert {"application/dicom+json", 'multipart/related; type="application/dicom"', "image/png"} <= types
+    assert {one.get("name") for one in resources[0].iter(f"{NAMESPACE}param")} >= {"limit", "offset"}
+
+
+def test_openapi_names_every_route_with_its_variables(web: FlaskClient) -> None:
+    document = web.get("/dicom-web/openapi.json").get_json()
+    assert document["servers"] == [{"url": "http://node.test/dicom-web"}]
+    assert {braces(rule) for rule in TRANSACTIONS} <= set(document["paths"])
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
+            assert named == {word.strip("{}") for word in path.split("/") if "{" in word}
+            assert operation["responses"]["200"]["description"]
+    search, study = (document["paths"][path]["get"] for path in ("/studies", "/studies/{study}"))
+    assert "application/dicom+json" in search["responses"]["200"]["content"]
+    assert list(study["responses"]["200"]["content"]) == ['multipart/related; type="application/dicom"']
+    assert "limit" in {one["name"] for one in search["parameters"]}
