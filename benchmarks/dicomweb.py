@@ -3,9 +3,10 @@
 
 usage: dicomweb.py [--slices 50] [--seconds 3] [--rounds 2] [--sizes 10000,100000,1000000] [--folder DIR] [--write]
 Ten series of SLICES CT images of 0.5 MB are sent to both, unchanged, over DIMSE. Then wrk asks both for the same
-resources over two connections, with gzip, in turn; the best round counts. Orthanc is Debian's with its DICOMweb plug-in
-and the cache of metadata that it has, and TCP_NODELAY=1. A single resource asked again and again is what caches are
-for; so the second table asks an index of generated instances a question that nobody asked before, each time.
+resources over two connections, with gzip, images without it as well, in turn; the best round counts. Orthanc is
+Debian's with its DICOMweb plug-in and the cache of metadata that it has, and TCP_NODELAY=1. A single resource asked
+again and again is what caches are for; so the second table asks an index of generated instances a question that nobody
+asked before, each time.
 With --write the tables go to docs/performance.md. Figures hold for one machine: compare within one run.
 """
 
@@ -50,11 +51,12 @@ ASKED, ADDED = 200, 5_000
 
 @dataclass(frozen=True)
 class Resource:
-    """What is asked for: its path below the service's root, and as what."""
+    """What is asked for: its path below the service's root, as what, and in which encoding."""
 
     name: str
     path: str
     accept: str = "*/*"
+    encoding: str = "gzip"
 
 
 def main() -> int:
@@ -126,16 +128,18 @@ def resources(slices: int) -> list[Resource]:
         Resource("instance", one, OBJECTS),
         Resource(f"series of {slices} instances", series, OBJECTS),
         Resource("frame", f"{one}/frames/1", FRAMES),
+        Resource("instance, without gzip", one, OBJECTS, "identity"),
+        Resource(f"series of {slices} instances, without gzip", series, OBJECTS, "identity"),
+        Resource("frame, without gzip", f"{one}/frames/1", FRAMES, "identity"),
         Resource("rendered JPEG", f"{one}/rendered", "image/jpeg"),
     ]
 
 
 def asked(root: str, resource: Resource, seconds: int) -> float:
     """Answers per second. An answer that is none ends the run."""
-    headers = ["-H", f"Accept: {resource.accept}", "-H", "Accept-Encoding: gzip"]
-    first = requests.get(
-        f"{root}/{resource.path}", headers={"Accept": resource.accept, "Accept-Encoding": "gzip"}, timeout=60
-    )
+    asked_as = {"Accept": resource.accept, "Accept-Encoding": resource.encoding}
+    headers = [word for name, value in asked_as.items() for word in ("-H", f"{name}: {value}")]
+    first = requests.get(f"{root}/{resource.path}", headers=asked_as, timeout=60)
     if first.status_code != 200 or not first.content:
         raise SystemExit(f"{resource.name}: {first.status_code} from {root}")
     command = ["wrk", "-t1", "-c2", f"-d{seconds}s", *headers, f"{root}/{resource.path}"]
