@@ -5,8 +5,8 @@ usage: dicomweb.py [--slices 50] [--seconds 3] [--rounds 2] [--sizes 10000,10000
 Ten series of SLICES CT images of 0.5 MB are sent to both, unchanged, over DIMSE. Then wrk asks both for the same
 resources over two connections, with gzip, images without it as well, in turn; the best round counts. Orthanc is
 Debian's with its DICOMweb plug-in and the cache of metadata that it has, and TCP_NODELAY=1. A single resource asked
-again and again is what caches are for; so the second table asks an index of generated instances a question that nobody
-asked before, each time.
+again and again is what caches are for; so the second table asks an index of generated instances in such a way that no
+answer is kept ready.
 With --write the tables go to docs/performance.md. Figures hold for one machine: compare within one run.
 """
 
@@ -209,7 +209,7 @@ def large(sizes: list[int], folder: Path | None) -> str:
     head = " | ".join(f"{size:,} instances" for size in sizes)
     lines = [
         f"Searches in an index of generated instances (studies of {SERIES_OF_STUDY} series of {SLICES}) on SQLite, "
-        f"each asked once, over HTTP: median / 99th percentile of {ASKED}, in ms.",
+        f"none kept ready, over HTTP: median / 99th percentile of {ASKED}, in ms.",
         "",
         f"| | {head} |",
         "|---|" + "---|" * len(sizes),
@@ -296,7 +296,7 @@ def modality_of(study: int) -> str:
 
 
 def questions(size: int) -> dict[str, Callable[[int], str]]:
-    """Each kind of search, as the path of its nth question; none is asked twice."""
+    """Each kind of search, as the path of its nth question; none is asked twice in the same words."""
     studies = size // (SERIES_OF_STUDY * SLICES)
     order = random.Random(0).choices(range(studies), k=ASKED)
 
