@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid bench-pixels bench-dimse clean
+.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid bench-pixels bench-dimse bench-dicomweb ohif clean
 
 setup: $(STAMP)
 
@@ -58,6 +58,14 @@ bench-pixels: setup
 # Receiving, sending and the whole way, beside Orthanc and storescp; WRITE=--write puts the tables into docs/.
 bench-dimse: setup
 	$(BIN)/python benchmarks/dimse.py $(WRITE)
+
+# Searching and retrieving over DICOMweb beside Orthanc, and an index of a million; WRITE=--write as above.
+bench-dicomweb: setup
+	$(BIN)/python benchmarks/dicomweb.py $(WRITE)
+
+# The viewer OHIF, in headless Chromium, over a running node; it is installed below .bench/.
+ohif: setup
+	$(BIN)/python benchmarks/ohif.py
 
 clean:
 	rm -rf $(VENV) .bench .types build

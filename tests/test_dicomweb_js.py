@@ -1,0 +1,111 @@
+"""dicomweb-client of npm, which viewers in browsers are built on, in Chromium against a running server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from chromium import page
+from dicomweb_archive import app_over, publish, sample
+from flask import send_file
+from programs import need, wait_for
+from pydicom import dcmread
+from werkzeug.serving import make_server
+
+from lethe.storage.archive import Archive
+
+SCRIPT = Path(__file__).resolve().parents[1] / ".bench/js/node_modules/dicomweb-client/build/dicomweb-client.js"
+CALLS = """
+const client = new DICOMwebClient.api.DICOMwebClient({url: location.origin + '/dicom-web'});
+const [study, series, sop] = UIDS;
+const one = {studyInstanceUID: study, seriesInstanceUID: series, sopInstanceUID: sop};
+const many = {studyInstanceUID: study, seriesInstanceUID: series};
+const size = body => body.byteLength ?? body.length ?? body.size;
+const first = ([body]) => new Uint8Array(body)[0];
+const calls = {
+    studies: async () => (await client.searchForStudies()).length,
+    byName: async () => (await client.searchForStudies({queryParams: {PatientID: '1CT1'}})).length,
+    series: async () => (await client.searchForSeries({studyInstanceUID: study})).length,
+    instances: async () => (await client.searchForInstances(many)).length,
+    studyMetadata: async () => (await client.retrieveStudyMetadata({studyInstanceUID: study})).length,
+    seriesMetadata: async () => (await client.retrieveSeriesMetadata(many)).length,
+    metadata: async () => (await client.retrieveInstanceMetadata(one))[0]['00080018'].Value[0],
+    instance: async () => size(await client.retrieveInstance(one)),
+    wholeSeries: async () => (await client.retrieveSeries(many)).map(size),
+    wholeStudy: async () => (await client.retrieveStudy({studyInstanceUID: study})).map(size),
+    frames: async () => (await client.retrieveInstanceFrames({...one, frameNumbers: [1]})).map(size),
+    rendered: async () => first(await client.retrieveInstanceRendered(
+        {...one, mediaTypes: [{mediaType: 'image/png'}]})),
+    renderedFrame: async () => first(await client.retrieveInstanceFramesRendered(
+        {...one, frameNumbers: [1], mediaTypes: [{mediaType: 'image/jpeg'}]})),
+    thumbnail: async () => first(await client.retrieveInstanceThumbnail(
+        {...one, mediaTypes: [{mediaType: 'image/jpeg'}]})),
+    bulkdata: async () => (await client.retrieveBulkData({BulkDataURI:
+        `${location.origin}/dicom-web/studies/${study}/series/${series}/instances/${sop}/bulkdata/7FE00010`
+    })).map(size),
+};
+(async () => {
+    const found = {};
+    for (const [name, call] of Object.entries(calls))
+        found[name] = await call().catch(error => `failed: ${error.status} ${error.message}`);
+    window.found = JSON.stringify(found);
+})();
+"""
+
+
+@contextmanager
+def served(archive: Archive) -> Iterator[str]:
+    """The service, and a page beside it that has the client."""
+    urls: list[str] = []
+    app = app_over(archive)
+    app.add_url_rule("/client.js", "client", lambda: send_file(SCRIPT, mimetype="text/javascript"))
+    app.add_url_rule("/", "page", lambda: '<!doctype html><script src="/client.js"></script>')
+    app.teardown_appcontext(lambda _: archive.close())
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    urls.append(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield urls[0]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.peer
+def test_every_method_that_reads(tmp_path: Path) -> None:
+    need("chromium")
+    if not SCRIPT.is_file():
+        pytest.skip("not installed: npm install --prefix .bench/js dicomweb-client@0.11.3")
+    archive = Archive(tmp_path / "data")
+    entry = publish(archive, "CT_small.dcm")
+    publish(archive, "MR_small.dcm")
+    with served(archive) as url, page(tmp_path) as shown:
+        shown.visit(url)
+        uids = json.dumps([entry.study_uid, entry.series_uid, entry.sop_uid])
+        shown.value(CALLS.replace("UIDS", uids))
+        wait_for(lambda: shown.value("window.found"), what="the client is through")
+        found = json.loads(shown.value("window.found"))
+    whole, pixels = entry.size, len(dcmread(sample("CT_small.dcm")).PixelData)
+    assert found == {
+        "studies": 2,
+        "byName": 1,
+        "series": 1,
+        "instances": 1,
+        "studyMetadata": 1,
+        "seriesMetadata": 1,
+        "metadata": entry.sop_uid,
+        "instance": whole,
+        "wholeSeries": [whole],
+        "wholeStudy": [whole],
+        "frames": [pixels],
+        "rendered": 0x89,
+        "renderedFrame": 0xFF,
+        "thumbnail": 0xFF,
+        "bulkdata": [pixels],
+    }
