@@ -87,8 +87,10 @@ def deliver(config: Config) -> int:
     stopping, archive = _begin("deliver", config), open_archive(config)
     title, patience = config.node.ae_title, config.node.answer_seconds
     completion = Completion(archive, config.peers, lambda peer, uid: instances_of_study(peer, title, uid))
+    folder = archive.files.incoming()
     couriers = [
-        Courier(archive, Destination(peer, title, answer_seconds=patience), _owner("deliver")) for peer in config.peers
+        Courier(archive, Destination(peer, title, answer_seconds=patience, folder=folder), _owner("deliver"))
+        for peer in config.peers
     ]
     errands = errands_of(config, archive)
     runs = [completion.run, *(courier.run for courier in couriers), *(errand.run for errand in errands)]
