@@ -177,8 +177,8 @@ def storescp(folder: Path, title: str = "ARCHIVE") -> Iterator[int]:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[tuple[int, str]]:
-    """Debian's Orthanc with an empty database: its DICOM port and the URL of its REST API."""
+def orthanc(folder: Path, **others: object) -> Iterator[tuple[int, str]]:
+    """Debian's Orthanc with an empty database and other settings: its DICOM port and the URL of its REST API."""
     need("Orthanc")
     folder.mkdir(parents=True, exist_ok=True)
     dicom, http = free_port(), free_port()
@@ -194,6 +194,7 @@ def orthanc(folder: Path) -> Iterator[tuple[int, str]]:
         "DicomAlwaysAllowFind": True,
         "UnknownSopClassAccepted": True,
         "OverwriteInstances": True,
+        **others,
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with running(["Orthanc", str(folder / "orthanc.json")], dicom, folder / "log.txt"):
