@@ -22,7 +22,8 @@ from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.jobs import Job, Stage, retry_delay
 from lethe.storage.queues import Breaker
 
-from .dimse.scu import MOST_CONTEXTS, Context, Destination, context_of, is_stored, may_work_later
+from .dimse.fitting import MOST_CONTEXTS, Context, proposals
+from .dimse.scu import Destination, Sent, context_of, is_stored, may_work_later
 from .pace import Pace
 from .windows import wall_clock
 
@@ -139,7 +140,7 @@ class Courier:
                 self._archive.quarantine(job, str(error))
                 continue
             contexts.add(parcel.context)
-            if len(contexts) > MOST_CONTEXTS:
+            if len(proposals(contexts)) > MOST_CONTEXTS:
                 self._archive.jobs.give_back(jobs[number:])
                 break
             found.append(parcel)
@@ -173,9 +174,9 @@ class Courier:
             if number and not self._goes_on():
                 self._archive.jobs.give_back(parcel.job for parcel in parcels[number:])
                 return
-            self._pace.sent(path.stat().st_size if path.exists() else 0, self._clock())
+            begun = self._clock()
             try:
-                status = self._destination.send(path, context)
+                sent = self._destination.deliver(path, context)
             except Refused as refusal:
                 self._archive.quarantine(job, str(refusal))
                 continue
@@ -183,8 +184,13 @@ class Courier:
                 # It may be this instance that the peer breaks off at: the others must not wait behind it.
                 self._archive.jobs.later(job, retry_delay(job.attempts, self._chance()), str(error))
                 raise
+            except Exception as error:  # whatever a decoder raises: the others must not wait behind it
+                log.error("%s: an instance cannot be written for it (%s)", self._name, type(error).__name__)
+                self._archive.quarantine(job, f"it cannot be written for {self._name} ({type(error).__name__})")
+                continue
+            self._pace.sent(sent.size, begun)
             self._archive.queues.answered(self._name)
-            self._judge(job, status)
+            self._judge(job, sent)
 
     def _write_down(self) -> None:
         """Make what was delivered durable, in one transaction. What a crash takes from it is sent once more."""
@@ -201,15 +207,16 @@ class Courier:
             return False
         return not self._stopping.is_set() and self._is_time()
 
-    def _judge(self, job: Job, status: int) -> None:
+    def _judge(self, job: Job, sent: Sent) -> None:
         """What the peer answered is what the job's state says."""
+        status, syntax = sent.status, sent.transfer_syntax
         if is_stored(status) and job.stage == Stage.RETURN:
-            self._archive.delivered(job, status)  # at once, for its file goes with it
+            self._archive.delivered(job, status, transfer_syntax=syntax)  # at once, for its file goes with it
         elif is_stored(status):
             if not self._stored:
                 self._first_stored = time.monotonic()
-            commits = self._destination.peer.commits
-            self._stored.append(partial(self._archive.handed_over if commits else self._archive.delivered, job, status))
+            done = self._archive.handed_over if self._destination.peer.commits else self._archive.delivered
+            self._stored.append(partial(done, job, status, transfer_syntax=syntax))
             if time.monotonic() - self._first_stored > _LONGEST_UNWRITTEN:
                 self._write_down()
         elif may_work_later(status):

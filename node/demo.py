@@ -121,9 +121,10 @@ def _send(chosen: list[Sample], node: Peer, archive: Archive, console: Console) 
         sending = progress.add_task("sent by C-STORE", total=len(chosen))
         cleaning = progress.add_task("de-identified or quarantined", total=len(chosen))
         for sample in chosen:
-            modality.open((one.sop_class, one.transfer_syntax) for one in chosen)
+            stored = (sample.sop_class, sample.transfer_syntax)
+            modality.open([stored], likely=((one.sop_class, one.transfer_syntax) for one in chosen))
             try:
-                status = modality.send(sample.path, (sample.sop_class, sample.transfer_syntax))
+                status = modality.send(sample.path, stored)
                 if not is_stored(status):
                     refused[f"0x{status:04X}"] += 1
             except StorageError as error:

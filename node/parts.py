@@ -108,7 +108,8 @@ def deliver(config: Config) -> int:
     stopping, archive = _begin("deliver", config), open_archive(config)
     title, credentials = config.node.ae_title, credentials_of(config)
     completion = Completion(archive, config.peers, lambda peer, uid: instances_of_study(peer, title, uid, credentials))
-    couriers = [Courier(archive, destination_of(config, peer), _owner("deliver")) for peer in config.peers]
+    folder = archive.files.incoming()
+    couriers = [Courier(archive, destination_of(config, peer, folder), _owner("deliver")) for peer in config.peers]
     errands = errands_of(config, archive)
     runs = [completion.run, *(courier.run for courier in couriers), *(errand.run for errand in errands)]
     threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]

@@ -168,18 +168,6 @@ class FileStore:
                     self._incoming = folder
             return self._incoming
 
-    @contextmanager
-    def passing(self, chunks: Iterable[bytes]) -> Iterator[Path]:
-        """A file that is gone at the end of the block, for what needs a path: not synced, and swept after a crash.
-        Raises Unavailable."""
-        path = self.incoming() / f"passing-{uuid.uuid4().hex}"
-        try:
-            with _passing_failures(), path.open("wb") as file:
-                file.writelines(chunks)
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-
     def sweep_incoming(self) -> int:
         """Remove the unfinished files of processes that are gone; they were never acknowledged. Returns how many."""
         swept = 0
@@ -271,6 +259,19 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def passing(chunks: Iterable[bytes], folder: Path) -> Iterator[Path]:
+    """A file that is gone at the end of the block, for what needs a path: not synced, and in an `incoming` folder swept
+    after a crash. Raises Unavailable."""
+    path = folder / f"passing-{uuid.uuid4().hex}"
+    try:
+        with _passing_failures(), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.writelines(chunks)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -104,23 +104,24 @@ class Publication(DataFolder):
         self._drop_returned(name)
         return done
 
-    def delivered(self, job: Job, status: int) -> bool:
-        """The destination of a SEND or RETURN job answered with this status word, a success or a warning. A
-        re-identified file goes once all its destinations have it."""
+    def delivered(self, job: Job, status: int, *, transfer_syntax: str) -> bool:
+        """The destination of a SEND or RETURN job answered with this status word, a success or a warning, to the object
+        in this transfer syntax. A re-identified file goes once all its destinations have it."""
         action = "returned" if job.stage == Stage.RETURN else "delivered"
         with transaction(self.database):
             if not self.jobs.finish(job, reason=f"0x{status:04X}"):
                 return False
             detail = {"job": job.id, "destination": job.destination, "status": f"0x{status:04X}"}
+            detail["transfer_syntax"] = transfer_syntax
             self.audit.record(SYSTEM, action, job.subject, detail)
         if job.stage == Stage.RETURN:
             self._drop_returned(job.subject)
         return True
 
-    def handed_over(self, job: Job, status: int) -> bool:
+    def handed_over(self, job: Job, status: int, *, transfer_syntax: str) -> bool:
         """As `delivered`, of a SEND job whose destination is to be asked to commit the instance."""
         with transaction(self.database):
-            done = self.delivered(job, status)
+            done = self.delivered(job, status, transfer_syntax=transfer_syntax)
             if done:
                 self.promises.want(job.destination, job.subject)
         return done

@@ -307,7 +307,7 @@ def test_a_result_that_came_back_counts_until_every_destination_has_it(archive: 
     assert reasons(archive, (sop_class, uid), demand=Demand.COMMITTED) == ["waiting"]
     back = archive.jobs.claim(Stage.RETURN, "deliver", 60, destination="pacs")
     assert back is not None
-    archive.delivered(back, 0)
+    archive.delivered(back, 0, transfer_syntax="1.2.840.10008.1.2.1")
     assert reasons(archive, (sop_class, uid), demand=Demand.COMMITTED) == ["given"]
 
 
@@ -318,7 +318,7 @@ def test_a_project_that_delivers_first_waits_for_every_destination(archive: Arch
         assert reasons(archive, reference, demand=Demand.DELIVERED) == ["waiting"]
         job = archive.jobs.claim(Stage.SEND, "deliver", 60, destination=name)
         assert job is not None
-        archive.delivered(job, 0)
+        archive.delivered(job, 0, transfer_syntax="1.2.840.10008.1.2.1")
     assert reasons(archive, reference, demand=Demand.DELIVERED) == ["given"]
 
 
@@ -327,7 +327,7 @@ def test_a_project_whose_destinations_commit_first(archive: Archive) -> None:
     uid = publish(archive, "archive")
     job = archive.jobs.claim(Stage.SEND, "deliver", 60, destination="archive")
     assert job is not None
-    archive.handed_over(job, 0)
+    archive.handed_over(job, 0, transfer_syntax="1.2.840.10008.1.2.1")
     assert reasons(archive, reference, demand=Demand.COMMITTED) == ["waiting"]
     request, wanted = new_uid(), archive.promises.batch("archive", settle=0, most=10)
     archive.promises.ask("archive", request, wanted, patience=60)
@@ -341,7 +341,7 @@ def test_a_destination_that_was_never_asked_is_not_waited_for(archive: Archive) 
     publish(archive, "archive")
     job = archive.jobs.claim(Stage.SEND, "deliver", 60, destination="archive")
     assert job is not None
-    archive.delivered(job, 0)
+    archive.delivered(job, 0, transfer_syntax="1.2.840.10008.1.2.1")
     assert reasons(archive, reference, demand=Demand.COMMITTED) == ["0110"]
 
 

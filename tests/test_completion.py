@@ -146,7 +146,7 @@ def test_what_comes_late_is_sent_as_what_was_missing(site: Site) -> None:
     assert site.after(61) == 1
     done = site.archive.jobs.claim(SEND, "courier", 60, destination="whole")
     assert done is not None
-    site.archive.delivered(done, 0)
+    site.archive.delivered(done, 0, transfer_syntax="1.2.840.10008.1.2.1")
     site.receive(late)
     site.clean()
     assert site.states("whole") == [State.DONE, State.GATHERING]

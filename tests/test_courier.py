@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 from builders import bundled, ct, saved
 from programs import free_port, wait_for
+from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.node.config import Peer
 from lethe.node.courier import Courier
-from lethe.node.dimse.contexts import support_storage
+from lethe.node.dimse.contexts import storage_classes, support_storage
 from lethe.node.dimse.scu import Destination, Mover
 from lethe.node.windows import span_from
 from lethe.storage.archive import Archive
@@ -38,13 +42,21 @@ Publish = Callable[..., str]
 class Archiver:
     """A peer that stores what it gets and answers what the test says."""
 
-    def __init__(self, port: int, *, classes: list[str] | None = None) -> None:
+    def __init__(
+        self, port: int, *, classes: list[str] | None = None, syntaxes: dict[str, list[str]] | None = None
+    ) -> None:
         self.port = port
         self.received: dict[str, bytes] = {}
+        self.syntaxes_of: dict[str, str] = {}
+        self.proposed: list[tuple[str, list[str]]] = []
+        self.most_proposed = 0
         self.associations = 0
         self.answers: dict[str, list[int]] = {}
         self._ae = AE("ARCHIVE")
-        if classes is None:
+        if syntaxes is not None:
+            for uid, accepted in syntaxes.items():
+                self._ae.add_supported_context(uid, accepted)
+        elif classes is None:
             support_storage(self._ae)
         else:
             for uid in classes:
@@ -61,11 +73,20 @@ class Archiver:
             event.assoc.abort()
             return 0x0110
         if status in (0x0000, 0xB000):
+            self.syntaxes_of[uid] = str(event.context.transfer_syntax)
             self.received[uid] = event.encoded_dataset(include_meta=False)
         return status
 
-    def _count(self, _event: Event) -> None:
+    def _count(self, event: Event) -> None:
         self.associations += 1
+        request: Any = event.assoc.requestor.primitive
+        asked = request.presentation_context_definition_list
+        self.proposed = [(str(one.abstract_syntax), [str(uid) for uid in one.transfer_syntax]) for one in asked]
+        self.most_proposed = max(self.most_proposed, len(asked))
+
+    def hang_up(self) -> None:
+        for association in self._ae.active_associations:
+            association.abort()
 
     def stop(self) -> None:
         self._ae.shutdown()
@@ -433,3 +454,153 @@ def test_the_more_urgent_is_sent_first(archive: Archive, archiver: Archiver, pub
     begun(archive)
     paced(archive, archiver.port, clock, instances_per_second=1.0).step()
     assert list(archiver.received) == [uids[2]]
+
+
+# What a peer cannot take
+
+
+CODECS = {
+    "MR_small_RLE.dcm": "RLE",
+    "MR_small_jp2klossless.dcm": "JPEG 2000",
+    "MR_small_jpeg_ls_lossless.dcm": "JPEG-LS",
+    "SC_rgb_jpeg_gdcm.dcm": "JPEG Lossless",
+    "SC_rgb_small_odd_jpeg.dcm": "JPEG Baseline",
+    "image_dfl.dcm": "Deflated",
+    "SC_rgb_rle_2frame.dcm": "RLE, two frames",
+    "MR_small_bigendian.dcm": "Explicit VR Big Endian",
+}
+
+
+def limited(syntaxes: dict[str, list[str]]) -> Archiver:
+    """A peer that takes these SOP Classes in these transfer syntaxes only."""
+    return Archiver(free_port(), syntaxes=syntaxes)
+
+
+def delivered_in(archive: Archive) -> dict[str, str]:
+    """The transfer syntax of each delivery, by instance, as the trail says it."""
+    entries = [one for one in archive.audit.entries() if one.action == "delivered"]
+    return {one.subject: json.loads(one.detail)["transfer_syntax"] for one in entries}
+
+
+@pytest.mark.parametrize("target", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("name", CODECS)
+def test_what_a_peer_does_not_take_as_stored_is_sent_without_compression(
+    archive: Archive, publish: Publish, name: str, target: str
+) -> None:
+    ds = bundled(name)
+    uid = publish(ds)
+    archiver = limited({ds.SOPClassUID: [target]})
+    try:
+        courier(archive, archiver.port).step()
+    finally:
+        archiver.stop()
+    assert send_jobs(archive)[uid].state == State.DONE
+    assert delivered_in(archive) == {uid: target}
+    assert archiver.syntaxes_of == {uid: target}
+    got = pydicom.dcmread(BytesIO(archiver.received[uid]), force=True)
+    got.file_meta.TransferSyntaxUID = target
+    assert got.SOPInstanceUID == uid
+    tolerance = 2 if name == "SC_rgb_small_odd_jpeg.dcm" else 0
+    before, after = (pydicom.pixels.pixel_array(one, raw=True).astype(int) for one in (ds, got))
+    assert np.abs(before - after).max() <= tolerance
+    assert not [path for path in archive.files.incoming().iterdir() if path.name != ".lock"]
+
+
+def test_each_is_sent_as_stored_where_that_is_taken_and_others_of_its_class_decoded(
+    archive: Archive, publish: Publish
+) -> None:
+    taken, refused, plain = bundled("MR_small_RLE.dcm"), bundled("MR_small_jp2klossless.dcm"), bundled("MR_small.dcm")
+    for ds, uid in ((taken, "1.2.1"), (refused, "1.2.2"), (plain, "1.2.3")):
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid
+        publish(ds)
+    archiver = limited({taken.SOPClassUID: [ImplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless]})
+    try:
+        courier(archive, archiver.port).step()
+    finally:
+        archiver.stop()
+    assert archiver.syntaxes_of == {
+        "1.2.1": RLELossless,
+        "1.2.2": ExplicitVRLittleEndian,
+        "1.2.3": ExplicitVRLittleEndian,
+    }
+    assert delivered_in(archive) == archiver.syntaxes_of
+    assert archiver.associations == 1
+
+
+def test_what_is_proposed_is_the_stored_syntax_alone_and_the_uncompressed_together(
+    archive: Archive, archiver: Archiver, publish: Publish
+) -> None:
+    for name in ("MR_small_RLE.dcm", "MR_small_bigendian.dcm", "JPEG2000.dcm", "MR_small.dcm"):
+        ds = bundled(name)
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.{len(archive.jobs.find())}"
+        publish(ds)
+    courier(archive, archiver.port).step()
+    mr, sc = bundled("MR_small.dcm").SOPClassUID, bundled("JPEG2000.dcm").SOPClassUID
+    both = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+    assert sorted(archiver.proposed) == sorted(
+        [(mr, [RLELossless]), (mr, [ExplicitVRLittleEndian]), (mr, both), (sc, [JPEG2000]), (sc, both)]
+    )
+
+
+def test_what_cannot_be_decoded_is_undeliverable_with_the_reason(archive: Archive, publish: Publish) -> None:
+    broken, whole = bundled("MR_small_RLE.dcm"), bundled("MR_small_jp2klossless.dcm")
+    broken.SOPInstanceUID = broken.file_meta.MediaStorageSOPInstanceUID = "1.2.1"
+    broken.PixelData = broken.PixelData[:200] + bytes(len(broken.PixelData) - 200)
+    uids = [publish(broken), publish(whole)]
+    archiver = limited({whole.SOPClassUID: [ExplicitVRLittleEndian]})
+    try:
+        courier(archive, archiver.port).step()
+    finally:
+        archiver.stop()
+    jobs = send_jobs(archive)
+    assert [jobs[uid].state for uid in uids] == [State.QUARANTINED, State.DONE]
+    assert jobs["1.2.1"].reason.startswith(f"archive accepts no presentation context for {whole.SOPClassUID} in ")
+    assert "cannot be written in another transfer syntax" in jobs["1.2.1"].reason
+
+
+def test_more_encodings_than_fit_into_one_association_take_several(
+    archive: Archive, archiver: Archiver, publish: Publish
+) -> None:
+    classes = storage_classes()[:70]
+    for number, sop_class in enumerate(classes):
+        ds = ct()
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_class
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.{number}"
+        publish(ds)
+    one = courier(archive, archiver.port)
+    while one.step():
+        pass
+    assert len(archiver.received) == 70
+    assert archiver.most_proposed <= 128
+    assert archiver.associations == 2
+
+
+def test_batches_that_differ_share_one_association_once_it_fits_both(
+    archive: Archive, archiver: Archiver, publish: Publish
+) -> None:
+    one = courier(archive, archiver.port)
+    for _ in range(3):
+        for ds in (ct(), bundled("JPEG2000.dcm")):
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.{len(archive.jobs.find())}"
+            publish(ds)
+            assert one.step()
+    assert len(archiver.received) == 6
+    assert archiver.associations == 2
+
+
+def test_a_peer_that_hangs_up_while_something_is_decoded_is_called_again(archive: Archive, publish: Publish) -> None:
+    ds = bundled("MR_small_RLE.dcm")
+    uid = publish(ds)
+    archiver = limited({ds.SOPClassUID: [ExplicitVRLittleEndian]})
+    try:
+        with Destination(Peer("archive", "ARCHIVE", "127.0.0.1", archiver.port), "LETHE") as destination:
+            context = (str(ds.SOPClassUID), str(RLELossless))
+            destination.open([context])
+            archiver.hang_up()
+            assert destination._association is not None
+            wait_for(lambda: not destination._association.is_established)  # type: ignore[union-attr]
+            path = archive.files.path("clean", archive.index.instance(uid).file)
+            assert destination.deliver(path, context).transfer_syntax == ExplicitVRLittleEndian
+    finally:
+        archiver.stop()
+    assert archiver.associations == 2

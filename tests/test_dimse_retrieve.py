@@ -14,8 +14,8 @@ import pytest
 from dicomweb_archive import publish
 from programs import dcmtk, free_port, need, running, wait_for
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000, ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_context, evt
 from pynetdicom.events import Event
 from query_peer import PATIENT_GET, PATIENT_MOVE, STUDY_GET, STUDY_MOVE, answering, asking, identifier
 
@@ -401,6 +401,31 @@ def test_what_is_stored_compressed_is_got_so_if_it_is_taken(archive: Archive) ->
     assert [int(status.Status) for status in statuses] == [0xFF00] * 4 + [0x0000]
     assert counts(statuses[-1]) == (None, 5, 0, 0)
     assert dict(taken)["1.2.3.6.1"] == JPEG2000
+
+
+def test_of_several_transfer_syntaxes_in_one_context_the_first_is_accepted(archive: Archive) -> None:
+    offers = (
+        ((JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian), JPEG2000),
+        ((ExplicitVRLittleEndian, JPEG2000, ImplicitVRLittleEndian), ExplicitVRLittleEndian),
+        (("1.2.3.4", JPEG2000, ImplicitVRLittleEndian), JPEG2000),
+    )
+    with answering(archive) as port:
+        for offered, accepted in offers:
+            ds = identifier("IMAGE", SOPInstanceUID="1.2.3.6.1")
+            statuses, taken, _ = got(port, ds, stored=((SC, list(offered)),))
+            assert int(statuses[-1].Status) == 0x0000
+            assert taken == [("1.2.3.6.1", accepted)]
+
+
+def test_each_context_of_a_class_has_its_own_first(archive: Archive) -> None:
+    with answering(archive) as port:
+        offered = [[ImplicitVRLittleEndian, JPEG2000], [JPEG2000, ExplicitVRLittleEndian], ["1.2.3.4"]]
+        ae = AE("WS")
+        association = ae.associate("127.0.0.1", port, [build_context(SC, one) for one in offered], "LETHE")
+        accepted = [context.transfer_syntax[0] for context in association.accepted_contexts]
+        assert len(association.rejected_contexts) == 1
+        association.release()
+    assert accepted == [ImplicitVRLittleEndian, JPEG2000]
 
 
 def test_a_class_without_context_fails_alone(archive: Archive) -> None:

@@ -76,7 +76,7 @@ def sends(archive: Archive) -> dict[tuple[str, str], State]:
 
 def deliver_all(archive: Archive, destination: str = "pacs") -> None:
     for job in archive.jobs.claim_many(Stage.SEND, "courier", 60, most=99, destination=destination):
-        archive.delivered(job, 0)
+        archive.delivered(job, 0, transfer_syntax="1.2.840.10008.1.2.1")
 
 
 class TestQueues:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from builders import PHI, ct, saved
 from programs import free_port
 from pydicom.dataset import FileDataset
-from pydicom.uid import generate_uid
+from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 from returned_objects import CLASSES, returned
 from test_courier import Archiver, courier, due
 
@@ -123,6 +124,21 @@ def test_a_result_goes_to_the_destination_of_its_route_with_its_originals(
     counts = site.archive.counts()
     assert (counts["reidentified"], counts["delivered"], counts["published"]) == (1, 1, 1)
     assert list(site.archive.verify()) == []
+
+
+def test_a_destination_that_takes_implicit_only_gets_it_so_and_the_trail_says_it(site: Site) -> None:
+    made = returned("PR", site.clean(ct()))
+    site.give_back(made)
+    pacs = Archiver(free_port(), syntaxes={made.SOPClassUID: [ImplicitVRLittleEndian]})
+    try:
+        assert to_pacs(site, pacs.port).step()
+    finally:
+        pacs.stop()
+    assert pacs.syntaxes_of == {made.SOPInstanceUID: ImplicitVRLittleEndian}
+    (entry,) = (one for one in site.archive.audit.entries() if one.action == "returned")
+    assert json.loads(entry.detail)["transfer_syntax"] == ImplicitVRLittleEndian
+    assert site.files() == []
+    assert not [path for path in site.archive.files.incoming().iterdir() if path.name.startswith("passing")]
 
 
 def test_every_step_is_audited_without_phi(site: Site, pacs: Archiver) -> None:

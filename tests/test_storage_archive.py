@@ -440,8 +440,8 @@ def test_a_delivered_object_is_done_with_the_status_it_was_given(archive):
     hand_in(archive)
     publish(archive, claim(archive))
     job = archive.jobs.claim(Stage.SEND, "courier", 60, destination="pacs")
-    assert archive.delivered(job, 0xB000)
-    assert not archive.delivered(job, 0x0000)
+    assert archive.delivered(job, 0xB000, transfer_syntax="1.2.840.10008.1.2.1")
+    assert not archive.delivered(job, 0x0000, transfer_syntax="1.2.840.10008.1.2.1")
     assert archive.jobs.get(job.id).reason == "0xB000"
     assert actions(archive)[-1] == "delivered"
     assert archive.counts()["delivered"] == 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 from lethe.storage.errors import StorageError, Unavailable
 
 from ..config import Config, Peer
-from ..dimse.scu import Context, Destination, context_of, destination_of, is_stored
+from ..dimse.fitting import Context
+from ..dimse.scu import Destination, context_of, destination_of, is_stored
 from ..errors import UserError
 from .context import config_of
 from .exits import FAILED, OK
@@ -20,10 +22,8 @@ def send(args: argparse.Namespace) -> int:
     paths, failed = files_told(args.path), 0
     with destination_of(config, _peer(config, args.to)) as destination:
         contexts = {path: context for path in paths if (context := context_of(path)) is not None}
-        if contexts:
-            destination.open(contexts.values())
         for path in paths:
-            problem = _problem(destination, path, contexts.get(path))
+            problem = _problem(destination, path, contexts.get(path), contexts.values())
             if problem:
                 failed += 1
                 print(f"not sent: {path}: {problem}")
@@ -31,10 +31,11 @@ def send(args: argparse.Namespace) -> int:
     return FAILED if failed else OK
 
 
-def _problem(destination: Destination, path: Path, context: Context | None) -> str:
+def _problem(destination: Destination, path: Path, context: Context | None, likely: Collection[Context]) -> str:
     """Why the peer does not have this file now; "" where it does. Raises Unavailable where it can get no other."""
     if context is None:
         return "names no SOP Class and transfer syntax"
+    destination.open([context], likely=likely)
     try:
         status = destination.send(path, context)
     except Unavailable:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+
 from pydicom.uid import UID
 from pynetdicom import AE, register_uid
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import Verification, uid_to_service_class  # type: ignore[attr-defined]
 
@@ -25,7 +28,7 @@ def transfer_syntaxes() -> list[str]:
 
 
 def support_storage(ae: AE) -> None:
-    """Make an AE accept verification and all of storage; what is negotiated first by the peer is taken, as sent."""
+    """Make an AE accept verification and all of storage."""
     ae.add_supported_context(Verification, VERIFICATION_SYNTAXES)
     syntaxes = transfer_syntaxes()
     for uid in storage_classes():
@@ -33,3 +36,13 @@ def support_storage(ae: AE) -> None:
             register_uid(uid, UID(uid).keyword or f"Storage{uid.replace('.', '')}", StorageServiceClass)
         # Both roles for who asks for both: what is got by C-GET is stored to the one who gets it (PS3.4 C.5.3).
         ae.add_supported_context(uid, syntaxes, scu_role=True, scp_role=True)
+
+
+def narrow_to_first(asked: Iterable[PresentationContext], supported: Mapping[str, Collection[str]]) -> None:
+    """Leave of the transfer syntaxes that a peer lists for a context only the first that is supported for that SOP
+    Class: the peer has put first what it has, or wants, and pynetdicom would choose in our order."""
+    for context in asked:
+        ours = supported.get(str(context.abstract_syntax), ())
+        first = next((syntax for syntax in context.transfer_syntax if syntax in ours), None)
+        if first is not None:
+            context.transfer_syntax = [first]

@@ -21,11 +21,11 @@ from lethe.storage.query import Level
 
 from ..choices import Ability
 from .contexts import VERIFICATION_SYNTAXES
-from .handover import Tally, hand_over, handed_over, retrieval
+from .fitting import fitted
+from .handover import Tally, handed_over, retrieval
 from .moving import relational
 from .records import put_on_record
 from .replies import Asked, Reply
-from .scu import Context
 from .services import Service
 from .wanted import PATIENT_ROOT, STUDY_ROOT
 
@@ -62,10 +62,12 @@ def _give(archive: Archive, asked: Asked, entry: Entry) -> int:
         for context in asked.association.accepted_contexts
         if context.abstract_syntax == entry.sop_class and context.as_scu
     }
-    return hand_over(archive, entry, accepted, partial(_store, asked))
+    path, stored = archive.files.path("clean", entry.file), (entry.sop_class, entry.transfer_syntax)
+    with fitted(path, stored, accepted, folder=archive.files.incoming(), whom="who asks") as (form, _):
+        return _store(asked, form)
 
 
-def _store(asked: Asked, path: Path, _context: Context) -> int:
+def _store(asked: Asked, path: Path) -> int:
     try:
         status = getattr(asked.association.send_c_store(path), "Status", None)
     except (RuntimeError, OSError, ValueError) as error:

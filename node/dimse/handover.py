@@ -1,12 +1,11 @@
 """Hands the instances that a retrieval asks for to whoever is to have them, and counts what became of each (PS3.4
-C.4.2, C.4.3): clean ones, as they are stored or, where the other side does not take that, written anew without loss."""
+C.4.2, C.4.3)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from lethe.storage.archive import Archive
 from lethe.storage.entries import Entry
@@ -15,8 +14,7 @@ from lethe.storage.query import Level, Query
 
 from .identifiers import encoded
 from .replies import CANCELLED, PENDING, SUCCESS, Asked, Counts, Reply, WrongIdentifier
-from .scu import Context, is_stored
-from .transcoding import recoded
+from .scu import is_stored
 from .wanted import UNIQUE_KEYS, terms_of, wanted
 
 log = logging.getLogger("lethe.receive")
@@ -24,7 +22,6 @@ log = logging.getLogger("lethe.receive")
 TOO_MANY, NONE_DONE, SOME_FAILED = 0xA701, 0xA702, 0xB000  # PS3.4 Tables C.4-2 and C.4-3
 _MOST = 0xFFFF
 _FAILED_LIST = "00080058"
-Store = Callable[[Path, Context], int]
 
 
 @dataclass
@@ -92,18 +89,6 @@ def handed_over(
         if tally.remaining > 0:
             yield Reply(PENDING, counts=tally.counts(tally.remaining))
     yield _final(asked, tally.outcome(), tally, tally.counts())
-
-
-def hand_over(archive: Archive, entry: Entry, accepted: Collection[str], store: Store) -> int:
-    """Store one instance in a transfer syntax that is accepted for its SOP Class. Returns the status of the answer.
-    Raises Refused where there is none in which it can be written, and what `store` raises."""
-    path = archive.files.path("clean", entry.file)
-    if entry.transfer_syntax in accepted:
-        return store(path, (entry.sop_class, entry.transfer_syntax))
-    if not accepted:
-        raise Refused("no presentation context was accepted for its SOP Class")
-    with recoded(path, accepted, archive.files.incoming()) as (syntax, chunks), archive.files.passing(chunks) as copy:
-        return store(copy, (entry.sop_class, syntax))
 
 
 def _status(entry: Entry, give: Callable[[Entry], int]) -> int | None:

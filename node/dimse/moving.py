@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from pynetdicom.dimse_primitives import C_MOVE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -22,12 +21,12 @@ from ..choices import Ability
 from ..config import Peer
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials
-from .handover import Tally, hand_over, handed_over, retrieval
+from .fitting import Context
+from .handover import Tally, handed_over, retrieval
 from .records import put_on_record
 from .replies import Asked, Reply
-from .scu import MOST_CONTEXTS, Context, Destination, Mover
+from .scu import Destination, Mover
 from .services import Service
-from .transcoding import UNCOMPRESSED
 from .wanted import PATIENT_ROOT, STUDY_ROOT
 
 UNKNOWN_DESTINATION = 0xA801
@@ -71,20 +70,12 @@ def _move(
     tally = Tally(archive.index.count(query))
     mover = Mover(asked.origin.source, int(asked.request.MessageID or 0))
     try:
-        with Destination(peer, ae_title, credentials=credentials) as destination:
-            to = _Delivery(archive, destination, mover, proposals(archive.index.encodings(query)))
+        folder = archive.files.incoming()
+        with Destination(peer, ae_title, credentials=credentials, folder=folder) as destination:
+            to = _Delivery(archive, destination, mover, archive.index.encodings(query))
             yield from handed_over(archive, asked, query, tally, to.give)
     finally:
         put_on_record(archive, asked.origin, "moved", {"level": level.name, "to": peer.name, **tally.summary()})
-
-
-def proposals(encodings: Sequence[Context]) -> tuple[Context, ...]:
-    """What is proposed for objects of these SOP Classes and transfer syntaxes: each as it is stored and, for a peer
-    that does not take that, without compression; as much as fits into one association."""
-    wanted = dict.fromkeys(
-        (*encodings, *((sop_class, syntax) for sop_class, _ in encodings for syntax in UNCOMPRESSED))
-    )
-    return tuple(wanted)[:MOST_CONTEXTS]
 
 
 @dataclass
@@ -94,7 +85,7 @@ class _Delivery:
     archive: Archive
     destination: Destination
     mover: Mover
-    contexts: tuple[Context, ...]
+    encodings: Sequence[Context]
     breaks: int = 0
 
     def give(self, entry: Entry) -> int:
@@ -111,11 +102,6 @@ class _Delivery:
         return status
 
     def _sent(self, entry: Entry) -> int:
-        needed = proposals([(entry.sop_class, entry.transfer_syntax)])
-        if not set(needed) <= set(self.contexts):
-            self.contexts = needed
-        self.destination.open(self.contexts)
-        return hand_over(self.archive, entry, self.destination.accepted(entry.sop_class), self._store)
-
-    def _store(self, path: Path, context: Context) -> int:
-        return self.destination.send(path, context, mover=self.mover)
+        stored = (entry.sop_class, entry.transfer_syntax)
+        self.destination.open([stored], likely=self.encodings)
+        return self.destination.send(self.archive.files.path("clean", entry.file), stored, mover=self.mover)

@@ -19,7 +19,7 @@ from lethe.storage.database import transaction
 from lethe.storage.intake import Planner
 
 from .admission import CLOSING, Admission, Caller, Rejection, origin_of
-from .contexts import storage_classes, support_storage
+from .contexts import narrow_to_first, storage_classes, support_storage
 from .credentials import Credentials
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
 from .listener import Listener, SecureListener
@@ -62,6 +62,7 @@ class Receiver:
         self._ae.dimse_timeout = limits.answer_seconds
         support_storage(self._ae)
         self._services.support(self._ae)
+        self._syntaxes = {str(one.abstract_syntax): one.transfer_syntax for one in self._ae.supported_contexts}
         self._operations = {
             **{uid: ("C-STORE",) for uid in storage_classes()},
             Verification: ("C-ECHO",),
@@ -131,6 +132,7 @@ class Receiver:
             entered = self._gate.enter(origin)
             if not isinstance(entered, Rejection):
                 association.ended.append(entered)  # type: ignore[attr-defined]
+                narrow_to_first(request.presentation_context_definition_list if request else (), self._syntaxes)
                 return
             rejection = entered
         log.warning("association of %r from %s rejected: %s", origin.source, origin.address, rejection.why)

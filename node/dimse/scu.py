@@ -1,4 +1,4 @@
-"""Sends: one association to one peer carries many instances, each in the transfer syntax it is stored in."""
+"""Sends: one association to one peer carries many instances, each in the form that fits (`fitting.py`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from types import TracebackType
 
 from pydicom.filereader import read_file_meta_info
@@ -15,7 +16,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.errors import Unavailable
 
 from ..config import Config, Peer
 from .association import PromptAssociation
@@ -23,13 +24,10 @@ from .calling import associate
 from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials, credentials_of, secure_for
+from .fitting import MOST_CONTEXTS, Context, Proposal, fitted, proposals
 from .meta import read_file_meta
 
 log = logging.getLogger("lethe.send")
-
-MOST_CONTEXTS = 128  # PS3.8 9.3.2.2: odd numbers from 1 to 255
-Context = tuple[str, str]
-"""SOP Class UID and transfer syntax UID."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +38,36 @@ class Mover:
     message_id: int
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What became of one instance: the status word the peer answered with, the transfer syntax it went in, its size."""
+
+    status: int
+    transfer_syntax: str
+    size: int
+
+
 class Destination:
-    """An association to a peer that is opened when there is something to send and kept while it fits."""
+    """An association to a peer that is opened when there is something to send and kept while it fits. What has to be
+    written anew for the peer waits in `folder`."""
 
     def __init__(
-        self, peer: Peer, ae_title: str, *, answer_seconds: float = 60, credentials: Credentials | None = None
+        self,
+        peer: Peer,
+        ae_title: str,
+        *,
+        answer_seconds: float = 60,
+        credentials: Credentials | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.peer = peer
         self._credentials = credentials
+        self._folder = folder or Path(gettempdir())
         self._ae = AE(ae_title)
         self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, answer_seconds, answer_seconds
         self._ae.connection_timeout = 10
         self._association: PromptAssociation | None = None
-        self._proposed: frozenset[Context] = frozenset()
+        self._proposed: tuple[Proposal, ...] = ()
         self._accepted: dict[Context, int] = {}
         self._messages = itertools.count(1)
 
@@ -64,32 +79,23 @@ class Destination:
     ) -> None:
         self.close()
 
-    def open(self, contexts: Iterable[Context]) -> None:
-        """Have an association that proposes these contexts (at most 128). Raises Unavailable.
+    def open(self, encodings: Iterable[Context], *, likely: Iterable[Context] = ()) -> None:
+        """Have an association that proposes what objects that are stored so need (at most 128 contexts). A new one
+        also proposes what `likely` and former ones need, as much as fits. Raises Unavailable.
 
         A peer that accepts none of them is there all the same: `send` then says so of each.
         """
-        wanted = frozenset(contexts)
-        if self._association is not None and self._association.is_established and wanted <= self._proposed:
+        wanted = proposals(encodings)
+        is_open = self._association is not None and self._association.is_established
+        if is_open and set(wanted) <= set(self._proposed):
             return
-        self.close()
-        proposed = [build_context(sop_class, syntax) for sop_class, syntax in sorted(wanted)[:MOST_CONTEXTS]]
-        self._association = association = self._associate(proposed)
-        self._proposed = wanted
-        self._accepted = {
-            (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
-            for context in association.accepted_contexts
-        }
-
-    def accepted(self, sop_class: str) -> frozenset[str]:
-        """The transfer syntaxes in which the peer takes objects of that SOP Class, of those that were proposed."""
-        return frozenset(syntax for accepted, syntax in self._accepted if accepted == sop_class)
+        self._call(tuple(dict.fromkeys((*wanted, *proposals(likely), *self._proposed)))[:MOST_CONTEXTS])
 
     def close(self) -> None:
         """Release the association if there is one."""
         if self._association is not None and self._association.is_established:
             self._association.release()
-        self._association, self._proposed, self._accepted = None, frozenset(), {}
+        self._association, self._proposed, self._accepted = None, (), {}
 
     def echo(self) -> int:
         """The status of a C-ECHO. Raises Unavailable."""
@@ -100,15 +106,30 @@ class Destination:
             association.release()
 
     def send(self, path: Path, context: Context, *, mover: Mover | None = None) -> int:
-        """Store one Part 10 file there, for `mover` if somebody asked for it. Returns the status word the peer answered
-        with.
+        """As `deliver`: the status alone."""
+        return self.deliver(path, context, mover=mover).status
 
-        Raises Refused where the peer did not accept the context, Unavailable where the connection broke.
+    def deliver(self, path: Path, context: Context, *, mover: Mover | None = None) -> Sent:
+        """Store one Part 10 file there that is stored so, for `mover` if somebody asked for it.
+
+        Raises Refused where the peer accepts no form in which it can be sent, Unavailable where the connection broke.
         """
+        if self._association is None:
+            raise Unavailable(f"{self.peer.name}: the association is gone")
+        accepted = {syntax for sop_class, syntax in self._accepted if sop_class == context[0]}
+        try:
+            with fitted(path, context, accepted, folder=self._folder, whom=self.peer.name) as (form, syntax):
+                if form != path and not self._association.is_established:
+                    self._call(self._proposed)  # the peer did not wait while it was decoded
+                return self._store(form, (context[0], syntax), mover)
+        except OSError as error:
+            raise Unavailable(
+                f"{self.peer.name}: it cannot be read or written here ({type(error).__name__})"
+            ) from error
+
+    def _store(self, path: Path, context: Context, mover: Mover | None) -> Sent:
         association = self._association
-        if association is not None and context in self._proposed and context not in self._accepted:
-            raise Refused(f"{self.peer.name} accepts no presentation context for {context[0]} in {context[1]}")
-        if association is None or not association.is_established:
+        if association is None or not association.is_established or context not in self._accepted:
             raise Unavailable(f"{self.peer.name}: the association is gone")
         try:
             with path.open("rb") as file:
@@ -120,12 +141,23 @@ class Destination:
                     meta.sop_instance,
                     *((mover.ae_title, mover.message_id) if mover else ()),
                 )
-                status = association.store(file, os.fstat(file.fileno()).st_size - meta.end, request)
+                size = os.fstat(file.fileno()).st_size - meta.end
+                status = association.store(file, size, request)
         except (RuntimeError, OSError, ValueError) as error:
             raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
-        return status
+        return Sent(status, context[1], size)
+
+    def _call(self, proposed: tuple[Proposal, ...]) -> None:
+        self.close()
+        contexts = [build_context(sop_class, list(syntaxes)) for sop_class, syntaxes in proposed]
+        self._association = association = self._associate(contexts)
+        self._proposed = proposed
+        self._accepted = {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])): int(context.context_id or 0)
+            for context in association.accepted_contexts
+        }
 
     def _associate(self, contexts: list[PresentationContext]) -> PromptAssociation:
         address = (self.peer.host, self.peer.port)
@@ -148,10 +180,10 @@ class Destination:
         return int(status)
 
 
-def destination_of(config: Config, peer: Peer) -> Destination:
+def destination_of(config: Config, peer: Peer, folder: Path | None = None) -> Destination:
     """A destination as the configuration has it."""
-    node = config.node
-    return Destination(peer, node.ae_title, answer_seconds=node.answer_seconds, credentials=credentials_of(config))
+    node, credentials = config.node, credentials_of(config)
+    return Destination(peer, node.ae_title, answer_seconds=node.answer_seconds, credentials=credentials, folder=folder)
 
 
 def context_of(path: Path) -> Context | None:

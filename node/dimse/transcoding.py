@@ -37,8 +37,6 @@ from ..deid.errors import CannotClean
 from ..deid.part10 import Part10, deflated, encoded_header, file_meta, read_part10
 from ..deid.pixeldata import PixelSpan
 
-UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
-"""What is proposed to a peer beside the transfer syntax an object is stored in."""
 TARGETS = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 """What an object can be written in, the best first."""
 _NATIVE = (*TARGETS, ExplicitVRBigEndian)
