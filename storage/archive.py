@@ -13,6 +13,7 @@ from .intake import Intake
 from .promising import Promising
 from .pseudonym_sources import PseudonymSources
 from .publication import Publication
+from .pulling import Pulling
 from .reviewing import Reviewing
 from .sweeping import Sweeping
 from .verdicts import Verdicts
@@ -31,6 +32,7 @@ class Archive(
     Sweeping,
     Vouching,
     Promising,
+    Pulling,
 ):
     """All that can be done with a data folder. Others hold this; each base is one kind of change to the same
     `DataFolder`, and calls none of the others."""

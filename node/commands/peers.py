@@ -18,7 +18,7 @@ from .told import files_told
 def send(args: argparse.Namespace) -> int:
     config = config_of(args)
     paths, failed = files_told(args.path), 0
-    with Destination(_peer(config, args.to), config.node.ae_title) as destination:
+    with Destination(peer_told(config, args.to), config.node.ae_title) as destination:
         contexts = {path: context for path in paths if (context := context_of(path)) is not None}
         if contexts:
             destination.open(contexts.values())
@@ -46,13 +46,13 @@ def _problem(destination: Destination, path: Path, context: Context | None) -> s
 
 def echo(args: argparse.Namespace) -> int:
     config = config_of(args)
-    status = Destination(_peer(config, args.peer), config.node.ae_title).echo()
+    status = Destination(peer_told(config, args.peer), config.node.ae_title).echo()
     print(f"{args.peer} answers 0x{status:04X}")
     return OK if status == 0 else FAILED
 
 
-def _peer(config: Config, name: str) -> Peer:
-    """A configured peer by name, or one spelt out as AETITLE@host:port."""
+def peer_told(config: Config, name: str) -> Peer:
+    """A configured peer by name, or one spelt out as AETITLE@host:port. Raises UserError."""
     peer = config.peer(name)
     title, at, address = name.partition("@")
     host, colon, port = address.rpartition(":")
