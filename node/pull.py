@@ -19,7 +19,7 @@ from .pace import Pace
 from .wishlist import Wish
 
 ATTEMPTS = 3
-_MOST_IN_VAIN = 3
+MOST_IN_VAIN = 3
 """Studies in a row of which a peer sends nothing, and says so, before no other is asked for."""
 _HUNG_UP = 0xC000
 T = TypeVar("T")
@@ -94,33 +94,37 @@ class Pull:
     def move(self, study: Study, told: Told) -> None:
         """Have one study come, in time for the rate. Raises Unavailable where the peer is away, Refused where it would
         send no other study either."""
-        self._sleep(self._pace.wait(time.monotonic()))
         moved, problem = self._tried(study, told)
-        if self._in_vain >= _MOST_IN_VAIN:
-            raise Unavailable(f"{problem} (the same for {_MOST_IN_VAIN} studies in a row)")
-        for _ in range(moved.completed + moved.failed):
-            self._pace.sent(0, time.monotonic())
         self.tally.instances += moved.completed
-        if problem:
-            self.tally.failures.append(f"{study.name}: {problem}")
+        if not problem:
+            self._archive.pulls.add(self._pacs.peer.name, self._request, study.uid)
+            self.tally.moved += 1
             return
-        self._archive.pulls.add(self._pacs.peer.name, self._request, study.uid)
-        self.tally.moved += 1
+        self.tally.failures.append(f"{study.name}: {problem}")
+        if self._in_vain >= MOST_IN_VAIN:
+            raise Unavailable(f"{self._pacs.peer.name} sent nothing of {MOST_IN_VAIN} studies in a row")
 
     def _tried(self, study: Study, told: Told) -> tuple[Moved, str]:
         for attempt in range(1, ATTEMPTS + 1):
-            mark = self._archive.mark()
-            try:
-                moved = self._patiently(partial(self._pacs.move, study.uid, self._title, told))
-                problem = self._problem(moved, self._archive.came_since(mark))
-            except BrokenOff as error:
-                moved, problem = Moved(_HUNG_UP, 0, 0), f"{error}; {self._hint}"
+            self._sleep(self._pace.wait(time.monotonic()))
+            moved, problem = self._moved(study, told)
+            for _ in range(moved.completed + moved.failed):
+                self._pace.sent(0, time.monotonic())
             if not problem:
                 break
             if attempt < ATTEMPTS:
                 self._sleep(_delay(attempt))
         self._in_vain = self._in_vain + 1 if moved.status and not moved.completed else 0
         return moved, problem
+
+    def _moved(self, study: Study, told: Told) -> tuple[Moved, str]:
+        """What one attempt brought, and why that is not all; "" where it is."""
+        mark = self._archive.mark()
+        try:
+            moved = self._patiently(partial(self._pacs.move, study.uid, self._title, told))
+        except BrokenOff as error:
+            return Moved(_HUNG_UP, 0, 0), f"{error}; {self._hint}"
+        return moved, self._problem(moved, self._archive.came_since(mark))
 
     def _problem(self, moved: Moved, came: int) -> str:
         """Why a study is not here as a whole; "" where it is. What a peer says it sent is believed only if it came."""

@@ -14,7 +14,8 @@ from .errors import UserError
 
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){3,}")
 _LONGEST_UID, _LONGEST_ACCESSION = 64, 16  # PS3.5 6.2
-_NO_KEYS = {"SQ", "OB", "OW", "OD", "OF", "OL", "OV", "UN", "AT"}
+_KEYS = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
+"""VRs of text, which is sent as it was typed, wildcards and ranges included."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def query_wished(pairs: Iterable[str]) -> list[Wish]:
     keys: dict[str, str] = {}
     for pair in pairs:
         keyword, equals, value = pair.partition("=")
-        if not equals or tag_for_keyword(keyword) is None or dictionary_VR(keyword) in _NO_KEYS:
+        if not equals or tag_for_keyword(keyword) is None or dictionary_VR(keyword) not in _KEYS:
             raise UserError("a query is made of KEYWORD=VALUE with keywords of DICOM, such as ModalitiesInStudy=CT")
         if keyword in keys or keyword in ("QueryRetrieveLevel", "SpecificCharacterSet"):
             raise UserError(f"{keyword} cannot be asked for, or is asked for twice")

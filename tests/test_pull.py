@@ -10,12 +10,22 @@ import pytest
 import requests
 from builders import PHI, ct, saved
 from programs import Node, dcmtk, free_port, need, orthanc, running, running_node
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from lethe.node.cli import main
-from lethe.node.config import Config, Project, Route
+from lethe.node.config import Config, Peer, Project, Route
+from lethe.node.dimse.pulling import FIND, MOVE, Pacs
 from lethe.node.errors import UserError
+from lethe.node.pace import Pace
+from lethe.node.pull import Pull, Study
 from lethe.node.routing import Router
 from lethe.node.wishlist import Wish, listed, query_wished, studies_wished
+from lethe.storage.archive import Archive
+from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.pulls import digest
 
 PEER = '[[peers]]\nname = "pacs"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {port}\n'
 TRIAL = """
@@ -154,7 +164,8 @@ def test_dcmqrscp_is_pulled_from_and_says_that_it_does_not_know_us(tmp_path: Pat
         with running(["/usr/bin/dcmqrscp", "-c", str(settings), str(port)], port, tmp_path / "dcmqrscp.log"):
             sent = dcmtk("storescu", "-aec", "QR", "127.0.0.1", str(port), str(saved(ds, tmp_path)))
             assert sent.returncode == 0, sent.stderr
-            said = node.lethe("pull", "pacs", "--query", f"PatientID={ds.PatientID}", "ModalitiesInStudy=CT")
+            query = (f"PatientID={ds.PatientID}", "StudyDate=20190101-20191231", "PatientName=FEATHERSTONE*")
+            said = node.lethe("pull", "pacs", "--query", *query)
             assert (said.returncode, said.stdout) == (0, "1 found, 1 moved, 1 instances, 0 failed\n"), said.stderr
             assert node.settle()["published"] == 1
             plain = node.config.read_text(encoding="utf-8")
@@ -164,6 +175,91 @@ def test_dcmqrscp_is_pulled_from_and_says_that_it_does_not_know_us(tmp_path: Pat
             assert "pacs does not know the AE title STRANGER: on the PACS, add the destination STRANGER" in said.stderr
             assert f"port {node.dicom}" in said.stderr
             assert "Traceback" not in said.stderr
+
+
+class Stubborn:
+    """A PACS of pynetdicom's that finds whatever `answers` says and sends `image`, if there is one, to itself."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str]], image: Dataset | None = None) -> None:
+        self.answers, self.image, self.port, self.moves = answers, image, free_port(), 0
+        self._ae = AE("PACS")
+        for uid in (FIND, MOVE, CTImageStorage):
+            self._ae.add_supported_context(uid)
+        self._ae.add_requested_context(CTImageStorage)
+
+    def __enter__(self) -> Stubborn:
+        handlers = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_MOVE, self._move), (evt.EVT_C_STORE, lambda _event: 0)]
+        self._server = self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+
+    def pacs(self) -> Pacs:
+        return Pacs(Peer("pacs", "PACS", "127.0.0.1", self.port), "LETHE")
+
+    def _find(self, _event: Event) -> Iterator[tuple[int, Dataset]]:
+        for status, attributes in self.answers:
+            answer = Dataset()
+            for keyword, value in attributes.items():
+                setattr(answer, keyword, value)
+            yield status, answer
+
+    def _move(self, _event: Event) -> Iterator[object]:
+        self.moves += 1
+        if self.image is None:
+            raise ValueError("something is wrong with this one")
+        yield "127.0.0.1", self.port
+        yield 1
+        yield 0xFF00, self.image
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ((0xFF01, {"StudyInstanceUID": "1.2.3.4.5", "AccessionNumber": "ACC1"}), "cannot search by all of these keys"),
+        ((0xFF00, {"StudyInstanceUID": "1.2.3.4.5", "AccessionNumber": "ACC12"}), "with another AccessionNumber"),
+        ((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"}), "with another AccessionNumber"),
+        ((0xFF00, {"AccessionNumber": "ACC1"}), "without a Study Instance UID"),
+        ((0xA700, {}), "answers a query with 0xA700"),
+    ],
+)
+def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[int, dict[str, str]], why: str) -> None:
+    with Stubborn(answer) as peer, peer.pacs() as pacs, pytest.raises(Refused, match=why) as caught:
+        pacs.find({"AccessionNumber": "ACC1"})
+    assert "ACC1" not in str(caught.value)
+
+
+def test_a_study_is_tried_three_times_and_a_peer_with_three_studies(archive: Archive) -> None:
+    slept: list[float] = []
+    with Stubborn() as peer, peer.pacs() as pacs:
+        pull = Pull(archive, pacs, title="LETHE", request="r", pace=Pace(0, 0), sleep=slept.append)
+        pull.move(Study("line 1", "1.2.3.4.1"), lambda _instances: None)
+        pull.move(Study("line 2", "1.2.3.4.2"), lambda _instances: None)
+        assert (peer.moves, len([seconds for seconds in slept if seconds])) == (6, 4)
+        with pytest.raises(Unavailable, match="sent nothing of 3 studies in a row"):
+            pull.move(Study("line 3", "1.2.3.4.3"), lambda _instances: None)
+    assert [failure.partition(":")[0] for failure in pull.tally.failures] == ["line 1", "line 2", "line 3"]
+    assert not archive.pulls.done("pacs", "r")
+
+
+def test_what_the_peer_sends_is_counted_against_the_rate(archive: Archive) -> None:
+    slept: list[float] = []
+    with Stubborn(image=ct()) as peer, peer.pacs() as pacs:
+        pull = Pull(archive, pacs, title="LETHE", request="r", pace=Pace(0.0001, 0), sleep=slept.append)
+        pull.move(Study("line 1", "1.2.3.4.1"), lambda _instances: None)
+    assert peer.moves == 3
+    assert [seconds > 5000 for seconds in slept] == [False, False, True, False, True]  # before each, and after the two
+    assert pull.tally.failures[0].startswith("line 1: pacs says it sent 1 instances, but 0 came")
+
+
+def test_what_was_pulled_is_remembered_by_peer_and_request_as_digests(archive: Archive) -> None:
+    archive.pulls.add("pacs", "one", "1.2.3.4.5")
+    archive.pulls.add("pacs", "one", "1.2.3.4.5")
+    assert archive.pulls.done("pacs", "one") == {digest("1.2.3.4.5")}
+    assert not archive.pulls.done("pacs", "two") | archive.pulls.done("other", "one")
+    archive.pulls.forget("pacs", "one")
+    assert not archive.pulls.done("pacs", "one")
 
 
 def test_nothing_is_asked_for_where_nobody_would_take_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,7 +287,7 @@ def test_wishes_are_read_and_mistakes_named_without_their_values(tmp_path: Path)
     assert query_wished(["PatientID=7", "StudyDate=20260101-"]) == [
         Wish("the query", {"PatientID": "7", "StudyDate": "20260101-"})
     ]
-    for pairs in (["PatientID"], ["NoSuchKeyword=1"], ["PatientID="], ["PatientID=*"], ["PixelData=1"]):
+    for pairs in (["PatientID"], ["NoSuchKeyword=1"], ["PatientID="], ["PatientID=*"], ["PixelData=1"], ["Rows=512"]):
         with pytest.raises(UserError):
             query_wished(pairs)
     with pytest.raises(UserError, match="study 2 is no Study Instance UID"):
