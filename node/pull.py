@@ -33,6 +33,15 @@ class Study:
     uid: str
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """What the peer says of one move, how many instances came, and why that is not all; "" where it is."""
+
+    moved: Moved
+    came: int
+    problem: str
+
+
 @dataclass
 class Tally:
     """What became of a pull: studies, instances, and why what did not come did not."""
@@ -94,37 +103,39 @@ class Pull:
     def move(self, study: Study, told: Told) -> None:
         """Have one study come, in time for the rate. Raises Unavailable where the peer is away, Refused where it would
         send no other study either."""
-        moved, problem = self._tried(study, told)
-        self.tally.instances += moved.completed
-        if not problem:
+        attempt = self._tried(study, told)
+        self.tally.instances += attempt.came
+        if not attempt.problem:
             self._archive.pulls.add(self._pacs.peer.name, self._request, study.uid)
             self.tally.moved += 1
             return
-        self.tally.failures.append(f"{study.name}: {problem}")
+        self.tally.failures.append(f"{study.name}: {attempt.problem}")
         if self._in_vain >= MOST_IN_VAIN:
             raise Unavailable(f"{self._pacs.peer.name} sent nothing of {MOST_IN_VAIN} studies in a row")
 
-    def _tried(self, study: Study, told: Told) -> tuple[Moved, str]:
-        for attempt in range(1, ATTEMPTS + 1):
+    def _tried(self, study: Study, told: Told) -> _Attempt:
+        """The attempt that brought it, or the last."""
+        for number in range(1, ATTEMPTS + 1):
             self._sleep(self._pace.wait(time.monotonic()))
-            moved, problem = self._moved(study, told)
+            attempt = self._attempt(study, told)
+            moved = attempt.moved
             for _ in range(moved.completed + moved.failed):
                 self._pace.sent(0, time.monotonic())
-            if not problem:
+            if not attempt.problem:
                 break
-            if attempt < ATTEMPTS:
-                self._sleep(_delay(attempt))
+            if number < ATTEMPTS:
+                self._sleep(_delay(number))
         self._in_vain = self._in_vain + 1 if moved.status and not moved.completed else 0
-        return moved, problem
+        return attempt
 
-    def _moved(self, study: Study, told: Told) -> tuple[Moved, str]:
-        """What one attempt brought, and why that is not all; "" where it is."""
+    def _attempt(self, study: Study, told: Told) -> _Attempt:
         mark = self._archive.mark()
         try:
             moved = self._patiently(partial(self._pacs.move, study.uid, self._title, told))
         except BrokenOff as error:
-            return Moved(_HUNG_UP, 0, 0), f"{error}; {self._hint}"
-        return moved, self._problem(moved, self._archive.came_since(mark))
+            return _Attempt(Moved(_HUNG_UP, 0, 0), 0, f"{error}; {self._hint}")
+        came = self._archive.came_since(mark)
+        return _Attempt(moved, min(came, moved.completed), self._problem(moved, came))
 
     def _problem(self, moved: Moved, came: int) -> str:
         """Why a study is not here as a whole; "" where it is. What a peer says it sent is believed only if it came."""

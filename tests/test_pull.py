@@ -250,6 +250,7 @@ def test_what_the_peer_sends_is_counted_against_the_rate(archive: Archive) -> No
         pull.move(Study("line 1", "1.2.3.4.1"), lambda _instances: None)
     assert peer.moves == 3
     assert [seconds > 5000 for seconds in slept] == [False, False, True, False, True]  # before each, and after the two
+    assert pull.tally.counts() == {"found": 0, "pulled_before": 0, "moved": 0, "instances": 0, "failed": 1}
     assert pull.tally.failures[0].startswith("line 1: pacs says it sent 1 instances, but 0 came")
 
 
