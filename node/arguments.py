@@ -79,8 +79,25 @@ def _peers(commands: _Commands) -> None:
     one = _add(commands, "resend", "queues.resend", text, "lethe resend 2.25.17 --to archive")
     one.add_argument("uid", nargs="+", metavar="UID", help="UIDs as they are after cleaning")
     one.add_argument("--to", action="append", default=[], metavar="PEER", help="default: where their projects send")
+    _pull(commands)
     one = _add(commands, "echo", "peers.echo", "ask whether a peer answers", "lethe echo archive")
     one.add_argument("peer", metavar="PEER", help="name of a peer, or AETITLE@host:port")
+
+
+def _pull(commands: _Commands) -> None:
+    text = "have a PACS send us studies: found by C-FIND, moved by C-MOVE"
+    one = _add(commands, "pull", "pull.run", text, "lethe pull pacs --list studies.txt --rate 600")
+    one.add_argument("peer", metavar="PEER", help="name of a peer, or AETITLE@host:port")
+    what = one.add_mutually_exclusive_group(required=True)
+    what.add_argument("--study", nargs="+", metavar="UID", help="Study Instance UIDs")
+    what.add_argument(
+        "--query", nargs="+", metavar="KEY=VALUE", help="all studies that match, such as StudyDate=20260101-20260131"
+    )
+    what.add_argument("--list", type=Path, metavar="FILE", help="a Study Instance UID or Accession Number a line")
+    one.add_argument("--project", default="", metavar="NAME", help="into this project (default: as the routes say)")
+    one.add_argument("--rate", type=_positive, metavar="N", help="no more than N instances a minute (default: any)")
+    one.add_argument("--again", action="store_true", help="start over instead of going on where it stopped")
+    one.add_argument("--dry-run", action="store_true", help="only list the studies that would be moved")
 
 
 def _queue(commands: _Commands) -> None:

@@ -11,8 +11,9 @@ from lethe.storage.jobs import Stage
 
 from .conditions import Condition, Facts, asked, conditions
 from .config import Config, Route
+from .errors import UserError
 from .headerfacts import STUDY, HeaderFacts
-from .patterns import is_exact
+from .patterns import any_matches, is_exact
 from .windows import wall_clock
 
 
@@ -51,6 +52,21 @@ class Router:
         routes, _reason = self._matching(self._facts(arrival))
         wanted = (route for route in routes if route.reidentify and route.project == project)
         return _once(name for route in wanted for name in route.send_to)
+
+    def title_into(self, project: str, source: str) -> str:
+        """The AE title of ours under which all that comes from `source` goes into that project and no other, whatever
+        is in it: our own or one that routes spell out. Raises UserError where there is none."""
+        spelt = [title for route in self._config.routes if route.project == project for title in route.called]
+        for title in _once((self._config.node.ae_title, *filter(is_exact, spelt))):
+            routes = [route for route in self._config.routes if _may_come_by(route, source, title)]
+            into = {(route.project, route.reidentify) for route in routes} == {(project, False)}
+            if into and any(len(conditions(route)) == (2 if route.called else 1) for route in routes):
+                return title
+        raise UserError(
+            f"no AE title of ours brings what {source} sends into the project {project} alone; add a route that does,"
+            f' such as from = "{source}", called = "{project.upper()[:16]}", project = "{project}", and see that no'
+            " route of another project matches that too"
+        )
 
     def _facts(self, arrival: Arrival) -> Facts:
         return Facts(arrival.origin, wall_clock(arrival.at), HeaderFacts(arrival.path, self._asked))
@@ -106,6 +122,10 @@ def _met(of_it: list[Condition], facts: Facts) -> int:
         if not condition.holds(facts):
             return number
     return len(of_it)
+
+
+def _may_come_by(route: Route, source: str, title: str) -> bool:
+    return any_matches(route.source, [source]) and (not route.called or any_matches(route.called, [title]))
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from .outcomes import Outcomes
 from .promising import Promising
 from .pseudonym_sources import PseudonymSources
 from .publication import Publication
+from .pulling import Pulling
 from .removal import Removal
 from .reviewing import Reviewing
 from .sweeping import Sweeping
@@ -35,6 +36,7 @@ class Archive(
     Sweeping,
     Vouching,
     Promising,
+    Pulling,
 ):
     """All that can be done with a data folder. Others hold this; each base is one kind of change to the same
     `DataFolder`, and calls none of the others."""

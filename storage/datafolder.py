@@ -26,6 +26,7 @@ from .notices import Notices
 from .originals import Originals
 from .performed import PerformedSteps
 from .promises import Promises
+from .pulls import Pulls
 from .queues import Queues
 from .receipts import Receipts
 from .reviews import Reviews
@@ -65,6 +66,7 @@ class DataFolder:
         self.promises = Promises(self.database, clock)
         self.notices = Notices(self.database, clock)
         self.performed = PerformedSteps(self.database, clock)
+        self.pulls = Pulls(self.database, clock)
         self._clock = clock
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)

@@ -259,6 +259,16 @@ _INDEX_VERSIONS = (
     "ALTER TABLE series ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
 )
 
+_PULLS = (
+    # What was pulled from a peer for a request; request and study are digests.
+    """CREATE TABLE pulled (
+        peer TEXT NOT NULL,
+        request TEXT NOT NULL,
+        study TEXT NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (peer, request, study))""",
+)
+
 _RESULTS = (
     # What a CLEAN job published, so that a sender can be told what became of his object.
     "ALTER TABLE job ADD COLUMN result TEXT NOT NULL DEFAULT ''",
@@ -278,5 +288,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _COMMITMENT,
     _ROUTING_AND_QUEUES,
     _INDEX_VERSIONS,
+    _PULLS,
     _RESULTS,
 )

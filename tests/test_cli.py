@@ -29,6 +29,7 @@ COMMANDS = (
     "deidentify",
     "send",
     "echo",
+    "pull",
     "queue",
     "resend",
     "status",

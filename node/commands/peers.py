@@ -20,7 +20,7 @@ from .told import files_told
 def send(args: argparse.Namespace) -> int:
     config = config_of(args)
     paths, failed = files_told(args.path), 0
-    with destination_of(config, _peer(config, args.to)) as destination:
+    with destination_of(config, peer_told(config, args.to)) as destination:
         contexts = {path: context for path in paths if (context := context_of(path)) is not None}
         for path in paths:
             problem = _problem(destination, path, contexts.get(path), contexts.values())
@@ -47,13 +47,13 @@ def _problem(destination: Destination, path: Path, context: Context | None, like
 
 def echo(args: argparse.Namespace) -> int:
     config = config_of(args)
-    status = destination_of(config, _peer(config, args.peer)).echo()
+    status = destination_of(config, peer_told(config, args.peer)).echo()
     print(f"{args.peer} answers 0x{status:04X}")
     return OK if status == 0 else FAILED
 
 
-def _peer(config: Config, name: str) -> Peer:
-    """A configured peer by name, or one spelt out as AETITLE@host:port."""
+def peer_told(config: Config, name: str) -> Peer:
+    """A configured peer by name, or one spelt out as AETITLE@host:port. Raises UserError."""
     peer = config.peer(name)
     title, at, address = name.partition("@")
     host, colon, port = address.rpartition(":")

@@ -1,0 +1,312 @@
+"""`lethe pull`: studies are found at a PACS and moved to us, by Orthanc and by DCMTK's dcmqrscp."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from builders import PHI, ct, saved
+from programs import Node, dcmtk, free_port, need, orthanc, running, running_node
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+
+from lethe.node.cli import main
+from lethe.node.config import Config, Peer, Project, Route
+from lethe.node.dimse.pulling import FIND, MOVE, Pacs
+from lethe.node.errors import UserError
+from lethe.node.pace import Pace
+from lethe.node.pull import Pull, Study
+from lethe.node.routing import Router
+from lethe.node.wishlist import Wish, listed, query_wished, studies_wished
+from lethe.storage.archive import Archive
+from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.pulls import digest
+
+PEER = '[[peers]]\nname = "pacs"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {port}\n'
+TRIAL = """
+[projects.default]
+[projects.trial]
+[[routes]]
+from = "ORTHANC"
+called = "TRIAL"
+project = "trial"
+"""
+
+
+def orthanc_holds(url: str, folder: Path, *accessions: str) -> list[str]:
+    """Store a study of two instances for each accession number; their Study Instance UIDs."""
+    uids = []
+    for accession in accessions:
+        first = ct(AccessionNumber=accession)
+        second = ct(AccessionNumber=accession, StudyInstanceUID=first.StudyInstanceUID)
+        for number, ds in enumerate((first, second)):
+            path = saved(ds, folder, f"{accession}-{number}.dcm")
+            assert requests.post(f"{url}/instances", data=path.read_bytes(), timeout=30).ok
+        uids.append(str(first.StudyInstanceUID))
+    return uids
+
+
+def introduce(url: str, title: str, port: int) -> None:
+    """Have Orthanc know us by that AE title."""
+    modality = {"AET": title, "Host": "127.0.0.1", "Port": port}
+    assert requests.put(f"{url}/modalities/{title.lower()}", json=modality, timeout=30).ok
+
+
+@pytest.fixture()
+def pacs(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    with orthanc(tmp_path / "orthanc") as one:
+        yield one
+
+
+def audited(node: Node, action: str) -> list[dict[str, object]]:
+    entries = [json.loads(line) for line in node.lethe("audit", "export").stdout.splitlines()]
+    return [entry["detail"] for entry in entries if entry["action"] == action]
+
+
+@pytest.mark.peer
+def test_a_list_is_pulled_and_a_second_run_goes_on(tmp_path: Path, pacs: tuple[int, str]) -> None:
+    dicom, url = pacs
+    one, _two, three = orthanc_holds(url, tmp_path, "ACC1", "ACC2", "ACC3")
+    wanted = tmp_path / "list.txt"
+    wanted.write_text(f"# what the trial wants\n{one}\nACC2\nNOTTHERE\n")
+    with running_node(tmp_path / "node", PEER.format(port=dicom)) as node:
+        introduce(url, "LETHE", node.dicom)
+        said = node.lethe("pull", "pacs", "--list", str(wanted), "--dry-run")
+        assert said.returncode == 3
+        assert said.stdout.splitlines()[0] == one
+        assert len(said.stdout.splitlines()) == 2
+        assert node.settle()["published"] == 0
+
+        said = node.lethe("pull", "pacs", "--list", str(wanted))
+        assert said.returncode == 3, said.stderr
+        assert said.stdout == ("not moved: line 4: pacs finds no such study\n2 found, 2 moved, 4 instances, 1 failed\n")
+        assert node.settle()["published"] == 4
+
+        wanted.write_text(f"{one}\nACC2\n{three}\n")
+        said = node.lethe("pull", "pacs", "--list", str(wanted))
+        assert (said.returncode, said.stderr) == (0, "")
+        assert said.stdout == "3 found (2 of them pulled before), 1 moved, 2 instances, 0 failed\n"
+        assert node.settle()["published"] == 6
+
+        said = node.lethe("pull", "pacs", "--list", str(wanted), "--again")
+        assert said.stdout == "3 found, 3 moved, 6 instances, 0 failed\n"
+        assert node.settle()["published"] == 6
+        assert [entry["moved"] for entry in audited(node, "pulled")] == [2, 1, 3]
+        assert [entry["by"] for entry in audited(node, "pull-began")] == ["list"] * 3
+        assert not [text for text in (*PHI.values(), one, three) if text in node.log.read_text()]
+
+
+@pytest.mark.peer
+def test_a_query_moves_what_matches(tmp_path: Path, pacs: tuple[int, str]) -> None:
+    dicom, url = pacs
+    orthanc_holds(url, tmp_path, "ACC1", "ACC2", "OTHER")
+    with running_node(tmp_path / "node", PEER.format(port=dicom)) as node:
+        introduce(url, "LETHE", node.dicom)
+        said = node.lethe("pull", f"ORTHANC@127.0.0.1:{dicom}", "--query", "AccessionNumber=ACC*", "--rate", "6000")
+        assert (said.returncode, said.stdout) == (0, "2 found, 2 moved, 4 instances, 0 failed\n"), said.stderr
+        assert node.settle()["published"] == 4
+
+
+@pytest.mark.peer
+def test_a_project_is_reached_by_the_ae_title_its_route_spells_out(tmp_path: Path, pacs: tuple[int, str]) -> None:
+    dicom, url = pacs
+    (uid,) = orthanc_holds(url, tmp_path, "ACC1")
+    with running_node(tmp_path / "node", PEER.format(port=dicom) + TRIAL) as node:
+        introduce(url, "LETHE", node.dicom)
+        said = node.lethe("pull", "pacs", "--study", uid, "--project", "default")
+        assert said.returncode == 2
+        assert "add a route that does" in said.stderr
+        said = node.lethe("pull", "pacs", "--study", uid, "--project", "trial")
+        assert said.returncode == 3  # Orthanc answers 0xC000 instead of 0xA801
+        assert "pacs sent nothing (0xC000); see that it knows LETHE and TRIAL with the address and port" in said.stdout
+        introduce(url, "TRIAL", node.dicom)
+        said = node.lethe("pull", "pacs", "--study", uid, "--project", "trial")
+        assert said.returncode == 0, said.stderr
+        assert node.settle()["published"] == 2
+        assert [entry["projects"] for entry in audited(node, "received")] == [["trial"], ["trial"]]
+
+
+@pytest.mark.peer
+def test_a_pacs_that_does_not_know_us_or_sends_elsewhere_is_not_believed(tmp_path: Path, pacs: tuple[int, str]) -> None:
+    dicom, url = pacs
+    (uid,) = orthanc_holds(url, tmp_path, "ACC1")
+    with running_node(tmp_path / "node", PEER.format(port=dicom)) as node:
+        said = node.lethe("pull", "pacs", "--study", uid)
+        assert said.returncode == 3
+        assert "pacs broke off the move, or did not answer; see that it knows LETHE with the address" in said.stdout
+        introduce(url, "LETHE", dicom)  # to itself
+        said = node.lethe("pull", "pacs", "--study", uid)
+        assert said.returncode == 3
+        assert said.stdout.startswith("not moved: study 1: pacs says it sent 2 instances, but 0 came; see that")
+
+
+@pytest.mark.peer
+def test_dcmqrscp_is_pulled_from_and_says_that_it_does_not_know_us(tmp_path: Path) -> None:
+    need("dcmqrscp", "storescu")
+    store, port = tmp_path / "store", free_port()
+    store.mkdir()
+    with running_node(
+        tmp_path / "node", f'[[peers]]\nname = "pacs"\nae_title = "QR"\nhost = "127.0.0.1"\nport = {port}\n'
+    ) as node:
+        settings = tmp_path / "dcmqrscp.cfg"
+        settings.write_text(
+            "NetworkTCPPort = 0\nMaxPDUSize = 16384\nMaxAssociations = 16\n"
+            f"HostTable BEGIN\nus = (LETHE, 127.0.0.1, {node.dicom})\nHostTable END\n"
+            "VendorTable BEGIN\nVendorTable END\n"
+            f"AETable BEGIN\nQR {store} RW (9, 1024mb) ANY\nAETable END\n"
+        )
+        ds = ct()
+        with running(["/usr/bin/dcmqrscp", "-c", str(settings), str(port)], port, tmp_path / "dcmqrscp.log"):
+            sent = dcmtk("storescu", "-aec", "QR", "127.0.0.1", str(port), str(saved(ds, tmp_path)))
+            assert sent.returncode == 0, sent.stderr
+            query = (f"PatientID={ds.PatientID}", "StudyDate=20190101-20191231", "PatientName=FEATHERSTONE*")
+            said = node.lethe("pull", "pacs", "--query", *query)
+            assert (said.returncode, said.stdout) == (0, "1 found, 1 moved, 1 instances, 0 failed\n"), said.stderr
+            assert node.settle()["published"] == 1
+            plain = node.config.read_text(encoding="utf-8")
+            node.config.write_text(plain.replace("[node]\n", '[node]\nae_title = "STRANGER"\n'), encoding="utf-8")
+            said = node.lethe("pull", "pacs", "--query", f"PatientID={ds.PatientID}")
+            assert said.returncode == 1
+            assert "pacs does not know the AE title STRANGER: on the PACS, add the destination STRANGER" in said.stderr
+            assert f"port {node.dicom}" in said.stderr
+            assert "Traceback" not in said.stderr
+
+
+class Stubborn:
+    """A PACS of pynetdicom's that finds whatever `answers` says and sends `image`, if there is one, to itself."""
+
+    def __init__(self, *answers: tuple[int, dict[str, str]], image: Dataset | None = None) -> None:
+        self.answers, self.image, self.port, self.moves = answers, image, free_port(), 0
+        self._ae = AE("PACS")
+        for uid in (FIND, MOVE, CTImageStorage):
+            self._ae.add_supported_context(uid)
+        self._ae.add_requested_context(CTImageStorage)
+
+    def __enter__(self) -> Stubborn:
+        handlers = [(evt.EVT_C_FIND, self._find), (evt.EVT_C_MOVE, self._move), (evt.EVT_C_STORE, lambda _event: 0)]
+        self._server = self._ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+
+    def pacs(self) -> Pacs:
+        return Pacs(Peer("pacs", "PACS", "127.0.0.1", self.port), "LETHE")
+
+    def _find(self, _event: Event) -> Iterator[tuple[int, Dataset]]:
+        for status, attributes in self.answers:
+            answer = Dataset()
+            for keyword, value in attributes.items():
+                setattr(answer, keyword, value)
+            yield status, answer
+
+    def _move(self, _event: Event) -> Iterator[object]:
+        self.moves += 1
+        if self.image is None:
+            raise ValueError("something is wrong with this one")
+        yield "127.0.0.1", self.port
+        yield 1
+        yield 0xFF00, self.image
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ((0xFF01, {"StudyInstanceUID": "1.2.3.4.5", "AccessionNumber": "ACC1"}), "cannot search by all of these keys"),
+        ((0xFF00, {"StudyInstanceUID": "1.2.3.4.5", "AccessionNumber": "ACC12"}), "with another AccessionNumber"),
+        ((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"}), "with another AccessionNumber"),
+        ((0xFF00, {"AccessionNumber": "ACC1"}), "without a Study Instance UID"),
+        ((0xA700, {}), "answers a query with 0xA700"),
+    ],
+)
+def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[int, dict[str, str]], why: str) -> None:
+    with Stubborn(answer) as peer, peer.pacs() as pacs, pytest.raises(Refused, match=why) as caught:
+        pacs.find({"AccessionNumber": "ACC1"})
+    assert "ACC1" not in str(caught.value)
+
+
+def test_a_study_is_tried_three_times_and_a_peer_with_three_studies(archive: Archive) -> None:
+    slept: list[float] = []
+    with Stubborn() as peer, peer.pacs() as pacs:
+        pull = Pull(archive, pacs, title="LETHE", request="r", pace=Pace(0, 0), sleep=slept.append)
+        pull.move(Study("line 1", "1.2.3.4.1"), lambda _instances: None)
+        pull.move(Study("line 2", "1.2.3.4.2"), lambda _instances: None)
+        assert (peer.moves, len([seconds for seconds in slept if seconds])) == (6, 4)
+        with pytest.raises(Unavailable, match="sent nothing of 3 studies in a row"):
+            pull.move(Study("line 3", "1.2.3.4.3"), lambda _instances: None)
+    assert [failure.partition(":")[0] for failure in pull.tally.failures] == ["line 1", "line 2", "line 3"]
+    assert not archive.pulls.done("pacs", "r")
+
+
+def test_what_the_peer_sends_is_counted_against_the_rate(archive: Archive) -> None:
+    slept: list[float] = []
+    with Stubborn(image=ct()) as peer, peer.pacs() as pacs:
+        pull = Pull(archive, pacs, title="LETHE", request="r", pace=Pace(0.0001, 0), sleep=slept.append)
+        pull.move(Study("line 1", "1.2.3.4.1"), lambda _instances: None)
+    assert peer.moves == 3
+    assert [seconds > 5000 for seconds in slept] == [False, False, True, False, True]  # before each, and after the two
+    assert pull.tally.counts() == {"found": 0, "pulled_before": 0, "moved": 0, "instances": 0, "failed": 1}
+    assert pull.tally.failures[0].startswith("line 1: pacs says it sent 1 instances, but 0 came")
+
+
+def test_what_was_pulled_is_remembered_by_peer_and_request_as_digests(archive: Archive) -> None:
+    archive.pulls.add("pacs", "one", "1.2.3.4.5")
+    archive.pulls.add("pacs", "one", "1.2.3.4.5")
+    assert archive.pulls.done("pacs", "one") == {digest("1.2.3.4.5")}
+    assert not archive.pulls.done("pacs", "two") | archive.pulls.done("other", "one")
+    archive.pulls.forget("pacs", "one")
+    assert not archive.pulls.done("pacs", "one")
+
+
+def test_nothing_is_asked_for_where_nobody_would_take_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"[node]\nport = {free_port()}\n" + PEER.format(port=free_port()), encoding="utf-8")
+    assert main(["pull", "pacs", "--study", "1.2.3.4.5", "--config", str(config)]) == 2
+    assert "start this node first (lethe serve)" in capsys.readouterr().err
+    assert main(["pull", "nobody", "--study", "1.2.3.4.5", "--config", str(config)]) == 2
+    assert "there is no peer 'nobody'; configured: pacs" in capsys.readouterr().err
+
+
+def test_wishes_are_read_and_mistakes_named_without_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("\ufeff1.2.3.4.5\n\n# comment\n ACC1 \n20260101\n", encoding="utf-8")
+    assert listed(path) == [
+        Wish("line 1", {"StudyInstanceUID": "1.2.3.4.5"}),
+        Wish("line 4", {"AccessionNumber": "ACC1"}),
+        Wish("line 5", {"AccessionNumber": "20260101"}),
+    ]
+    for wrong in ("ACC*", "DOE^JANE^MARIA^LOUISA", "A\\B"):
+        path.write_text(f"ACC1\n{wrong}\n", encoding="utf-8")
+        with pytest.raises(UserError, match="line 2 is neither") as caught:
+            listed(path)
+        assert wrong not in str(caught.value)
+    assert query_wished(["PatientID=7", "StudyDate=20260101-"]) == [
+        Wish("the query", {"PatientID": "7", "StudyDate": "20260101-"})
+    ]
+    for pairs in (["PatientID"], ["NoSuchKeyword=1"], ["PatientID="], ["PatientID=*"], ["PixelData=1"], ["Rows=512"]):
+        with pytest.raises(UserError):
+            query_wished(pairs)
+    with pytest.raises(UserError, match="study 2 is no Study Instance UID"):
+        studies_wished(["1.2.3.4", "ACC1"])
+
+
+def test_the_title_for_a_project_brings_everything_there_and_nowhere_else() -> None:
+    projects = (Project("default"), Project("trial"))
+    everywhere = Route(("*",), "default")
+    spelt = Route(("PACS",), "trial", called=("TRIAL",))
+    assert Router(Config(projects=projects)).title_into("default", "PACS") == "LETHE"
+    assert Router(Config(projects=projects, routes=(spelt,))).title_into("trial", "PACS") == "TRIAL"
+    for routes, source in (
+        ((everywhere, spelt), "PACS"),  # it would go into both
+        ((spelt,), "OTHER"),
+        ((Route(("PACS",), "trial", called=("TRIAL",), modality=("CT",)),), "PACS"),
+        ((Route(("PACS",), "trial", called=("TRIAL",), reidentify=True),), "PACS"),
+        ((Route(("PACS",), "trial", called=("TRI*",)),), "PACS"),
+    ):
+        with pytest.raises(UserError, match="add a route that does"):
+            Router(Config(projects=projects, routes=routes)).title_into("trial", source)
