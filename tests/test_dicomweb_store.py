@@ -31,12 +31,13 @@ from lethe.dicomweb.routes import blueprint
 from lethe.dicomweb.stow import Reception
 from lethe.node.config import Config, Http
 from lethe.node.projects import projects_of
+from lethe.node.routing import always
 from lethe.node.site import ADMIN_TOKEN_VARIABLE, build_app
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.errors import Unavailable
-from lethe.storage.intake import Origin
+from lethe.storage.intake import Origin, Plan
 from lethe.storage.jobs import Stage
 from lethe.storage.users import GRANTS, Permission, Role
 
@@ -71,7 +72,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 def client_of(archive: Archive, **changes: Any) -> FlaskClient:
     app = Flask("stow-tests", instance_path=str(archive.folder))
-    settings: dict[str, Any] = {"projects_for": lambda _origin: ("default",), "wait": 120.0, **changes}
+    settings: dict[str, Any] = {"planner": always("default"), "wait": 120.0, **changes}
     reception = Reception(**settings)
     web = blueprint(archive, lambda: URL, reception=reception, actor=lambda: Actor("somebody", "10.9.8.7"))
     app.register_blueprint(web, url_prefix="/dicom-web")
@@ -266,13 +267,13 @@ class TestAnswers:
         assert archive.counts()["waiting"] == 1
 
     def test_what_no_route_matches_is_held(self, archive: Archive) -> None:
-        web = client_of(archive, projects_for=lambda _origin: ())
+        web = client_of(archive, planner=always())
         assert web.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN).status_code == 202
         assert archive.counts()["held"] == 1
 
     def test_a_project_each(self, archive: Archive) -> None:
         seen = []
-        web = client_of(archive, projects_for=lambda origin: seen.append(origin) or ("one", "two"), wait=0.0)
+        web = client_of(archive, planner=lambda came: seen.append(came.origin) or Plan(("one", "two")), wait=0.0)
         web.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN)
         assert seen == [Origin("stow", "127.0.0.1")]
         assert archive.counts()["waiting"] == 2
@@ -280,7 +281,7 @@ class TestAnswers:
     def test_what_it_became_in_another_project_is_not_told(self, engine: Archive, web: FlaskClient) -> None:
         data = body_of(encoded(ct()))
         assert web.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 200
-        other = client_of(engine, projects_for=lambda _origin: ("gone",), wait=120.0)
+        other = client_of(engine, planner=always("gone"), wait=120.0)
         response = other.post("/dicom-web/studies", data=data, headers=CLEAN)
         assert response.status_code == 409  # there is no such project in the configuration
         assert b"2.25." not in response.data
@@ -290,7 +291,7 @@ class TestAnswers:
         assert web.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN).status_code == 202
 
     def test_what_goes_back_to_its_patient_has_no_address(self, archive: Archive) -> None:
-        web = client_of(archive, stage_for=lambda _origin: Stage.REIDENTIFY, wait=0.0)
+        web = client_of(archive, planner=lambda _came: Plan(("default",), Stage.REIDENTIFY), wait=0.0)
         data = body_of(encoded(ct()))
         assert web.post("/dicom-web/studies", data=data, headers=CLEAN).status_code == 202
         job = archive.jobs.claim(Stage.REIDENTIFY, "tests", 60)

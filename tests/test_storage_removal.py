@@ -126,7 +126,7 @@ class TestDeleting:
         assert job is not None
         archive.delete("1", actor=WHO)
         archive.delete("2", actor=WHO)
-        assert not archive.delivered(job, 0)
+        assert not archive.delivered(job, 0, transfer_syntax="1.2.840.10008.1.2.1")
         assert sound(archive)
 
 
