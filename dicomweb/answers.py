@@ -106,7 +106,7 @@ def json_array(items: Iterable[bytes], keep: Keep | None = None) -> Response:
         pieces = _gzipped(pieces)
         if keep is not None:
             pieces = keep.ready.keeping(keep.asked, keep.version, pieces)
-    response.response = stream_with_context(_guarded(pieces))
+    response.response = _streamed(pieces)
     return response
 
 
@@ -138,7 +138,7 @@ def multipart_body(parts: Sequence[Part] | Iterator[Part], part_type: str, *, st
         # In one piece: handing each over costs more than copying it.
         response = Response(b"".join(pieces), status=status)
     else:
-        response = Response(_guarded(pieces), status=status)
+        response = Response(_streamed(pieces), status=status)
     response.headers["Content-Type"] = multipart.content_type(part_type, boundary)
     response.headers["Vary"] = "Accept"
     if length is not None:
@@ -148,7 +148,7 @@ def multipart_body(parts: Sequence[Part] | Iterator[Part], part_type: str, *, st
 
 def streamed(pieces: Iterator[bytes], media_type: str) -> Response:
     """A body whose length nobody knows before its end."""
-    response = Response(_guarded(pieces))
+    response = Response(_streamed(pieces))
     response.headers["Content-Type"] = media_type
     response.headers["Vary"] = "Accept"
     return response
@@ -156,7 +156,7 @@ def streamed(pieces: Iterator[bytes], media_type: str) -> Response:
 
 def single_body(part: Part) -> Response:
     """One part without packing."""
-    response = Response(_guarded(iter(part.chunks())))
+    response = Response(_streamed(iter(part.chunks())))
     response.headers["Content-Type"] = part.content_type
     response.headers["Content-Location"] = part.location
     response.headers["Vary"] = "Accept"
@@ -233,6 +233,11 @@ def _log(error: Exception, endpoint: str) -> None:
     """What failed and where; the exception's own words may quote an object and are left out."""
     place = "".join(traceback.format_tb(error.__traceback__, limit=-16))
     _LOG.error("%s while answering %s\n%s", type(error).__name__, endpoint, place)
+
+
+def _streamed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, made within the request although it was answered: absolute URLs in them are those of the request."""
+    return stream_with_context(_guarded(pieces))
 
 
 def _guarded(pieces: Iterator[bytes]) -> Iterator[bytes]:

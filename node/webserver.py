@@ -6,7 +6,9 @@ The processes that answer are started anew when they die, and end with the one t
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -30,6 +32,7 @@ _LONGEST_HEAD = 30_000
 """Milliseconds that a client may take to send the head of a request."""
 _DRAIN = 30
 _WATCH = 0.2
+_PR_SET_PDEATHSIG = 1
 
 
 def serve_web(config: Config, ready: Callable[[], object]) -> None:
@@ -58,10 +61,19 @@ def serve_web(config: Config, ready: Callable[[], object]) -> None:
 def _application(config: Config, parent: int) -> Flask:
     """The app, in a process of its own."""
     start_logging("web", config.node.log_level)
+    _die_with_parent()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     archive = open_archive(config)
     tempfile.tempdir = str(archive.files.incoming())  # what is sent waits there, and is swept if we die
     return build_app(config, archive)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill us with the process that started us, where it can: a left-over answers nobody then."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except AttributeError:  # not Linux: `_end_with` comes a little later
+        return
 
 
 def _end_with(parent: int) -> None:

@@ -146,7 +146,10 @@ class PromptAssociation(Association):
             if not connection.write((b"".join(pieces),)):
                 return False
             pieces = []
-        return True
+        if size:
+            return True
+        pieces.append(_header(context_id, 2, 0))  # a data set without elements is sent as one
+        return connection.write((b"".join(pieces),))
 
     def _run_reactor(self) -> None:
         if isinstance(self.dul.socket, Connection):
