@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
@@ -24,6 +25,7 @@ from .transport import Connection
 _PIECE = 1 << 20
 _LONGEST = 1 << 18  # of a P-DATA-TF to a peer that takes any
 _KILL_PATIENCE = 5.0
+_STILL_PATIENCE = 2.0
 Opened = Callable[["PromptAssociation", StoreRequest], Intake]
 Stored = Callable[[StoreRequest, Intake], int]
 Asked = Callable[[Association, Any, int], bool]
@@ -82,6 +84,20 @@ class PromptAssociation(Association):
             waited += 0.05
             if waited > _KILL_PATIENCE and isinstance(self.dul.socket, Connection):
                 self.dul.socket.hang_up()
+
+    def release(self) -> None:
+        """Ask for the release. A reactor that is not seen to stand still soon is not waited for: pynetdicom would wait
+        for ever where the peer went in the same moment."""
+        if not self.is_established:
+            return
+        self._reactor_checkpoint.clear()
+        until = time.monotonic() + _STILL_PATIENCE
+        while not self._is_paused and time.monotonic() < until:
+            time.sleep(0.001)
+        try:
+            self.acse.negotiate_release()
+        finally:
+            self._reactor_checkpoint.set()
 
     def run_reactor(self) -> None:
         """The whole association, in its thread."""
