@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from deidentify import make_ct
 from dimse_wire import CT, P_DATA, RELEASE_RQ, Wire, fragment, status_of, store_request
-from programs import Node, free_port, orthanc, running, wait_for
+from programs import Node, free_port, listens, orthanc, running, wait_for
 
 from lethe.node.config import Peer
 from lethe.node.dimse.meta import read_file_meta
@@ -178,6 +178,7 @@ def sending(source: Path, rounds: int, folder: Path | None) -> str:
     paths = sorted(source.iterdir())
     seconds: dict[str, list[float]] = {"Lethe": [], "Orthanc": []}
     with temporary(folder) as where, orthanc(where / "orthanc") as (_, url):
+        wait_for(lambda: listens(int(url.rpartition(":")[2])), what="Orthanc's REST API answers")
         for path in paths:
             requests.post(f"{url}/instances", data=path.read_bytes(), timeout=60).raise_for_status()
         for _ in range(rounds):
