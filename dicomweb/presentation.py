@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 
 from .pictures import cut
-from .rendering import Look
+from .rendering import Look, only
 
 STATES = tuple(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2))
 """Grayscale and Color Softcopy Presentation State Storage."""
@@ -44,8 +44,8 @@ class Presentation:
 
     def look(self, look: Look) -> Look:
         """How the image is to be shown with it: it replaces what the image says (PS3.4 N.2)."""
-        modality = _only(self.ds, _MODALITY)
-        voi = next((_only(item, _VOI) for item in self._for_image("SoftcopyVOILUTSequence")), None)
+        modality = only(self.ds, _MODALITY)
+        voi = next((only(item, _VOI) for item in self._for_image("SoftcopyVOILUTSequence")), None)
         inverse = self.ds.get("PresentationLUTShape") == "INVERSE"
         grey = look.photometric in ("MONOCHROME1", "MONOCHROME2")
         return replace(
@@ -111,14 +111,6 @@ class Presentation:
         for graphic in graphics:
             _draw(canvas, graphic, image.size, _colour(image, 255))
         return image
-
-
-def _only(ds: Dataset, keywords: tuple[str, ...]) -> Dataset:
-    few = Dataset()
-    for keyword in keywords:
-        if keyword in ds:
-            few[keyword] = ds[keyword]
-    return few
 
 
 def _is_for(item: Dataset, image: str, frame: int) -> bool:

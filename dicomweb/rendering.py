@@ -67,8 +67,8 @@ def look_of(ds: Dataset, number: int) -> Look:
         bits_stored=bits,
         high_bit=int(ds.get("HighBit") or bits - 1),
         signed=ds.get("PixelRepresentation") == 1,
-        modality=_only(_functional(ds, number, "PixelValueTransformationSequence"), _MODALITY),
-        voi=_only(_functional(ds, number, "FrameVOILUTSequence"), _VOI),
+        modality=only(_functional(ds, number, "PixelValueTransformationSequence"), _MODALITY),
+        voi=only(_functional(ds, number, "FrameVOILUTSequence"), _VOI),
         padding=padding if isinstance(padding, int) else None,
         palette=_palette(ds, bits) if photometric == "PALETTE COLOR" else None,
     )
@@ -114,7 +114,8 @@ def grey_table(frame: Array, look: Look, window: Window | None) -> Array:
     return _grey(rescaled, look, window, seen)
 
 
-def _only(ds: Dataset, keywords: tuple[str, ...]) -> Dataset:
+def only(ds: Dataset, keywords: tuple[str, ...]) -> Dataset:
+    """A data set with those of its attributes, as far as it has them."""
     few = Dataset()
     for keyword in keywords:
         if keyword in ds:

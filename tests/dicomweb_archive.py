@@ -93,13 +93,20 @@ def live(archive: Archive) -> Iterator[str]:
     urls: list[str] = []
     app = Flask("dicomweb-live", instance_path=str(archive.folder))
     app.register_blueprint(blueprint(archive, lambda: urls[0]), url_prefix="/dicom-web")
+    with serving(app, archive) as root:
+        urls.append(f"{root}/dicom-web")
+        yield urls[0]
+
+
+@contextmanager
+def serving(app: Flask, archive: Archive) -> Iterator[str]:
+    """The root URL of an app over the archive while a server runs it."""
     app.teardown_appcontext(lambda _: archive.close())
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    urls.append(f"http://127.0.0.1:{server.server_port}/dicom-web")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield urls[0]
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from chromium import page
-from dicomweb_archive import app_over, publish, sample
+from dicomweb_archive import app_over, publish, sample, serving
 from flask import send_file
 from programs import need, wait_for
 from pydicom import dcmread
-from werkzeug.serving import make_server
 
 from lethe.storage.archive import Archive
 
@@ -60,21 +58,11 @@ const calls = {
 @contextmanager
 def served(archive: Archive) -> Iterator[str]:
     """The service, and a page beside it that has the client."""
-    urls: list[str] = []
     app = app_over(archive)
     app.add_url_rule("/client.js", "client", lambda: send_file(SCRIPT, mimetype="text/javascript"))
     app.add_url_rule("/", "page", lambda: '<!doctype html><script src="/client.js"></script>')
-    app.teardown_appcontext(lambda _: archive.close())
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    urls.append(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield urls[0]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(app, archive) as root:
+        yield root
 
 
 @pytest.mark.peer
