@@ -315,7 +315,7 @@ def test_storescp_is_sent_to_by_tls_and_only_if_it_is_the_peer(
             Destination(wrong, "LETHE", credentials=held).echo()
         with pytest.raises(Unavailable, match="no certificate to do so"):
             Destination(right, "LETHE").echo()
-        stranger = Authority(tmp_path / "other")
+        stranger = Authority(tmp_path / "other", "a CA that is not known")
         with pytest.raises(Unavailable, match="its certificate is not accepted"):
             Destination(right, "LETHE", credentials=credentials(ours, stranger, right)).echo()
         with pytest.raises(Unavailable, match=r"does not answer \(TLS: .*(unknown ca|not accept our certificate)"):
