@@ -14,7 +14,7 @@ from .announcer import Announcer
 from .asker import Asker
 from .choices import Ability
 from .config import Config
-from .dimse.credentials import credentials_of
+from .dimse.credentials import Credentials
 from .services import reporter_for
 
 log = logging.getLogger("lethe.errands")
@@ -47,13 +47,13 @@ class Errands:
         return False
 
 
-def errands_of(config: Config, archive: Archive) -> list[Errands]:
+def errands_of(config: Config, archive: Archive, credentials: Credentials | None) -> list[Errands]:
     """The errands of every peer that has any."""
-    found, title, credentials = [], config.node.ae_title, credentials_of(config)
+    found, title = [], config.node.ae_title
     for peer in config.peers:
         steps: list[Callable[[], bool]] = []
         if Ability.COMMIT in peer.may:
-            steps.append(reporter_for(config, archive, peer).step)
+            steps.append(reporter_for(config, archive, peer, credentials).step)
         if peer.commits:
             steps.append(Asker(archive, peer, title, credentials=credentials).step)
         if peer.notify:

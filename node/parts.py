@@ -67,7 +67,7 @@ def receive(config: Config) -> int:
         admission,
         router.plan,
         limits=limits_of(config.node),
-        services=services_of(config, archive, admission),
+        services=services_of(config, archive, admission, credentials),
     )
     node, shared = config.node, config.node.receivers > 1
     receiver.start(node.host, node.port, shared=shared)
@@ -109,8 +109,10 @@ def deliver(config: Config) -> int:
     title, credentials = config.node.ae_title, credentials_of(config)
     completion = Completion(archive, config.peers, lambda peer, uid: instances_of_study(peer, title, uid, credentials))
     folder = archive.files.incoming()
-    couriers = [Courier(archive, destination_of(config, peer, folder), _owner("deliver")) for peer in config.peers]
-    errands = errands_of(config, archive)
+    couriers = [
+        Courier(archive, destination_of(config, peer, credentials, folder), _owner("deliver")) for peer in config.peers
+    ]
+    errands = errands_of(config, archive, credentials)
     runs = [completion.run, *(courier.run for courier in couriers), *(errand.run for errand in errands)]
     threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
     for thread in threads:

@@ -10,7 +10,7 @@ from .config import Config, Peer
 from .dimse import commitment
 from .dimse.admission import Admission
 from .dimse.availability import notifications
-from .dimse.credentials import credentials_of
+from .dimse.credentials import Credentials
 from .dimse.finding import query_service
 from .dimse.getting import get_service
 from .dimse.moving import move_service
@@ -22,15 +22,17 @@ from .reporter import Reporter
 from .worklist import Worklist
 
 
-def services_of(config: Config, archive: Archive, admission: Admission) -> list[Service]:
+def services_of(
+    config: Config, archive: Archive, admission: Admission, credentials: Credentials | None
+) -> list[Service]:
     """All that are answered; the worklist only where it has a source."""
 
     def tell(association: Association, name: str, number: int) -> None:
         peer = config.peer(name)
         if peer is not None:
-            reporter_for(config, archive, peer).answer_on(association, number)
+            reporter_for(config, archive, peer, credentials).answer_on(association, number)
 
-    title, credentials = config.node.ae_title, credentials_of(config)
+    title = config.node.ae_title
     services = [
         query_service(archive, title, most=config.node.most_results),
         move_service(archive, config.peers, title, credentials),
@@ -47,8 +49,8 @@ def services_of(config: Config, archive: Archive, admission: Admission) -> list[
     return services
 
 
-def reporter_for(config: Config, archive: Archive, peer: Peer) -> Reporter:
+def reporter_for(config: Config, archive: Archive, peer: Peer, credentials: Credentials | None) -> Reporter:
     """Who tells a peer the results of its storage commitments."""
     demands = {project.name: project.commit for project in config.projects}
-    limit, credentials = config.node.commit_days * 86_400.0, credentials_of(config)
+    limit = config.node.commit_days * 86_400.0
     return Reporter(archive, peer, config.node.ae_title, demands, limit=limit, credentials=credentials)

@@ -9,6 +9,7 @@ from pathlib import Path
 from lethe.storage.errors import StorageError, Unavailable
 
 from ..config import Config, Peer
+from ..dimse.credentials import credentials_of
 from ..dimse.fitting import Context
 from ..dimse.scu import Destination, context_of, destination_of, is_stored
 from ..errors import UserError
@@ -20,7 +21,7 @@ from .told import files_told
 def send(args: argparse.Namespace) -> int:
     config = config_of(args)
     paths, failed = files_told(args.path), 0
-    with destination_of(config, peer_told(config, args.to)) as destination:
+    with destination_of(config, peer_told(config, args.to), credentials_of(config)) as destination:
         contexts = {path: context for path in paths if (context := context_of(path)) is not None}
         for path in paths:
             problem = _problem(destination, path, contexts.get(path), contexts.values())
@@ -47,7 +48,7 @@ def _problem(destination: Destination, path: Path, context: Context | None, like
 
 def echo(args: argparse.Namespace) -> int:
     config = config_of(args)
-    status = destination_of(config, peer_told(config, args.peer)).echo()
+    status = destination_of(config, peer_told(config, args.peer), credentials_of(config)).echo()
     print(f"{args.peer} answers 0x{status:04X}")
     return OK if status == 0 else FAILED
 

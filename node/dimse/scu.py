@@ -23,7 +23,7 @@ from .association import PromptAssociation
 from .calling import associate
 from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
-from .credentials import Credentials, credentials_of, secure_for
+from .credentials import Credentials, secure_for
 from .fitting import MOST_CONTEXTS, Context, Proposal, fitted, proposals
 from .meta import read_file_meta
 
@@ -180,9 +180,11 @@ class Destination:
         return int(status)
 
 
-def destination_of(config: Config, peer: Peer, folder: Path | None = None) -> Destination:
+def destination_of(
+    config: Config, peer: Peer, credentials: Credentials | None, folder: Path | None = None
+) -> Destination:
     """A destination as the configuration has it."""
-    node, credentials = config.node, credentials_of(config)
+    node = config.node
     return Destination(peer, node.ae_title, answer_seconds=node.answer_seconds, credentials=credentials, folder=folder)
 
 
