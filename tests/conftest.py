@@ -13,11 +13,16 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import settings
 from programs import SHARED
 from pynetdicom import _config
 
 from lethe.storage.archive import Archive
 from lethe.storage.database import open_database
+
+# The same examples on every run, however slow the machine; `--hypothesis-profile=default` takes others.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
