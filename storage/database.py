@@ -57,6 +57,11 @@ class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
         self._state.closer = _Closer(connection)
         return connection
 
+    def close(self) -> bool:
+        closed: bool = super().close()
+        self.turn.close()
+        return closed
+
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         with _passing_failures():
             return super().execute_sql(sql, params)

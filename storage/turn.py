@@ -36,6 +36,13 @@ class Turn:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             self._lock.release()
 
+    def close(self) -> None:
+        """Give the file back, after whoever has the turn; who wants the next one opens it again."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
     def _locked(self) -> bool:
         try:
             if self._descriptor < 0:

@@ -57,18 +57,31 @@ def test_who_does_not_get_his_turn_goes_on(tmp_path: Path, monkeypatch) -> None:
 
 def test_a_transaction_within_another_is_part_of_its_turn(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/lethe.db")
-    taken, turn = [], database.turn
+    taken = []
 
-    class Counted:
+    class Counted(Turn):
         def __enter__(self) -> None:
             taken.append(1)
-            turn.__enter__()
+            super().__enter__()
 
-        def __exit__(self, *error: object) -> None:
-            turn.__exit__(*error)
-
-    database.turn = Counted()
+    database.turn = Counted(tmp_path / "turn")
     with transaction(database), transaction(database):
         pass
     assert len(taken) == 1
     database.close()
+
+
+def test_a_closed_database_leaves_no_file_open(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
+    for _ in range(2):
+        with transaction(database):
+            database.execute_sql("DELETE FROM schema_version")
+        assert files_below(tmp_path)
+        database.close()
+        assert not files_below(tmp_path)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files of a folder that this process has open."""
+    opened = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [where for where in opened if where.is_relative_to(folder)]
