@@ -6,11 +6,10 @@ Stands in for pynetdicom's `Association`, which looks every millisecond. What co
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 from pynetdicom import AE, evt
@@ -20,12 +19,14 @@ from .certificates import Presented
 from .commands import StoreRequest, encoded_store_request, encoded_store_response
 from .messages import Intake, Messages
 from .reactor import Reactor, in_own_thread
+from .standstill import Standstill
 from .transport import Connection
+
+log = logging.getLogger("lethe.dimse")
 
 _PIECE = 1 << 20
 _LONGEST = 1 << 18  # of a P-DATA-TF to a peer that takes any
 _KILL_PATIENCE = 5.0
-_STILL_PATIENCE = 2.0
 Opened = Callable[["PromptAssociation", StoreRequest], Intake]
 Stored = Callable[[StoreRequest, Intake], int]
 Asked = Callable[[Association, Any, int], bool]
@@ -52,8 +53,9 @@ class PromptAssociation(Association):
         asked: Asked | None = None,
         longest_pdu: int,
     ) -> None:
-        self._woken, self._standing = threading.Event(), threading.Event()
+        self._woken, self._standstill = threading.Event(), Standstill()
         super().__init__(ae, mode)
+        self._reactor_checkpoint = cast(threading.Event, self._standstill)
         self.opened, self._stored, self._asked = opened, stored, asked
         self.ended: list[Callable[[], None]] = []
         self.connection: Connection | None = None  # ours to a peer, as it began
@@ -73,7 +75,7 @@ class PromptAssociation(Association):
     def kill(self) -> None:
         """End both threads. A peer that does not move is hung up on."""
         self._reactor_checkpoint.set()
-        self._kill, self.is_established, self._is_paused = True, False, True
+        self._kill, self.is_established = True, False
         self.wake()
         if in_own_thread(self.dul):
             self.dul.kill_dul()
@@ -85,17 +87,27 @@ class PromptAssociation(Association):
             if waited > _KILL_PATIENCE and isinstance(self.dul.socket, Connection):
                 self.dul.socket.hang_up()
 
+    @property
+    def _is_paused(self) -> bool:
+        """What pynetdicom asks after it has cleared the checkpoint, which has waited for it."""
+        return True
+
+    @_is_paused.setter
+    def _is_paused(self, _paused: bool) -> None:
+        """What pynetdicom says while it answers the peer, when no other thread may send."""
+
     def release(self) -> None:
-        """Ask for the release. A reactor that is not seen to stand still soon is not waited for: pynetdicom would wait
-        for ever where the peer went in the same moment."""
+        """Ask for the release, once the peer has the answer to what it asked for; abort where that takes too long."""
         if not self.is_established:
             return
-        self._reactor_checkpoint.clear()
-        until = time.monotonic() + _STILL_PATIENCE
-        while not self._is_paused and time.monotonic() < until:
-            time.sleep(0.001)
         try:
-            self.acse.negotiate_release()
+            self._reactor_checkpoint.clear()
+        except RuntimeError:
+            self.abort()
+            return
+        try:
+            if self.is_established:  # still
+                self.acse.negotiate_release()
         finally:
             self._reactor_checkpoint.set()
 
@@ -103,7 +115,12 @@ class PromptAssociation(Association):
         """The whole association, in its thread."""
         try:
             super().run_reactor()
+        except Exception:
+            log.exception("an association ended by a failure")
+            self.abort()
+            self.kill()  # where it was aborted before
         finally:
+            self._standstill.stand()
             self.has_ended()
 
     def answer_store(self, request: StoreRequest) -> None:
@@ -124,26 +141,18 @@ class PromptAssociation(Association):
 
     def store(self, file: BinaryIO, size: int, request: StoreRequest) -> int | None:
         """Send a data set of that size from an open file. Returns the status of the answer; None where none came."""
-        with self._alone():
+        self._reactor_checkpoint.clear()
+        try:
             if not self.dul.may_send() or not self._send_message(encoded_store_request(request), file, size, request):
                 return None
             _, response = self.dimse.get_msg(block=True)
+        finally:
+            self._reactor_checkpoint.set()
         if response is None:
             self._handle_no_response()
             return None
         status = self._check_received_status(response)
         return int(status.Status) if "Status" in status else None
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The reactor stands still meanwhile, so that it does not take the answer."""
-        self._reactor_checkpoint.clear()
-        while not self._is_paused and self.is_alive():
-            self._standing.wait(0.05)
-        try:
-            yield
-        finally:
-            self._reactor_checkpoint.set()
 
     def _send_message(self, command: bytes, file: BinaryIO, size: int, request: StoreRequest) -> bool:
         connection, context_id = cast(Connection, self.dul.socket), request.context_id
@@ -171,14 +180,9 @@ class PromptAssociation(Association):
         if isinstance(self.dul.socket, Connection):
             self.dul.socket.prepare(self.network_timeout)
         while not self._kill:
-            self._is_paused = True
-            self._standing.set()
+            self._standstill.stand()
             self._woken.wait(self._until_idle())
-            self._reactor_checkpoint.wait()
-            self._is_paused = False
-            if not self._reactor_checkpoint.is_set():  # somebody came to send just now, and may think that we wait
-                continue
-            self._standing.clear()
+            self._standstill.go_on()
             self._woken.clear()
             if not self._turn():
                 return
@@ -206,6 +210,9 @@ class PromptAssociation(Association):
         return False
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
+        if not self._standstill.is_ours():  # pynetdicom's thread for an N-EVENT-REPORT: whose turn it is answers it
+            self.dimse.msg_queue.put((context_id, msg))
+            return
         is_request = not self._sent_release and msg.is_valid_request
         if not is_request or self._asked is None or not self._asked(self, msg, context_id):
             super()._serve_request(msg, context_id)

@@ -34,6 +34,8 @@ def instances_of_study(peer: Peer, ae_title: str, study_uid: str, credentials: C
         raise Unavailable(f"{peer.name} does not answer, or takes no queries")
     try:
         return _of_the_study(association, study_uid) or _of_its_series(association, study_uid)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise Unavailable(f"{peer.name}: the association broke ({type(error).__name__})") from error
     finally:
         association.release()
 

@@ -86,7 +86,11 @@ class SecureListener(Listener):
 
     def receive(self, client: socket.socket, address: str) -> tuple[socket.socket, Presented | None] | None:
         """Shake hands, within its time."""
-        secured = self._credentials.receive(client)
+        try:
+            secured = self._credentials.receive(client)
+        except OSError:  # gone already
+            client.close()
+            return None
         self.greet(secured, lambda: hang_up(secured))
         try:
             secured.settimeout(self._patience)

@@ -3,9 +3,10 @@ is left to pynetdicom, within bounds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from .commands import (
@@ -55,6 +56,27 @@ class Messages(DIMSEServiceProvider):
         self._request: StoreRequest | None = None
         self._identifier: int | None = None
         self._context_id = 0
+        self._is_over = False
+
+    def get_msg(self, block: bool = False) -> Any:
+        """The next message and its context; (None, None) where there is none in time, or will be none. Who waits, does
+        so for an answer: what the peer asks for meanwhile comes after it, but for reports, which it may want
+        taken before it answers."""
+        if not block:
+            return super().get_msg()
+        requests: list[Any] = []
+        while True:
+            found: Any = super().get_msg(block=not self._is_over)
+            message = found[1]
+            if message is None or message.MessageIDBeingRespondedTo is not None or len(requests) == _MOST_WAITING:
+                break
+            if isinstance(message, N_EVENT_REPORT):
+                self._association._serve_request(message, found[0])
+            else:
+                requests.append(found)
+        for request in requests:
+            self.msg_queue.put(request)
+        return found
 
     def take(self, context_id: int, control: int, data: memoryview) -> None:
         """One fragment, in the order they come (PS3.8 E.2). Raises Malformed."""
@@ -75,8 +97,11 @@ class Messages(DIMSEServiceProvider):
         else:
             raise Malformed("a data set came without its command")
 
-    def forget(self) -> None:
-        """The connection is gone: what is not complete never will be, what nobody answered was not acknowledged."""
+    def end(self) -> None:
+        """The connection is gone: what is not complete never will be, what nobody answered was not acknowledged, and
+        who waits for an answer waits in vain."""
+        self._is_over = True
+        self.msg_queue.put((None, None))
         self._request = None
         while self.intakes:
             self.intakes.popitem()[1].discard()

@@ -55,12 +55,13 @@ class Reactor(DULServiceProvider):
             log.exception("an association ended by a failure")
             self._cut_off()
         finally:
-            self._association.dimse.forget()
+            self._association.dimse.end()
             self._association.has_ended()
             self._bell.close()
             self.assoc._dul_ready.set()
             self.to_user_queue.put(None)  # who waits for the peer's request waits in vain
-            self._association.dimse.msg_queue.put((None, None))  # who waits for an answer waits in vain
+            if self._association.connection is not None:
+                self._association.connection._ready.set()  # who waits for the connection waits in vain
             self._association.wake()
 
     def kill_dul(self) -> None:
@@ -172,9 +173,8 @@ class Reactor(DULServiceProvider):
         """Where the state machine is of no use any more."""
         abort = A_ABORT_RQ()
         abort.source, abort.reason_diagnostic = 0x02, 0x00
-        if isinstance(self.socket, Connection) and self.socket.socket is not None:
+        if isinstance(self.socket, Connection):
             self.socket.write((abort.encode(),))
-            self.socket.hang_up()
             self.socket._shutdown_socket()
         self.assoc.is_aborted, self.assoc.is_established, self.assoc._kill = True, False, True
         self._kill_thread = True

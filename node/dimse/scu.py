@@ -102,6 +102,8 @@ class Destination:
         association = self._associate([build_context(Verification, VERIFICATION_SYNTAXES)])
         try:
             return self._status(association.send_c_echo())
+        except (RuntimeError, OSError, ValueError) as error:
+            raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
         finally:
             association.release()
 

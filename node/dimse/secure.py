@@ -66,10 +66,11 @@ class SecureConnection(Connection):
 
     def prepare(self, seconds: float | None) -> None:
         """Make the socket not block; give up on a peer that does not move for so many seconds."""
-        if self.socket is not None:
-            self._seconds = seconds
-            self.socket.settimeout(0.0)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._seconds = seconds
+        with suppress(OSError):
+            sock = self._socket()
+            sock.settimeout(0.0)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
     def holds_decrypted(self) -> bool:
@@ -77,14 +78,16 @@ class SecureConnection(Connection):
         if self._ahead:
             return True
         with self._openssl:
-            return isinstance(self.socket, ssl.SSLSocket) and self._is_connected and self.socket.pending() > 0
+            sock = self.socket
+            return isinstance(sock, ssl.SSLSocket) and self._is_connected and sock.pending() > 0
 
     @property
     def ready(self) -> bool:
         """Whether something can be read now, be it that the peer has closed."""
-        return self.descriptor >= 0 and (
-            self.holds_decrypted or (_wait(self._socket(), select.POLLIN, 0.0) and self.has_data())
-        )
+        try:
+            return self.holds_decrypted or (_wait(self._socket(), select.POLLIN, 0.0) and self.has_data())
+        except OSError:
+            return False
 
     def has_data(self) -> bool:
         """Whether what has come holds data, or the end: it may be a part of a record, or none of ours to read."""
@@ -139,8 +142,8 @@ class SecureConnection(Connection):
 
     def hang_up(self) -> None:
         """End the connection under whoever reads from it."""
-        if self.socket is not None:
-            hang_up(self.socket)
+        with suppress(OSError):
+            hang_up(self._socket())
 
     def _write_all(self, data: memoryview) -> None:
         sock = self._socket()
@@ -165,11 +168,6 @@ class SecureConnection(Connection):
                     sock.unwrap()  # sends our close_notify and does not wait for the peer's
             hang_up(sock)  # before anybody else may write: without its TLS this is a plain socket
         sock.close()
-
-    def _socket(self) -> socket.socket:
-        if self.socket is None:
-            raise OSError("the connection is closed")
-        return self.socket
 
     def _await(self, sock: socket.socket, what: int) -> None:
         if not _wait(sock, what, self._seconds):
@@ -201,8 +199,8 @@ def reason_of(error: ssl.SSLError) -> str:
 
 
 def _wait(sock: socket.socket, what: int, seconds: float | None) -> bool:
-    if sock.fileno() < 0:
+    poll, descriptor = select.poll(), sock.fileno()  # select() knows no descriptors above 1023
+    if descriptor < 0:
         raise OSError("the connection is closed")
-    poll = select.poll()  # select() knows no descriptors above 1023
-    poll.register(sock, what)
+    poll.register(descriptor, what)
     return bool(poll.poll(None if seconds is None else seconds * 1000))

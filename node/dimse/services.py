@@ -100,11 +100,9 @@ class Services:
         origin = caller_of(association)
         syntax = UID(context.transfer_syntax[0])
         asked = Asked(association, origin, message, str(context.abstract_syntax), syntax, context_id)
-        association._is_paused = True  # so that a reply may store to the one who asks
         try:
             respond(asked, answer if self._may(origin, service) else _not_authorized)
         finally:
-            association._is_paused = False
             association.dimse.cancel_req = {}
         return True
 

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pynetdicom import evt
@@ -44,20 +45,22 @@ class Connection(AssociationSocket):
             self.prepare(self.assoc.network_timeout)
 
     def prepare(self, seconds: float | None) -> None:
-        """Make the connected socket block, answer without delay, and give up on a peer after so many seconds."""
-        if self.socket is None:
-            return
-        self.socket.settimeout(None)
-        # Without it an answer may wait 40 ms for the peer's delayed acknowledgement (Nagle).
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        """Make the connected socket block, answer without delay, and give up on a peer after so many seconds. One that
+        another thread closes meanwhile is left to who reads from it."""
         limit = struct.pack("@ll", int(seconds or 0), int((seconds or 0) % 1 * 1e6))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        with suppress(OSError):
+            sock = self._socket()
+            sock.settimeout(None)
+            # Without it an answer may wait 40 ms for the peer's delayed acknowledgement (Nagle).
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
     @property
     def descriptor(self) -> int:
         """What to wait on; -1 where there is no connection."""
-        return self.socket.fileno() if self.socket is not None and self._is_connected else -1
+        sock = self.socket
+        return sock.fileno() if sock is not None and self._is_connected else -1
 
     @property
     def holds_decrypted(self) -> bool:
@@ -71,19 +74,18 @@ class Connection(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether something can be read now, be it that the peer has closed."""
-        poll = select.poll()  # select() knows no descriptors above 1023
-        if self.descriptor < 0:
+        poll, descriptor = select.poll(), self.descriptor  # select() knows no descriptors above 1023
+        if descriptor < 0:
             return False
-        poll.register(self.descriptor, select.POLLIN)
+        poll.register(descriptor, select.POLLIN)
         return bool(poll.poll(0))
 
     def fill(self, view: memoryview) -> int:
         """Read until the view is full. Returns how many bytes came before the peer closed. Raises OSError, also where
         the peer stops in the middle."""
-        assert self.socket is not None
-        filled = 0
+        sock, filled = self._socket(), 0
         while filled < len(view):
-            came = self.socket.recv_into(view[filled:], 0, socket.MSG_WAITALL)
+            came = sock.recv_into(view[filled:], 0, socket.MSG_WAITALL)
             if not came:
                 break
             filled += came
@@ -102,10 +104,8 @@ class Connection(AssociationSocket):
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> bool:
         """Write them one after the other, nothing of another thread in between; whether that worked."""
-        sock = self.socket
         try:
-            if sock is None:
-                raise OSError("the connection is closed")
+            sock = self._socket()
             with self._writing:
                 for piece in pieces:
                     sock.sendall(piece)
@@ -116,8 +116,18 @@ class Connection(AssociationSocket):
 
     def hang_up(self) -> None:
         """End the connection under whoever reads from it."""
-        try:
-            if self.socket is not None:
-                self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        with suppress(OSError):
+            self._socket().shutdown(socket.SHUT_RDWR)
+
+    def _shutdown_socket(self) -> None:
+        """Hang up and close, also where the peer has hung up before."""
+        self.hang_up()
+        with suppress(OSError):
+            self._socket().close()
+
+    def _socket(self) -> socket.socket:
+        """The socket, which any thread may close at any time: who uses it after that gets an OSError."""
+        sock = self.socket
+        if sock is None:
+            raise OSError("the connection is closed")
+        return sock
