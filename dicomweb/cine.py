@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO
+from tempfile import mkstemp
+from typing import BinaryIO
 
 from PIL.Image import Image
 
@@ -32,15 +32,18 @@ def is_possible() -> bool:
     return shutil.which("ffmpeg") is not None
 
 
-def filmed(images: Iterable[Image], size: tuple[int, int], milliseconds: int, folder: Path) -> IO[bytes]:
+def filmed(images: Iterable[Image], size: tuple[int, int], milliseconds: int, folder: Path) -> BinaryIO:
     """The pictures, all of that size, as an MP4 file, which is gone once it is closed. Raises NotAcceptable."""
-    film = NamedTemporaryFile(dir=folder, suffix=".mp4")  # noqa: SIM115 - the caller closes it
+    descriptor, name = mkstemp(dir=folder, suffix=".mp4")
+    film: BinaryIO = os.fdopen(descriptor, "rb")
     try:
         source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", f"1000/{milliseconds}"]
-        _fed([*_QUIET, *source, "-i", "pipe:0", *_PLAYABLE, f"file:{film.name}"], images, folder)
+        _fed([*_QUIET, *source, "-i", "pipe:0", *_PLAYABLE, f"file:{name}"], images, folder)
     except BaseException:
         film.close()
         raise
+    finally:
+        os.unlink(name)
     return film
 
 
