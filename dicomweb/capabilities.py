@@ -22,12 +22,12 @@ _NAMESPACE = "http://wadl.dev.java.net/2009/02"
 _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
 _SEARCHES = ("studies", "series", "instances")
 _PAGING = ("limit", "offset", "includefield", "fuzzymatching")
-_PICTURES = ("image/jpeg", "image/png", "image/gif")
+_PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
 _GIVEN = {
     "metadata": (JSON_TYPES[0],),
     "frames": ('multipart/related; type="application/octet-stream"',),
     "bulkdata": ('multipart/related; type="application/octet-stream"', "application/octet-stream"),
-    "rendered": _PICTURES,
+    "rendered": (*_PICTURES, "video/mp4", "application/pdf", "text/xml", "text/html"),
     "thumbnail": _PICTURES,
     **dict.fromkeys(_SEARCHES, _MODEL),
 }

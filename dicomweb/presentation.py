@@ -1,5 +1,5 @@
 """Applies a softcopy presentation state to the picture of an image (PS3.3 A.33, PS3.4 N.2): VOI and presentation LUT,
-shutters, graphics, displayed area, rotation and flip. Text is not drawn."""
+shutters, graphics, displayed area, rotation and flip, and text."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 
+from .lettering import Map, is_drawable, lettered
 from .pictures import cut
 from .rendering import Look, only
 
@@ -19,7 +20,7 @@ STATES = tuple(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2))
 _TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 _MODALITY = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
 _VOI = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
-_TEXT = "The text of the presentation state is not drawn."
+_CHARACTERS = "Some characters of the presentation state's text cannot be drawn."
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Presentation:
     @property
     def passed_over(self) -> tuple[str, ...]:
         """What of it is not shown, in sentences of ours."""
-        texts = any(annotation.get("TextObjectSequence") for annotation in self._for_image("GraphicAnnotationSequence"))
-        return (_TEXT,) if texts else ()
+        annotations = self._for_image("GraphicAnnotationSequence")
+        texts = (text for annotation in annotations for text in annotation.get("TextObjectSequence") or ())
+        return () if all(map(is_drawable, texts)) else (_CHARACTERS,)
 
     def images(self) -> Iterator[tuple[str, str]]:
         """Series and SOP Instance UID of each image it refers to."""
@@ -59,13 +61,27 @@ class Presentation:
         """The windowed picture as the state wants it."""
         image = self._looked_up(image)
         image = self._shuttered(image)
-        image = self._annotated(image, frame)
+        image = self._drawn_on(image, frame, "PIXEL")
+        left, top, width, height = self._shown(image.size)
+        image = cut(image, (left, top, width, height))
+        angle = int(self.ds.get("ImageRotation") or 0) % 360
+        image = image.transpose(_TURNS[angle]) if angle in _TURNS else image
+        flipped = self.ds.get("ImageHorizontalFlip") == "Y"
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else image
+        image = self._drawn_on(image, frame, "DISPLAY")
+
+        def placed(point: tuple[float, float]) -> tuple[float, float]:
+            x, y = point[0] - left, point[1] - top
+            x, y = {90: (height - y, x), 180: (width - x, height - y), 270: (y, width - x)}.get(angle, (x, y))
+            return (image.width - x if flipped else x), y
+
+        return self._lettered(image, frame, placed)
+
+    def _shown(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, width and height of the displayed area."""
         for item in self._for_image("DisplayedAreaSelectionSequence"):
-            image = _displayed(image, item)
-            break
-        turn = _TURNS.get(int(self.ds.get("ImageRotation") or 0) % 360)
-        image = image.transpose(turn) if turn is not None else image
-        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.ds.get("ImageHorizontalFlip") == "Y" else image
+            return _displayed(size, item)
+        return 0, 0, *size
 
     def _for_image(self, sequence: str) -> Iterator[Dataset]:
         """The items of a sequence that are for this image; those that name none are for all."""
@@ -97,12 +113,28 @@ class Presentation:
         value = round(int(self.ds.get("ShutterPresentationValue") or 0) / 65535 * 255)
         return Image.composite(image, Image.new(image.mode, image.size, _colour(image, value)), mask)
 
-    def _annotated(self, image: Image.Image, frame: int) -> Image.Image:
+    def _annotations(self, frame: int, sequence: str) -> list[Dataset]:
+        """The graphic or text objects that are for this image and frame."""
+        return [
+            one
+            for annotation in self._for_image("GraphicAnnotationSequence")
+            for one in annotation.get(sequence) or ()
+            if _is_for(annotation, self.image, frame)
+        ]
+
+    def _lettered(self, image: Image.Image, frame: int, placed: Map) -> Image.Image:
+        texts = self._annotations(frame, "TextObjectSequence")
+        image = image.copy() if texts else image
+        for text in texts:
+            lettered(image, text, placed)
+        return image
+
+    def _drawn_on(self, image: Image.Image, frame: int, units: str) -> Image.Image:
+        """With the graphics that are given in these units: of the image's pixels, or of what is displayed of it."""
         graphics = [
             graphic
-            for annotation in self._for_image("GraphicAnnotationSequence")
-            for graphic in annotation.get("GraphicObjectSequence") or ()
-            if _is_for(annotation, self.image, frame)
+            for graphic in self._annotations(frame, "GraphicObjectSequence")
+            if (graphic.get("GraphicAnnotationUnits") == "DISPLAY") == (units == "DISPLAY")
         ]
         if not graphics:
             return image
@@ -121,15 +153,15 @@ def _is_for(item: Dataset, image: str, frame: int) -> bool:
     return True
 
 
-def _displayed(image: Image.Image, item: Dataset) -> Image.Image:
+def _displayed(size: tuple[int, int], item: Dataset) -> tuple[int, int, int, int]:
     """The displayed area: two corners, by column and row, from 1 (PS3.3 C.10.4)."""
     first, second = item.DisplayedAreaTopLeftHandCorner, item.DisplayedAreaBottomRightHandCorner
     left, right = sorted((int(first[0]), int(second[0])))
     top, bottom = sorted((int(first[1]), int(second[1])))
-    left, top, right, bottom = max(left, 1), max(top, 1), min(right, image.width), min(bottom, image.height)
+    left, top, right, bottom = max(left, 1), max(top, 1), min(right, size[0]), min(bottom, size[1])
     if left > right or top > bottom:
-        return image
-    return cut(image, (left - 1, top - 1, right - left + 1, bottom - top + 1))
+        return 0, 0, *size
+    return left - 1, top - 1, right - left + 1, bottom - top + 1
 
 
 def _draw(canvas: ImageDraw.ImageDraw, graphic: Dataset, size: tuple[int, int], colour: Any) -> None:

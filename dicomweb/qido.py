@@ -1,9 +1,10 @@
 """Searches for studies, series and instances (QIDO-RS, PS3.18 10.6).
 
 Every standard attribute is a key, attributes of sequences by their path; a key that storage cannot search for is
-refused, never passed over: an answer that is too long would be taken for a
-match. Several values of one key, separated by a backslash, are alternatives, for `ModalitiesInStudy` too; only lists
-of UIDs are separated by a comma as well. `limit=0` finds nothing.
+refused, never passed over: an answer that is too long would be taken for a match. A private attribute is a key beside
+its Private Creator, whatever block that has in an object. Several values of one key, separated by a backslash, are
+alternatives, for `ModalitiesInStudy` too; only lists of UIDs are separated by a comma as well. `limit=0` finds nothing.
+With `fuzzymatching=true`, person names match by the beginnings of their words.
 """
 
 from __future__ import annotations
@@ -11,28 +12,27 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import Response, request
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 
 from lethe.storage.computed import COUNTED
-from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text, is_uid
+from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text
 from lethe.storage.errors import Refused
-from lethe.storage.matching import keyword_of
+from lethe.storage.holding import private_tag
 from lethe.storage.query import Level, Match, Query, Within
 
+from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept
 from .dicomjson import served
 from .nativexml import wants_xml, xml_parts
+from .searchkeys import control, creator_of, is_private, tag_of
 
 MOST = 5000
 """How many results one answer has at most (PS3.18 8.3.4.4)."""
-_CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "accept"}
 _BIGGEST = 2**62
-_MOST_ALTERNATIVES = 32
-_LITERALLY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 
 # What is returned where a value is known or not (PS3.18 Tables 10.6.3-3 to 10.6.3-5); computed ones are among them.
 _RETURNED = {
@@ -58,6 +58,8 @@ class _Wish:
     levels: tuple[Level, ...]
     tags: frozenset[str]
     everything: bool
+    private: tuple[tuple[str, str], ...] = ()
+    """Private keys with their creators."""
 
 
 def studies(service: Service) -> Response:
@@ -86,117 +88,46 @@ def _search(service: Service, level: Level, uids: Sequence[str | None]) -> Respo
 def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Keep | None) -> Response:
     """The answer, as JSON if there is a place to keep it, as XML otherwise."""
     parents = tuple(Match(tag, (uid,)) for tag, uid in zip(_PATH_UIDS, uids, strict=False) if uid)
-    matches = _matches()
-    wish = _wish(_levels(level, uids), [match.tag for match in matches])
+    matches = searchkeys.matches()
+    wish = _wish(_levels(level, uids), matches)
     asked, offset = _count("limit"), _count("offset") or 0
     limit = MOST if asked is None else min(asked, MOST)
     query = Query(level, (*parents, *matches), limit=limit, offset=offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if limit else []
-    warnings = list(_warnings(service, query, len(entries), asked))
+    warning = _warning(service, query, len(entries), asked)
     if not entries:
         response = Response(status=204, headers={"Cache-Control": "no-cache"})
     elif keep is None:
         response = xml_parts(_results(service, query, entries, wish))
     else:
-        response = json_array(_results(service, query, entries, wish), None if warnings else keep)
-    for text in warnings:
-        response.headers.add("Warning", f"299 {service.base()}: {text}")
+        response = json_array(_results(service, query, entries, wish), None if warning else keep)
+    if warning:
+        response.headers.add("Warning", f"299 {service.base()}: {warning}")
     return response
 
 
-def _warnings(service: Service, query: Query, found: int, asked: int | None) -> Iterator[str]:
-    """What the client should know beside the results (PS3.18 8.3.4.2, 8.3.4.4)."""
-    if found == MOST and asked != MOST:
-        remaining = service.archive.index.count(query) - query.offset - found
-        if remaining > 0:
-            yield f"There are {remaining} additional results that can be requested"
-    if (_control("fuzzymatching") or ["false"])[-1].lower() == "true":
-        yield _LITERALLY
+def _warning(service: Service, query: Query, found: int, asked: int | None) -> str:
+    """That there are more results than one answer has (PS3.18 8.3.4.4); empty where there are not."""
+    if found < MOST or asked == MOST:
+        return ""
+    remaining = service.archive.index.count(query) - query.offset - found
+    return f"There are {remaining} additional results that can be requested" if remaining > 0 else ""
 
 
-def tag_of(name: str) -> str:
-    """The eight-digit tag of an attribute that is named by keyword or tag. Raises Refused."""
-    if re.fullmatch(r"[0-9A-Fa-f]{8}", name):
-        return name.upper()
-    tag = tag_for_keyword(name)
-    if tag is None:
-        raise Refused(
-            "an attribute is named by its keyword or the eight digits of its tag; one of the names is neither"
-        )
-    return f"{tag:08X}"
-
-
-def _matches() -> tuple[Match | Within, ...]:
-    """The matching keys of the request (PS3.18 8.3.4.1); those that name attributes of the same sequence have to match
-    within one item. Raises Refused."""
-    found: dict[tuple[str, ...], str] = {}
-    for name, values in request.args.lists():
-        if name.lower() in _CONTROLS or not _is_attribute_name(name):
-            continue
-        path = tuple(tag_of(part) for part in name.split("."))
-        if path in found or len(values) > 1:
-            raise Refused(f"the attribute {'.'.join(path)} is given more than once")
-        found[path] = values[0]
-    return _terms(found)
-
-
-def _terms(found: Mapping[tuple[str, ...], str]) -> tuple[Match | Within, ...]:
-    """Keys by their path as terms. Raises Refused."""
-    terms: list[Match | Within] = []
-    for tag in dict.fromkeys(path[0] for path in found):
-        below = {path[1:]: value for path, value in found.items() if path[0] == tag and len(path) > 1}
-        vr = _vr_of(tag)
-        if (tag,) in found and not (vr == "SQ" and not found[tag,]):
-            terms.append(Match(tag, _alternatives(tag, found[tag,])))
-        if below and vr != "SQ":
-            raise Refused(f"the attribute {tag} is no sequence")
-        if below:
-            terms.append(Within(tag, _terms(below)))
-    return tuple(terms)
-
-
-def _vr_of(tag: str) -> str:
-    """The VR of a standard attribute. Raises Refused: without its creator, a private one cannot be known."""
-    try:
-        return dictionary_VR(tag)
-    except KeyError:
-        raise Refused(f"this service cannot search for the attribute {tag}") from None
-
-
-def _is_attribute_name(name: str) -> bool:
-    """Whether a parameter means an attribute: DICOM keywords begin with a capital, tags with a digit. Anything else,
-    such as `_`, `access_token` or `X-Signature`, is a parameter we do not know and pass over."""
-    return bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
-
-
-def _alternatives(tag: str, value: str) -> tuple[str, ...]:
-    if _vr_of(tag) != "UI":
-        parts = tuple(part for part in value.split("\\") if part)
-        if len(parts) > _MOST_ALTERNATIVES:
-            raise Refused(f"a key has at most {_MOST_ALTERNATIVES} alternative values")
-        return parts or ("",)
-    uids = tuple(uid.strip() for uid in re.split(r"[,\\]", value) if uid.strip())
-    if value and not (uids and all(is_uid(uid) for uid in uids)):
-        raise Refused(f"{keyword_of(tag)} is searched for by UIDs")
-    return uids or ("",)
-
-
-def _wish(levels: tuple[Level, ...], keys: Iterable[str]) -> _Wish:
+def _wish(levels: tuple[Level, ...], keys: Sequence[Match | Within]) -> _Wish:
     """What `includefield` asks for; matching keys are always returned (PS3.18 10.6.3.3). Raises Refused."""
-    names = [name.strip() for value in _control("includefield") for name in value.split(",")]
+    names = [name.strip() for value in control("includefield") for name in value.split(",")]
     tags = {tag_of(name.partition(".")[0]) for name in names if name and name.lower() != "all"}
     # A private element is of no use without the element that says whose it is.
-    creators = {f"{tag[:4]}00{tag[4:6]}" for tag in tags if int(tag[:4], 16) % 2 and tag[4:6] != "00"}
-    return _Wish(levels, frozenset({*tags, *creators, *keys}), everything="all" in map(str.lower, names))
-
-
-def _control(name: str) -> list[str]:
-    """The values of a parameter that is no attribute; its name is taken in any case."""
-    return [value for key, values in request.args.lists() if key.lower() == name for value in values]
+    creators = {creator_of(tag) for tag in tags if is_private(tag) and tag[4:6] != "00"}
+    known = {key.tag for key in keys if not key.creator}
+    private = tuple((key.tag, key.creator) for key in keys if key.creator)
+    everything = "all" in map(str.lower, names)
+    return _Wish(levels, frozenset({*tags, *creators, *known}), everything, private)
 
 
 def _count(name: str) -> int | None:
-    values = [value for value in _control(name) if value]
+    values = [value for value in control(name) if value]
     if not values:
         return None
     if len(set(values)) > 1 or not re.fullmatch(r"[0-9]{1,40}", values[0]):
@@ -256,10 +187,12 @@ def _retrieve_url(base: str, entry: Entry) -> str:
 def _not_remembered(service: Service, query: Query, entries: Sequence[Entry], wish: _Wish) -> Mapping[str, DicomJson]:
     """For instances, the wanted attributes that the index keeps only in the full metadata, such as sequences."""
     missing = {tag for tag in wish.tags if any(tag not in entry.attributes for entry in entries)}
-    if query.level != Level.INSTANCE or not missing:
+    if query.level != Level.INSTANCE or not (missing or wish.private):
         return {}
     found: dict[str, DicomJson] = {}
     for body in service.archive.index.metadata(query):
         metadata = json.loads(gzip.decompress(body))
-        found[first_text(metadata, "00080018")] = {tag: metadata[tag] for tag in missing if tag in metadata}
+        places = [tag for tag in (private_tag(metadata, *key) for key in wish.private) if tag]
+        wanted = (*missing, *places, *map(creator_of, places))
+        found[first_text(metadata, "00080018")] = {tag: metadata[tag] for tag in wanted if tag in metadata}
     return found

@@ -1,12 +1,13 @@
 """Retrieves rendered resources and thumbnails (WADO-RS, PS3.18 10.4.1.1.3 and 10.4.1.1.6).
 
 A study or series is shown by one picture: its first image when rendered, one from its middle as a thumbnail, because
-the first slice of a scan often shows nothing. No text is ever drawn into a picture.
+the first slice of a scan often shows nothing. No text is drawn into a picture but a presentation state's own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from itertools import chain
 
@@ -18,9 +19,9 @@ from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 from lethe.storage.query import Level, Query
 
-from . import documents, frames, pictures
+from . import cine, documents, frames, pictures
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, accepted, multipart_body, tagged, unchanged
+from .answers import Service, accepted, multipart_body, stretch, tagged, unchanged
 from .drawing import Drawing, drawing_of
 from .multipart import Part
 from .pictures import Viewport
@@ -31,9 +32,11 @@ from .wishes import Wishes, wishes
 _THUMBNAIL = Viewport(256, 256)
 _MOST_ANIMATED = 1000
 _MOST_PIXELS = 256 << 20
+_CUT_OFF = f"Only the first {_MOST_ANIMATED} frames are shown."
 _PARTS = tuple(Offer(name, Packing.MULTIPART) for name in pictures.MEDIA_TYPES)
 _OFFERS_OF_ONE = (*(Offer(name) for name in pictures.MEDIA_TYPES), *_PARTS)
 _OFFERS_OF_MANY = (*_PARTS, Offer("image/gif"))
+_FILM = Offer(cine.MP4)
 
 
 def rendered(
@@ -86,7 +89,8 @@ def answer(
         drawing.close()
         raise
     response.call_on_close(drawing.close)
-    for text in (*wanted.passed_over, *drawing.passed_over):
+    cut_off = (_CUT_OFF,) if _is_moving(offer) and numbers is None and layout.shape.frames > _MOST_ANIMATED else ()
+    for text in (*wanted.passed_over, *drawing.passed_over, *cut_off):
         response.headers.add("Warning", f"299 {service.base()}: {text}")
     return response
 
@@ -94,14 +98,16 @@ def answer(
 def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:
     """The frames that are shown, and how."""
     shown: Sequence[int] = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
-    offer = choose(ranges, _OFFERS_OF_ONE if len(shown) == 1 else _OFFERS_OF_MANY)
-    if numbers is None and _is_animation(offer):
+    moving = len(shown) > 1 or (numbers is None and shape.frames > 1)
+    film = (_FILM,) if moving and cine.is_possible() else ()
+    offer = choose(ranges, ((*_OFFERS_OF_ONE, *film) if len(shown) == 1 else (*_OFFERS_OF_MANY, *film)))
+    if numbers is None and _is_moving(offer):
         shown = range(1, min(shape.frames, _MOST_ANIMATED) + 1)
     return shown, offer
 
 
-def _is_animation(offer: Offer) -> bool:
-    return offer.media_type == "image/gif" and offer.packing is Packing.SINGLE
+def _is_moving(offer: Offer) -> bool:
+    return offer is _FILM or (offer.media_type == "image/gif" and offer.packing is Packing.SINGLE)
 
 
 def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
@@ -109,7 +115,9 @@ def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offe
     tag = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
     if known := unchanged(tag):
         return known
-    moving = _is_animation(offer) and len(shown) > 1
+    if offer is _FILM:
+        return tagged(_filmed(service, drawing, shown, wanted), tag)
+    moving = _is_moving(offer) and len(shown) > 1
     return tagged(_moving(drawing, shown, wanted) if moving else _still(service, drawing, shown, offer, wanted), tag)
 
 
@@ -140,3 +148,13 @@ def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
         if size > _MOST_PIXELS:
             raise NotAcceptable("so many frames of that size cannot be had as one animation; ask with a viewport")
     return Response(pictures.animated(images, drawing.milliseconds()), content_type="image/gif")
+
+
+def _filmed(service: Service, drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
+    images = (pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport) for number in shown)
+    first = next(images)
+    film = cine.filmed(chain([first], images), first.size, drawing.milliseconds(), service.archive.files.incoming())
+    length = film.seek(0, os.SEEK_END)
+    held = drawing.held
+    url = f"{service.instance_url(held.study_uid, held.series_uid, held.sop_uid)}/rendered"
+    return stretch(film, 0, length, Part(cine.MP4, url, list, length), packing=Packing.SINGLE)

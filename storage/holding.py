@@ -17,8 +17,8 @@ from pydicom.datadict import dictionary_VR
 
 from .dicomtimes import instants
 from .errors import Refused
-from .matching import WILDCARD_VRS, bounds, fold, keyword_of
-from .query import EMPTY, Match, Within
+from .matching import WILDCARD_VRS, asked_words, bounds, fold, keyword_of, words_of
+from .query import EMPTY, Match, Resembles, Within
 
 Json = Mapping[str, Any]
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -64,8 +64,8 @@ def _plain(term: Match | Within, depth: int) -> list[Any]:
     if depth > _DEEPEST:
         raise Refused("sequences are searched through to a depth of sixteen")
     if isinstance(term, Match):
-        return [term.tag, term.creator, list(term.values), None]
-    return [term.tag, term.creator, [], [_plain(one, depth + 1) for one in term.terms if not is_open(one)]]
+        return [term.tag, term.creator, list(term.values), None, isinstance(term, Resembles)]
+    return [term.tag, term.creator, [], [_plain(one, depth + 1) for one in term.terms if not is_open(one)], False]
 
 
 def _check(term: Match | Within) -> None:
@@ -79,6 +79,8 @@ def _check(term: Match | Within) -> None:
         return
     for value in term.values if not is_open(term) else ():
         _test(vr, value, keyword_of(term.tag))
+        if isinstance(term, Resembles):
+            _words_test(value)
 
 
 @lru_cache(maxsize=256)
@@ -87,7 +89,7 @@ def _parsed(key: str) -> Any:
 
 
 def _meets(attributes: Json, key: Any) -> bool:
-    tag, creator, values, within = key
+    tag, creator, values, within, alike = key
     if creator:
         tag = private_tag(attributes, tag, creator)
     element = attributes.get(tag, {})
@@ -98,7 +100,7 @@ def _meets(attributes: Json, key: Any) -> bool:
         return EMPTY in values
     for value in values:
         try:
-            test = _test(element["vr"], value, "")
+            test = _words_test(value) if alike and element["vr"] == "PN" else _test(element["vr"], value, "")
         except Refused:
             continue
         if any(test(one) for one in found if one is not None):
@@ -137,6 +139,18 @@ def _name_test(value: str) -> _Test:
         return lambda stored: any(only.fullmatch(fold(group)) for group in dict(stored).values())
     wanted = [(name, group) for name, group in zip(_GROUPS, groups, strict=False) if group is not None]
     return lambda stored: all(group.fullmatch(fold(dict(stored).get(name, ""))) for name, group in wanted)
+
+
+@lru_cache(maxsize=256)
+def _words_test(value: str) -> _Test:
+    """Words of a name, in any order, as `matching.resemblance` has it for the column. Raises Refused."""
+    wanted = [_pattern(f"{word}*") for word in asked_words(value)]
+
+    def test(stored: Any) -> bool:
+        words = [word for group in dict(stored).values() for word in words_of(group)]
+        return bool(wanted) and all(any(one.fullmatch(word) for word in words) for one in wanted)
+
+    return test
 
 
 def _number_test(value: str, keyword: str) -> _Test:

@@ -24,6 +24,8 @@ _DOTTED_DATE = re.compile(r"[0-9]{4}\.[0-9]{2}\.[0-9]{2}")
 _TIME = re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?")
 _AFTER = "\x7f"
 """Comes after every digit, so that 09 includes 0959."""
+_BETWEEN_WORDS = re.compile(r"[ ^=,.-]+")
+_MOST_WORDS = 16
 _WHOLE_NUMBER = re.compile(r" *[+-]?[0-9]{1,18} *")
 
 
@@ -64,6 +66,32 @@ def condition(table: Any, attribute: Attribute, values: tuple[str, ...]) -> Any:
     if len(values) > _MOST_VALUES:
         raise Refused(f"{attribute.keyword} is searched for by at most {_MOST_VALUES} values at once")
     return any_of([_one(table, attribute, value) for value in values])
+
+
+def resemblance(table: Any, values: tuple[str, ...]) -> Any:
+    """The condition that the words of one value begin words of the patient's name. Raises Refused."""
+    return any_of([_in_words(table.patient_key, asked_words(value)) for value in values])
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a person name, ready to be compared."""
+    return [word for word in _BETWEEN_WORDS.split(fold(name)) if word]
+
+
+def asked_words(value: str) -> list[str]:
+    """The words of a name that is looked for. Raises Refused where there are too many."""
+    words = words_of(value)
+    if len(words) > _MOST_WORDS:
+        raise Refused(f"a name is searched for by at most {_MOST_WORDS} words")
+    return words
+
+
+def _in_words(column: Any, words: Sequence[str]) -> Any:
+    found = column == "" if not words else SQL("1 = 1")
+    for word in words:
+        beginning = f"{word.replace('[', '[[]')}*"
+        found &= fn.GLOB(beginning, column) | fn.GLOB(f"*[ ^=,.-]{beginning}", column)
+    return found
 
 
 def equality(table: Any, attribute: Attribute, values: tuple[str, ...]) -> Any:

@@ -47,6 +47,12 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Resembles(Match):
+    """A person name has the words of one of `values`, or words that begin with them, in any order and without regard to
+    case and accents: fuzzy semantic matching (PS3.4 C.2.2.2.1.1). Wildcards mean what they mean elsewhere."""
+
+
+@dataclass(frozen=True)
 class Within:
     """One item of a sequence must meet all `terms` (PS3.4 C.2.2.2.6); of none, any sequence does."""
 

@@ -16,8 +16,8 @@ from .entries import SEARCHABLE, SERIES_ATTRIBUTES, level_of
 from .errors import Refused, TooWide
 from .holding import is_open, key_of
 from .indextables import IndexTables
-from .matching import Attribute, any_of, condition, equality, keyword_of, moment
-from .query import AnyOf, Changed, Equals, Level, Match, Moment, Not, Order, Query, Term, Within
+from .matching import Attribute, any_of, condition, equality, keyword_of, moment, resemblance
+from .query import AnyOf, Changed, Equals, Level, Match, Moment, Not, Order, Query, Resembles, Term, Within
 
 MOST_READ = 100_000
 """How many instances are read to answer one query."""
@@ -107,7 +107,9 @@ class Selection:
         """A person name: the column has the alphabetic group of the patient's, ready to be compared."""
         if attribute.keyword != "PatientName":
             return self._held(level, match)
-        quick = _compare(self._tables.study, attribute, match)
+        study = self._tables.study
+        alike = isinstance(match, Resembles)
+        quick = resemblance(study, match.values) if alike else _compare(study, attribute, match)
         plain = all(value.isascii() and "=" not in value for value in match.values)
         return quick if plain else quick | self._held(level, match)
 

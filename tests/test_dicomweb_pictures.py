@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from html import escape
 
 import numpy as np
@@ -10,6 +11,7 @@ import pydicom
 import pytest
 from dicomweb_archive import app_over, parts_of, publish, sample, url_of
 from PIL import Image
+from programs import need
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing, convert_color_space
@@ -288,16 +290,40 @@ def test_a_state_shuts_and_draws(stated):
     round_one = stated(ShutterShape="CIRCULAR", CenterOfCircularShutter=["20", "15"], RadiusOfCircularShutter="5")
     assert round_one[0, 0] == round_one[39, 29] == 0
     assert round_one[19, 14] == array[19, 14]
-    line, text, annotation = Dataset(), Dataset(), Dataset()
+    line, annotation = Dataset(), Dataset()
     line.GraphicAnnotationUnits, line.GraphicDimensions, line.NumberOfGraphicPoints = "PIXEL", 2, 2
     line.GraphicData, line.GraphicType, line.GraphicFilled = [1.5, 10.5, 28.5, 10.5], "POLYLINE", "N"
-    text.UnformattedTextValue = "NOT DRAWN"
     annotation.GraphicLayer, annotation.GraphicObjectSequence = "A", [line]
     drawn = stated(GraphicAnnotationSequence=[annotation])
     assert (drawn[10, 1:28] == 255).all()
     assert (drawn[12:] == array[12:]).all()
-    annotation.TextObjectSequence = [text]
-    assert (stated(GraphicAnnotationSequence=[annotation]) == drawn).all()
+    line.GraphicAnnotationUnits, line.GraphicData = "DISPLAY", [0, 0.51, 1, 0.51]
+    turned = stated(GraphicAnnotationSequence=[annotation], ImageRotation=90, ImageHorizontalFlip="N")
+    assert (turned[15, :39] == 255).all()
+    assert (turned[:15] == np.rot90(array, -1)[:15]).all()
+
+
+def test_a_state_has_its_text_upright_and_within_its_box(stated):
+    text, annotation = Dataset(), Dataset()
+    text.BoundingBoxAnnotationUnits = text.AnchorPointAnnotationUnits = "PIXEL"
+    text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner = [3.0, 5.0], [27.0, 20.0]
+    text.UnformattedTextValue, text.BoundingBoxTextHorizontalJustification = "Lé", "LEFT"
+    annotation.GraphicLayer, annotation.TextObjectSequence = "A", [text]
+    plain, drawn = stated(), stated(GraphicAnnotationSequence=[annotation])
+    rows, columns = np.nonzero(drawn != plain)
+    assert 4 <= rows.min() < rows.max() <= 22
+    assert 2 <= columns.min() < columns.max() <= 27
+    assert (drawn[:20] > 180).sum() > 10 > (plain[:20] > 180).sum()
+    text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner = [3.0, 5.0], [18.0, 35.0]
+    turn = {"ImageRotation": 90, "ImageHorizontalFlip": "Y"}
+    upright = stated(GraphicAnnotationSequence=[annotation], **turn)
+    rows, columns = np.nonzero(upright != stated(**turn))
+    assert 2 <= rows.min() < rows.max() <= 20
+    assert 4 <= columns.min() < columns.max() <= 36
+    del text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner
+    text.AnchorPoint = [2.0, 30.0]
+    assert (stated(GraphicAnnotationSequence=[annotation])[:29] == plain[:29]).all()
+    assert (stated(GraphicAnnotationSequence=[annotation])[29:] != plain[29:]).any()
 
 
 def test_a_state_is_applied_by_wado_uri_and_a_state_without_its_image_is_404(archive, get, studio):
@@ -350,7 +376,30 @@ def test_several_frames_are_several_parts_or_a_moving_picture(get, studio):
         moving.seek(number)
         assert abs(np.asarray(moving.convert("L")).astype(int) - frames[number]).max() <= 1
     assert Image.open(io.BytesIO(get(f"{url}/frames/2/rendered", "image/gif").data)).n_frames == 1
+
+
+@pytest.mark.peer
+def test_several_frames_are_a_film_where_ffmpeg_is_installed(get, studio, monkeypatch, tmp_path):
+    need("ffmpeg")
+    ds, frames = a_cine()
+    ds.Columns, ds.PixelData = 11, np.ascontiguousarray(frames[:, :, :11]).tobytes()
+    url = studio.publish(ds)
     response = get(f"{url}/rendered", "video/mp4")
+    assert (response.status_code, response.content_type) == (200, "video/mp4")
+    assert get(f"{url}/rendered", "video/mp4", Range="bytes=4-7").data == b"ftyp"
+    assert get(f"{url}/rendered", "video/mp4", If_None_Match=response.headers["ETag"]).status_code == 304
+    (tmp_path / "film.mp4").write_bytes(response.data)
+    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "pipe:1"]
+    command = ["ffmpeg", "-v", "error", "-i", tmp_path / "film.mp4", *raw]
+    seen = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)
+    seen = seen.reshape(4, 16, 12)[:, :, :10].astype(int)  # decoded grey has the narrow range of video, as it is coded
+    assert [round(float(one.mean())) for one in seen] == pytest.approx([0, 60, 120, 180], abs=20)
+    some = get(f"{url}/frames/2,3/rendered", "video/mp4")
+    assert 0 < len(some.data) < len(response.data)
+    for one in (f"{url}/frames/2/rendered", studio.publish(an_image(frames[0]))):
+        assert get(one if "rendered" in one else f"{one}/rendered", "video/mp4").status_code == 406
+    monkeypatch.setenv("PATH", str(tmp_path))
+    response = get(f"{url}/rendered?viewport=8,8", "video/mp4")
     assert response.status_code == 406
     assert "image/gif" in response.json["error"]
 

@@ -226,11 +226,39 @@ def test_more_than_one_answer_holds_is_announced(get, monkeypatch):
     assert "Warning" not in get("/studies?limit=2").headers
 
 
-def test_fuzzy_matching_is_literal_and_says_so(get):
-    response = get("/studies?PatientName=Doe^Jane&FuzzyMatching=True")
-    assert names(response) == ["Doe^Jane"]
-    assert response.headers["Warning"].startswith(f"299 {ROOT}: The fuzzymatching parameter is not supported.")
-    assert "Warning" in get("/studies?PatientName=nobody&fuzzymatching=true").headers
+@pytest.mark.parametrize(
+    ("name", "matches"),
+    [
+        *(("doe", True), ("Doe^Jane", True), ("jane doe", True), ("JA,do", True), ("*oe^J?n", True), ("j*", True)),
+        *(("ane", False), ("doe john", False), ("[d]oe", False), ("d-o-e", False), ("^", False)),
+        ('""', False),
+    ],
+)
+def test_fuzzy_matching_takes_words_of_names_by_their_beginnings(get, name, matches):
+    response = get(f"/studies?PatientName={name}&FuzzyMatching=True")
+    assert ("Doe^Jane" in names(response)) is matches
+    assert "Warning" not in response.headers
+
+
+def test_fuzzy_matching_of_other_names_and_scripts(get):
+    assert names(get("/studies?PatientName=muller анн&fuzzymatching=true")) == ["Анна^Müller"]
+    assert names(get("/studies?PatientName=Müll&fuzzymatching=true")) == ["Анна^Müller"]
+    assert get("/studies?PatientName=Muller&fuzzymatching=false").status_code == 204
+    assert len(get("/instances?ReferringPhysicianName=&fuzzymatching=true").json) == 7
+    assert names(get("/studies?ContentSequence.PersonName=nobody&fuzzymatching=true")) == []
+    assert get("/studies?fuzzymatching=true&PatientName=" + "a%20" * 17).status_code == 400
+
+
+def test_private_attributes_are_keys_beside_their_creators(get, archive):
+    assert names(get("/studies?00090010=GEMS_IDEN_01")) == ["Анна^Müller"]
+    assert get("/studies?00090010=GEMS_IDEN_02").status_code == 204
+    found = get("/instances?00090010=GEMS_IDEN_01&00091001=GE_GENESIS*").json
+    assert [result["00091001"]["Value"] for result in found] == [["GE_GENESIS_FF"]]
+    elsewhere = get("/instances?00090011=GEMS_IDEN_01&00091101=GE_GENESIS_FF").json
+    assert elsewhere == found
+    assert found[0]["00090010"]["Value"] == ["GEMS_IDEN_01"]
+    assert get("/instances?00090010=ANOTHER&00091001=GE_GENESIS_FF").status_code == 204
+    assert get("/studies?00090010=GEMS_IDEN_01&00091001=").status_code == 200
 
 
 def test_included_fields_and_matching_keys_are_returned(get):

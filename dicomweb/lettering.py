@@ -1,0 +1,81 @@
+"""Draws the text of a presentation state onto a picture that is otherwise finished, upright whatever way the image is
+turned (PS3.3 C.10.5.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
+
+Point = tuple[float, float]
+Map = Callable[[Point], Point]
+"""From a place in the image, in pixels, to the same place in the picture."""
+_SMALLEST, _LARGEST = 6, 256
+_LINES_IN_PICTURE = 32
+_ANCHORS = {"LEFT": ("la", 0.0), "CENTER": ("ma", 0.5), "RIGHT": ("ra", 1.0)}
+
+
+def lettered(image: Image.Image, text: Dataset, placed: Map) -> None:
+    """Draw one text object: into its box, or at its anchor point; a visible anchor is joined to the box by a line."""
+    lines = lines_of(text)
+    box = _corners(image, text, placed)
+    anchor = _point(image, text, "AnchorPoint", "AnchorPointAnnotationUnits", placed)
+    if not lines or (box is None and anchor is None):
+        return
+    canvas = ImageDraw.Draw(image)
+    white, black = (255, 0) if image.mode == "L" else ((255, 255, 255), (0, 0, 0))
+    if box is None:
+        assert anchor is not None
+        box = (*anchor, *anchor)
+        size = max(_SMALLEST, min(image.height // _LINES_IN_PICTURE, _LARGEST))
+    else:
+        size = _fitting(lines, box[2] - box[0], box[3] - box[1])
+        if anchor is not None and text.get("AnchorPointVisibility") == "Y":
+            canvas.line([anchor, _nearest(anchor, box)], fill=white)
+    side, part = _ANCHORS.get(str(text.get("BoundingBoxTextHorizontalJustification", "LEFT")), _ANCHORS["LEFT"])
+    font = ImageFont.load_default(size)
+    x, y = box[0] + part * (box[2] - box[0]), box[1]
+    for line in lines:
+        canvas.text((x, y), line, fill=white, font=font, anchor=side, stroke_width=1, stroke_fill=black)
+        y += size * 1.2
+
+
+def lines_of(text: Dataset) -> list[str]:
+    """The lines of a text object."""
+    return str(text.get("UnformattedTextValue") or "").splitlines()
+
+
+def is_drawable(text: Dataset) -> bool:
+    """Whether the font has its characters, which are those of Western Europe."""
+    return all(ord(character) < 0x100 for line in lines_of(text) for character in line)
+
+
+def _corners(image: Image.Image, text: Dataset, placed: Map) -> tuple[float, float, float, float] | None:
+    units = "BoundingBoxAnnotationUnits"
+    first = _point(image, text, "BoundingBoxTopLeftHandCorner", units, placed)
+    second = _point(image, text, "BoundingBoxBottomRightHandCorner", units, placed)
+    if first is None or second is None:
+        return None
+    (left, right), (top, bottom) = sorted((first[0], second[0])), sorted((first[1], second[1]))
+    return left, top, right, bottom
+
+
+def _point(image: Image.Image, text: Dataset, name: str, units: str, placed: Map) -> Point | None:
+    value: Any = text.get(name)
+    if value is None or len(value) != 2:
+        return None
+    x, y = float(value[0]), float(value[1])
+    return (x * image.width, y * image.height) if text.get(units) == "DISPLAY" else placed((x, y))
+
+
+def _fitting(lines: list[str], width: float, height: float) -> int:
+    """The largest size at which the lines fit into the box."""
+    size = max(_SMALLEST, min(int(height / (1.2 * len(lines))), _LARGEST))
+    widest = max(ImageFont.load_default(size).getlength(line) for line in lines)
+    return max(_SMALLEST, int(size * min(1.0, width / widest))) if widest > 0 else size
+
+
+def _nearest(point: Point, box: tuple[float, float, float, float]) -> Point:
+    return min(max(point[0], box[0]), box[2]), min(max(point[1], box[1]), box[3])

@@ -1,0 +1,123 @@
+"""Reads the matching keys of a search out of its parameters (PS3.18 8.3.4.1): attributes by keyword or tag, those of
+sequences by their path, private ones beside their Private Creator (PS3.5 7.8.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from flask import request
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from lethe.storage.entries import is_uid
+from lethe.storage.errors import Refused
+from lethe.storage.matching import keyword_of
+from lethe.storage.query import EMPTY, Match, Resembles, Within
+
+_CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "accept"}
+_MOST_ALTERNATIVES = 32
+
+
+def matches() -> tuple[Match | Within, ...]:
+    """The matching keys of the request (PS3.18 8.3.4.1); those that name attributes of the same sequence have to match
+    within one item. Raises Refused."""
+    found: dict[tuple[str, ...], str] = {}
+    for name, values in request.args.lists():
+        if name.lower() in _CONTROLS or not _is_attribute_name(name):
+            continue
+        path = tuple(tag_of(part) for part in name.split("."))
+        if path in found or len(values) > 1:
+            raise Refused(f"the attribute {'.'.join(path)} is given more than once")
+        found[path] = values[0]
+    return _terms(found, Resembles if (control("fuzzymatching") or [""])[-1].lower() == "true" else Match)
+
+
+def _terms(found: Mapping[tuple[str, ...], str], for_names: type[Match]) -> tuple[Match | Within, ...]:
+    """Keys by their path as terms. Raises Refused."""
+    terms: list[Match | Within] = []
+    tags = list(dict.fromkeys(path[0] for path in found))
+    for tag in tags:
+        below = {path[1:]: value for path, value in found.items() if path[0] == tag and len(path) > 1}
+        creator = _creator(tag, found)
+        vr = "SQ" if creator and below else _vr_of(tag)
+        if (tag,) in found and not (vr == "SQ" and not found[tag,]) and not _is_creator_of_one(tag, tags):
+            values = _alternatives(tag, found[tag,])
+            kind = for_names if vr == "PN" and EMPTY not in values else Match
+            terms.append(kind(tag, values, creator))
+        if below and vr != "SQ":
+            raise Refused(f"the attribute {tag} is no sequence")
+        if below:
+            terms.append(Within(tag, _terms(below, for_names), creator))
+    return tuple(terms)
+
+
+def _creator(tag: str, found: Mapping[tuple[str, ...], str]) -> str:
+    """Whose a private key is, as a key beside it says; empty for others. Raises Refused where none does."""
+    if not is_private(tag) or tag[4:6] == "00":
+        return ""
+    creator = found.get((creator_of(tag),), "")
+    if not creator or set(creator) & set("*?\\"):
+        raise Refused(
+            f"a private attribute is searched for with its Private Creator as a key beside it, {creator_of(tag)}"
+        )
+    return creator
+
+
+def _is_creator_of_one(tag: str, tags: Sequence[str]) -> bool:
+    """Whether a key only says whose others are: in an object it may have another number."""
+    return is_private(tag) and tag[4:6] == "00" and any(other != tag and creator_of(other) == tag for other in tags)
+
+
+def is_private(tag: str) -> bool:
+    """Whether the number is one of a private attribute, or of a creator of some."""
+    return int(tag[:4], 16) % 2 == 1
+
+
+def creator_of(tag: str) -> str:
+    """The element that says whose a private one is."""
+    return f"{tag[:4]}00{tag[4:6]}"
+
+
+def _vr_of(tag: str) -> str:
+    """The VR of an attribute, of a private one what its value is taken for. Raises Refused."""
+    if is_private(tag) and max(tag[4:6], tag[6:] if tag[4:6] == "00" else "") >= "10":
+        return "LO"
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        raise Refused(f"this service cannot search for the attribute {tag}") from None
+
+
+def _is_attribute_name(name: str) -> bool:
+    """Whether a parameter means an attribute: DICOM keywords begin with a capital, tags with a digit. Anything else,
+    such as `_`, `access_token` or `X-Signature`, is a parameter we do not know and pass over."""
+    return bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
+
+
+def _alternatives(tag: str, value: str) -> tuple[str, ...]:
+    if _vr_of(tag) != "UI":
+        parts = tuple(part for part in value.split("\\") if part)
+        if len(parts) > _MOST_ALTERNATIVES:
+            raise Refused(f"a key has at most {_MOST_ALTERNATIVES} alternative values")
+        return parts or ("",)
+    uids = tuple(uid.strip() for uid in re.split(r"[,\\]", value) if uid.strip())
+    if value and not (uids and all(is_uid(uid) for uid in uids)):
+        raise Refused(f"{keyword_of(tag)} is searched for by UIDs")
+    return uids or ("",)
+
+
+def control(name: str) -> list[str]:
+    """The values of a parameter that is no attribute; its name is taken in any case."""
+    return [value for key, values in request.args.lists() if key.lower() == name for value in values]
+
+
+def tag_of(name: str) -> str:
+    """The eight-digit tag of an attribute that is named by keyword or tag. Raises Refused."""
+    if re.fullmatch(r"[0-9A-Fa-f]{8}", name):
+        return name.upper()
+    tag = tag_for_keyword(name)
+    if tag is None:
+        raise Refused(
+            "an attribute is named by its keyword or the eight digits of its tag; one of the names is neither"
+        )
+    return f"{tag:08X}"
