@@ -32,7 +32,7 @@ MOST = 5000
 _CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "accept"}
 _BIGGEST = 2**62
 _MOST_ALTERNATIVES = 32
-_LITERALLY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+LITERALLY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 
 # What is returned where a value is known or not (PS3.18 Tables 10.6.3-3 to 10.6.3-5); computed ones are among them.
 _RETURNED = {
@@ -86,9 +86,9 @@ def _search(service: Service, level: Level, uids: Sequence[str | None]) -> Respo
 def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Keep | None) -> Response:
     """The answer, as JSON if there is a place to keep it, as XML otherwise."""
     parents = tuple(Match(tag, (uid,)) for tag, uid in zip(_PATH_UIDS, uids, strict=False) if uid)
-    matches = _matches()
+    matches = matching_keys()
     wish = _wish(_levels(level, uids), [match.tag for match in matches])
-    asked, offset = _count("limit"), _count("offset") or 0
+    asked, offset = count_asked("limit"), count_asked("offset") or 0
     limit = MOST if asked is None else min(asked, MOST)
     query = Query(level, (*parents, *matches), limit=limit, offset=offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if limit else []
@@ -110,8 +110,13 @@ def _warnings(service: Service, query: Query, found: int, asked: int | None) -> 
         remaining = service.archive.index.count(query) - query.offset - found
         if remaining > 0:
             yield f"There are {remaining} additional results that can be requested"
-    if (_control("fuzzymatching") or ["false"])[-1].lower() == "true":
-        yield _LITERALLY
+    if wants_fuzzy():
+        yield LITERALLY
+
+
+def wants_fuzzy() -> bool:
+    """Whether the request asks for fuzzy matching, which is not done."""
+    return (control("fuzzymatching") or ["false"])[-1].lower() == "true"
 
 
 def tag_of(name: str) -> str:
@@ -126,21 +131,21 @@ def tag_of(name: str) -> str:
     return f"{tag:08X}"
 
 
-def _matches() -> tuple[Match | Within, ...]:
+def matching_keys() -> tuple[Match | Within, ...]:
     """The matching keys of the request (PS3.18 8.3.4.1); those that name attributes of the same sequence have to match
     within one item. Raises Refused."""
     found: dict[tuple[str, ...], str] = {}
     for name, values in request.args.lists():
-        if name.lower() in _CONTROLS or not _is_attribute_name(name):
+        if not is_key(name):
             continue
         path = tuple(tag_of(part) for part in name.split("."))
         if path in found or len(values) > 1:
             raise Refused(f"the attribute {'.'.join(path)} is given more than once")
         found[path] = values[0]
-    return _terms(found)
+    return terms_of(found)
 
 
-def _terms(found: Mapping[tuple[str, ...], str]) -> tuple[Match | Within, ...]:
+def terms_of(found: Mapping[tuple[str, ...], str]) -> tuple[Match | Within, ...]:
     """Keys by their path as terms. Raises Refused."""
     terms: list[Match | Within] = []
     for tag in dict.fromkeys(path[0] for path in found):
@@ -151,7 +156,7 @@ def _terms(found: Mapping[tuple[str, ...], str]) -> tuple[Match | Within, ...]:
         if below and vr != "SQ":
             raise Refused(f"the attribute {tag} is no sequence")
         if below:
-            terms.append(Within(tag, _terms(below)))
+            terms.append(Within(tag, terms_of(below)))
     return tuple(terms)
 
 
@@ -163,10 +168,10 @@ def _vr_of(tag: str) -> str:
         raise Refused(f"this service cannot search for the attribute {tag}") from None
 
 
-def _is_attribute_name(name: str) -> bool:
+def is_key(name: str) -> bool:
     """Whether a parameter means an attribute: DICOM keywords begin with a capital, tags with a digit. Anything else,
     such as `_`, `access_token` or `X-Signature`, is a parameter we do not know and pass over."""
-    return bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
+    return name.lower() not in _CONTROLS and bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
 
 
 def _alternatives(tag: str, value: str) -> tuple[str, ...]:
@@ -183,20 +188,27 @@ def _alternatives(tag: str, value: str) -> tuple[str, ...]:
 
 def _wish(levels: tuple[Level, ...], keys: Iterable[str]) -> _Wish:
     """What `includefield` asks for; matching keys are always returned (PS3.18 10.6.3.3). Raises Refused."""
-    names = [name.strip() for value in _control("includefield") for name in value.split(",")]
-    tags = {tag_of(name.partition(".")[0]) for name in names if name and name.lower() != "all"}
+    tags, everything = fields_asked()
     # A private element is of no use without the element that says whose it is.
     creators = {f"{tag[:4]}00{tag[4:6]}" for tag in tags if int(tag[:4], 16) % 2 and tag[4:6] != "00"}
-    return _Wish(levels, frozenset({*tags, *creators, *keys}), everything="all" in map(str.lower, names))
+    return _Wish(levels, frozenset({*tags, *creators, *keys}), everything=everything)
 
 
-def _control(name: str) -> list[str]:
+def fields_asked() -> tuple[set[str], bool]:
+    """The attributes that `includefield` names, and whether it asks for all. Raises Refused."""
+    names = [name.strip() for value in control("includefield") for name in value.split(",")]
+    tags = {tag_of(name.partition(".")[0]) for name in names if name and name.lower() != "all"}
+    return tags, "all" in map(str.lower, names)
+
+
+def control(name: str) -> list[str]:
     """The values of a parameter that is no attribute; its name is taken in any case."""
     return [value for key, values in request.args.lists() if key.lower() == name for value in values]
 
 
-def _count(name: str) -> int | None:
-    values = [value for value in _control(name) if value]
+def count_asked(name: str) -> int | None:
+    """The whole number that a parameter gives, if it is given. Raises Refused."""
+    values = [value for value in control(name) if value]
     if not values:
         return None
     if len(set(values)) > 1 or not re.fullmatch(r"[0-9]{1,40}", values[0]):
