@@ -1,4 +1,4 @@
-# Lethe in a container: docker build -t lethe . && docker run -p 11112:11112 -p 8080:8080 -v lethe:/var/lib/lethe lethe
+# Lethe in a container: docker build -t lethe . && docker run -p 11112:11112 -p 8080:8080 -p 8081:8081 -v lethe:/var/lib/lethe lethe
 # The first stage may compile; the second holds only what runs.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
@@ -26,7 +26,7 @@ ENV PATH=/opt/lethe/bin:$PATH PYTHONUNBUFFERED=1
 USER lethe
 WORKDIR /var/lib/lethe
 VOLUME /var/lib/lethe
-EXPOSE 11112 8080
+EXPOSE 11112 8080 8081
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
 STOPSIGNAL SIGTERM

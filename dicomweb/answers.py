@@ -54,6 +54,8 @@ class Service:
     greys: Lately[Array] = field(default_factory=lambda: Lately(256))
     actor: Callable[[], Actor] = lambda: SYSTEM
     """Who asks, for the audit trail."""
+    events: Callable[[], str] = lambda: ""
+    """The URL below which channels of event reports are opened; empty where there are none."""
 
     def base(self) -> str:
         return self.url().rstrip("/")

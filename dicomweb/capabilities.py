@@ -20,7 +20,7 @@ WADL = "application/vnd.sun.wadl+xml"
 
 _NAMESPACE = "http://wadl.dev.java.net/2009/02"
 _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
-_SEARCHES = ("studies", "series", "instances")
+_SEARCHES = ("studies", "series", "instances", "workitems")
 _PAGING = ("limit", "offset", "includefield", "fuzzymatching")
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
 _GIVEN = {
@@ -32,6 +32,20 @@ _GIVEN = {
     **dict.fromkeys(_SEARCHES, _MODEL),
 }
 _OBJECTS = ('multipart/related; type="application/dicom"',)
+_TAKEN = (*_MODEL, XML_TYPE)
+"""What a workitem, or something about one, is sent as."""
+_SUBSCRIBER = "/workitems/{workitem}/subscribers/{aetitle}"
+_DONE = {
+    ("POST", "/workitems"): "201",
+    ("POST", "/workitems/{workitem}/cancelrequest"): "202",
+    ("POST", _SUBSCRIBER): "201",
+}
+_ASKED = {
+    ("POST", "/workitems"): ("workitem",),
+    ("POST", "/workitems/{workitem}"): ("transaction-uid",),
+    ("POST", _SUBSCRIBER): ("deletionlock", "filter"),
+}
+_OF_WORKITEMS = {"403": "not permitted", "409": "not in this state", "410": "removed", "415": "another format"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,26 @@ class Resource:
     @property
     def given(self) -> tuple[str, ...]:
         """The media types of what GET gives."""
+        if self.kind == "workitems":
+            return _MODEL
         return _OBJECTS if self.kind in _SEARCHES and not self.is_search else _GIVEN.get(self.kind, ())
+
+    @property
+    def is_worklist(self) -> bool:
+        """Whether it is about workitems."""
+        return self.path.startswith("/workitems")
+
+    def taken(self, method: str) -> tuple[str, ...]:
+        """The media types in which something about workitems is sent."""
+        return _TAKEN if method in ("POST", "PUT") and self.kind not in ("subscribers", "suspend") else ()
+
+    def asked(self, method: str) -> tuple[str, ...]:
+        """The query parameters of what is sent."""
+        return _ASKED.get((method, self.path), ())
+
+    def done(self, method: str) -> str:
+        """The status of a success."""
+        return _DONE.get((method, self.path), "200")
 
     @property
     def variables(self) -> list[str]:
@@ -122,6 +155,11 @@ def _wadl_resource(one: Resource) -> str:
 
 
 def _wadl_method(one: Resource, method: str) -> str:
+    if one.is_worklist and method not in ("GET", "HEAD"):
+        taken = "".join(f"<representation mediaType={quoteattr(name)}/>" for name in one.taken(method))
+        asked = "".join(f'<param name="{name}" style="query"/>' for name in one.asked(method))
+        done = f'<response status="{one.done(method)}"/>'
+        return f'<method name="{method}"><request>{asked}{taken}</request>{done}</method>'
     if method not in ("GET", "HEAD"):
         return f'<method name="{method}"/>'
     asked = "".join(f'<param name="{name}" style="query"/>' for name in _PAGING) if one.is_search else ""
@@ -139,7 +177,13 @@ def _operation(one: Resource, method: str) -> dict[str, Any]:
         done["content"] = {name: {} for name in one.given}
     refused = {status: {"$ref": f"#/components/responses/{status}"} for status in ("400", "401", "404", "406")}
     nothing = {"204": {"description": "nothing matches"}} if one.is_search and method in ("GET", "HEAD") else {}
-    return {"parameters": given, "responses": {"200": done, **nothing, **refused}}
+    whole: dict[str, Any] = {"parameters": given, "responses": {one.done(method): done, **nothing, **refused}}
+    if one.is_worklist:
+        whole["parameters"] = given + [{"name": name, "in": "query", **text} for name in one.asked(method)]
+        whole["responses"] |= {status: {"description": meaning} for status, meaning in _OF_WORKITEMS.items()}
+        if taken := one.taken(method):
+            whole["requestBody"] = {"content": {name: {} for name in taken}}
+    return whole
 
 
 def _scheme(kind: str) -> dict[str, str]:

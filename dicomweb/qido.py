@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,6 @@ from pydicom.datadict import dictionary_VR
 
 from lethe.storage.computed import COUNTED
 from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text
-from lethe.storage.errors import Refused
 from lethe.storage.holding import private_tag
 from lethe.storage.query import Level, Match, Query, Within
 
@@ -28,11 +26,10 @@ from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept
 from .dicomjson import served
 from .nativexml import wants_xml, xml_parts
-from .searchkeys import control, creator_of, is_private, tag_of
+from .searchkeys import count_asked, creator_of, fields_asked, is_private
 
 MOST = 5000
 """How many results one answer has at most (PS3.18 8.3.4.4)."""
-_BIGGEST = 2**62
 
 # What is returned where a value is known or not (PS3.18 Tables 10.6.3-3 to 10.6.3-5); computed ones are among them.
 _RETURNED = {
@@ -90,7 +87,7 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     parents = tuple(Match(tag, (uid,)) for tag, uid in zip(_PATH_UIDS, uids, strict=False) if uid)
     matches = searchkeys.matches()
     wish = _wish(_levels(level, uids), matches)
-    asked, offset = _count("limit"), _count("offset") or 0
+    asked, offset = count_asked("limit"), count_asked("offset") or 0
     limit = MOST if asked is None else min(asked, MOST)
     query = Query(level, (*parents, *matches), limit=limit, offset=offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if limit else []
@@ -116,23 +113,12 @@ def _warning(service: Service, query: Query, found: int, asked: int | None) -> s
 
 def _wish(levels: tuple[Level, ...], keys: Sequence[Match | Within]) -> _Wish:
     """What `includefield` asks for; matching keys are always returned (PS3.18 10.6.3.3). Raises Refused."""
-    names = [name.strip() for value in control("includefield") for name in value.split(",")]
-    tags = {tag_of(name.partition(".")[0]) for name in names if name and name.lower() != "all"}
+    tags, everything = fields_asked()
     # A private element is of no use without the element that says whose it is.
     creators = {creator_of(tag) for tag in tags if is_private(tag) and tag[4:6] != "00"}
     known = {key.tag for key in keys if not key.creator}
     private = tuple((key.tag, key.creator) for key in keys if key.creator)
-    everything = "all" in map(str.lower, names)
     return _Wish(levels, frozenset({*tags, *creators, *known}), everything, private)
-
-
-def _count(name: str) -> int | None:
-    values = [value for value in control(name) if value]
-    if not values:
-        return None
-    if len(set(values)) > 1 or not re.fullmatch(r"[0-9]{1,40}", values[0]):
-        raise Refused(f"{name} is one whole number, 0 or more")
-    return min(int(values[0]), _BIGGEST)
 
 
 def _results(service: Service, query: Query, entries: Sequence[Entry], wish: _Wish) -> Iterator[bytes]:

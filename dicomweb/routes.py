@@ -1,4 +1,5 @@
-"""Puts the transactions of PS3.18 under their URLs, as one Flask blueprint; each needs READ, STORE or DELETE."""
+"""Puts the transactions of PS3.18 under their URLs, as one Flask blueprint; each needs READ, STORE, DELETE
+or WORKLIST."""
 
 from __future__ import annotations
 
@@ -13,14 +14,16 @@ from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, capabilities, deletion, everything, frames, instances, qido, rendered, stow, wado
+from . import bulkdata, capabilities, deletion, everything, frames, instances, qido, rendered, stow, ups, wado
 from .answers import Service, failure
 from .stow import Reception
 
 _STUDY = "/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
-_UIDS = {"study", "series", "instance"}
+_WORKITEM = "/workitems/<workitem>"
+_SUBSCRIBER = f"{_WORKITEM}/subscribers/<aetitle>"
+_UIDS = {"study", "series", "instance", "workitem"}
 
 View = Callable[..., Response]
 
@@ -58,6 +61,18 @@ TRANSACTIONS: dict[str, View] = {
 
 STORES = ("/studies", _STUDY)
 DELETES = (_STUDY, _SERIES, _INSTANCE)
+WORKLIST: tuple[tuple[str, str, View], ...] = (
+    ("GET", "/workitems", ups.search),
+    ("POST", "/workitems", ups.create),
+    ("GET", _WORKITEM, ups.retrieve),
+    ("POST", _WORKITEM, ups.update),
+    ("PUT", f"{_WORKITEM}/state", ups.change_state),
+    ("POST", f"{_WORKITEM}/cancelrequest", ups.request_cancel),
+    ("POST", _SUBSCRIBER, ups.subscribe),
+    ("DELETE", _SUBSCRIBER, ups.unsubscribe),
+    ("POST", f"{_SUBSCRIBER}/suspend", ups.suspend),
+)
+"""The transactions of the worklist service (PS3.18 11.3)."""
 
 
 def blueprint(
@@ -66,10 +81,11 @@ def blueprint(
     *,
     reception: Reception | None = None,
     actor: Callable[[], Actor] = lambda: SYSTEM,
+    events_url: Callable[[], str] = lambda: "",
 ) -> Blueprint:
     """The DICOMweb service over an archive; `service_url` gives the absolute URL it is registered under, `reception`
-    says what is done with what is stored, `actor` who asks."""
-    service = Service(archive, service_url, actor=actor)
+    says what is done with what is stored, `actor` who asks, `events_url` where event reports can be had."""
+    service = Service(archive, service_url, actor=actor, events=events_url)
     web = Blueprint("dicomweb", __name__)
     for number, (rule, transaction) in enumerate(TRANSACTIONS.items()):
         endpoint = f"{transaction.__module__.rpartition('.')[2]}_{transaction.__name__}_{number}"
@@ -81,6 +97,9 @@ def blueprint(
     deletes = _view(service, deletion.delete, Permission.DELETE)
     for rule in DELETES:
         web.add_url_rule(rule, "delete", deletes, methods=["DELETE"], strict_slashes=False)
+    for method, rule, transaction in WORKLIST:
+        view = _view(service, transaction, Permission.WORKLIST)
+        web.add_url_rule(rule, f"ups_{transaction.__name__}", view, methods=[method], strict_slashes=False)
     told, described = _view(service, capabilities.capabilities), _view(service, capabilities.openapi)
     web.add_url_rule("/", "capabilities", told, methods=["GET", "OPTIONS"], strict_slashes=False)
     web.add_url_rule("/openapi.json", "openapi", described, methods=["GET"])

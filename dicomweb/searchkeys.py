@@ -1,5 +1,5 @@
-"""Reads the matching keys of a search out of its parameters (PS3.18 8.3.4.1): attributes by keyword or tag, those of
-sequences by their path, private ones beside their Private Creator (PS3.5 7.8.1)."""
+"""Reads a search out of its parameters (PS3.18 8.3.4): matching keys by keyword or tag, those of sequences by their
+path, private ones beside their Private Creator (PS3.5 7.8.1); what of the results is asked for."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from lethe.storage.query import EMPTY, Match, Resembles, Within
 
 _CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "accept"}
 _MOST_ALTERNATIVES = 32
+_BIGGEST = 2**62
 
 
 def matches() -> tuple[Match | Within, ...]:
@@ -23,17 +24,17 @@ def matches() -> tuple[Match | Within, ...]:
     within one item. Raises Refused."""
     found: dict[tuple[str, ...], str] = {}
     for name, values in request.args.lists():
-        if name.lower() in _CONTROLS or not _is_attribute_name(name):
+        if not is_key(name):
             continue
         path = tuple(tag_of(part) for part in name.split("."))
         if path in found or len(values) > 1:
             raise Refused(f"the attribute {'.'.join(path)} is given more than once")
         found[path] = values[0]
-    return _terms(found, Resembles if (control("fuzzymatching") or [""])[-1].lower() == "true" else Match)
+    return terms_of(found, Resembles if (control("fuzzymatching") or [""])[-1].lower() == "true" else Match)
 
 
-def _terms(found: Mapping[tuple[str, ...], str], for_names: type[Match]) -> tuple[Match | Within, ...]:
-    """Keys by their path as terms. Raises Refused."""
+def terms_of(found: Mapping[tuple[str, ...], str], for_names: type[Match] = Match) -> tuple[Match | Within, ...]:
+    """Keys by their path as terms, those of person names of that kind. Raises Refused."""
     terms: list[Match | Within] = []
     tags = list(dict.fromkeys(path[0] for path in found))
     for tag in tags:
@@ -47,7 +48,7 @@ def _terms(found: Mapping[tuple[str, ...], str], for_names: type[Match]) -> tupl
         if below and vr != "SQ":
             raise Refused(f"the attribute {tag} is no sequence")
         if below:
-            terms.append(Within(tag, _terms(below, for_names), creator))
+            terms.append(Within(tag, terms_of(below, for_names), creator))
     return tuple(terms)
 
 
@@ -88,10 +89,10 @@ def _vr_of(tag: str) -> str:
         raise Refused(f"this service cannot search for the attribute {tag}") from None
 
 
-def _is_attribute_name(name: str) -> bool:
+def is_key(name: str) -> bool:
     """Whether a parameter means an attribute: DICOM keywords begin with a capital, tags with a digit. Anything else,
     such as `_`, `access_token` or `X-Signature`, is a parameter we do not know and pass over."""
-    return bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
+    return name.lower() not in _CONTROLS and bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
 
 
 def _alternatives(tag: str, value: str) -> tuple[str, ...]:
@@ -104,6 +105,23 @@ def _alternatives(tag: str, value: str) -> tuple[str, ...]:
     if value and not (uids and all(is_uid(uid) for uid in uids)):
         raise Refused(f"{keyword_of(tag)} is searched for by UIDs")
     return uids or ("",)
+
+
+def fields_asked() -> tuple[set[str], bool]:
+    """The attributes that `includefield` names, and whether it asks for all. Raises Refused."""
+    names = [name.strip() for value in control("includefield") for name in value.split(",")]
+    tags = {tag_of(name.partition(".")[0]) for name in names if name and name.lower() != "all"}
+    return tags, "all" in map(str.lower, names)
+
+
+def count_asked(name: str) -> int | None:
+    """The whole number that a parameter gives, if it is given. Raises Refused."""
+    values = [value for value in control(name) if value]
+    if not values:
+        return None
+    if len(set(values)) > 1 or not re.fullmatch(r"[0-9]{1,40}", values[0]):
+        raise Refused(f"{name} is one whole number, 0 or more")
+    return min(int(values[0]), _BIGGEST)
 
 
 def control(name: str) -> list[str]:

@@ -46,6 +46,7 @@ def _node(commands: _Commands) -> None:
         ("worker", "run one de-identification worker alone"),
         ("deliver", "run the sender alone"),
         ("web", "run portal, DICOMweb and FHIR alone"),
+        ("events", "send event reports of workitems alone"),
     ):
         _add(commands, name, "part.run", text, f"lethe {name} --config config.toml")
 

@@ -100,6 +100,7 @@ class Http:
     host: str = _key("address to listen on", as_text, "127.0.0.1")
     port: int = _key("HTTP port", as_whole(1, 65535), 8080)
     workers: int = _key("processes that answer", as_whole(1, 64), 2)
+    events_port: int = _key("port for event reports of workitems, by WebSocket; 0: none", as_whole(0, 65535), 8081)
     stow_wait: int = _key("seconds that STOW-RS waits for clean instances, to say where they are", as_whole(0, 300), 10)
     stow_largest: int = _key("megabytes of the largest body that STOW-RS takes", as_whole(1, 1_000_000), 4096)
     public_url: str = _key("what users type, if a proxy stands in front; empty: taken from the request", as_url, "")

@@ -65,6 +65,7 @@ port = {dicom}
 log_level = "WARNING"
 [http]
 port = {http}
+events_port = 0
 [auth]
 mode = "none"
 [[peers]]

@@ -1,4 +1,4 @@
-"""Runs one part of Lethe in this process until it is told to stop: receiver, worker, courier or web.
+"""Runs one part of Lethe in this process until it is told to stop: receiver, worker, courier, web or events.
 
 Each part loads its own libraries and none of the others': they take longer to load than anything else at its start.
 """
@@ -145,7 +145,22 @@ def web(config: Config) -> int:
     return 0
 
 
-PARTS: dict[str, Callable[[Config], int]] = {"receive": receive, "worker": work, "deliver": deliver, "web": web}
+def events(config: Config) -> int:
+    """Send event reports to those who follow workitems."""
+    from .eventserver import serve_events
+
+    stopping, archive = _begin("events", config), open_archive(config)
+    serve_events(config, archive, stopping)
+    return 0
+
+
+PARTS: dict[str, Callable[[Config], int]] = {
+    "receive": receive,
+    "worker": work,
+    "deliver": deliver,
+    "web": web,
+    "events": events,
+}
 """The parts by the name of their command."""
 
 

@@ -51,6 +51,7 @@ class Supervisor:
         self._archive = archive
         self._read_end, self._write_end = os.pipe()
         commands = [*["receive"] * config.node.receivers, *["worker"] * config.node.workers, "deliver", "web"]
+        commands += ["events"] if config.http.events_port else []
         self.parts = [Part(command) for command in commands]
 
     def watch(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit
 
 from flask import Flask, g, request
 
@@ -18,10 +19,10 @@ from .config import Config
 from .outbox import Outbox
 from .routing import Router
 from .web.app import create_app, root_url
-from .web.credentials import Caller
+from .web.arrival import came_by_proxy
+from .web.credentials import ADMIN_TOKEN_VARIABLE, Caller
 from .web.redact import blueprint as redact_blueprint
 
-ADMIN_TOKEN_VARIABLE = "LETHE_ADMIN_TOKEN"
 _MEGABYTE = 1_000_000
 
 
@@ -33,6 +34,15 @@ def build_app(config: Config, archive: Archive) -> Flask:
 
     def dicomweb_url() -> str:
         return f"{root()}/dicom-web"
+
+    def events_url() -> str:
+        """A proxy passes `/dicom-web/ws/` on to `events_port`; without one, clients go there themselves."""
+        port, here = config.http.events_port, urlsplit(root())
+        if not port:
+            return ""
+        direct = not config.http.public_url and not came_by_proxy(request.environ)
+        authority = f"{_bracketed(here.hostname or '')}:{port}" if direct else here.netloc
+        return f"{'wss' if here.scheme == 'https' else 'ws'}://{authority}{here.path}/dicom-web"
 
     def origin() -> Origin:  # a browser says whether it is a page of ours that asks
         source = "upload" if request.headers.get("Sec-Fetch-Site") == "same-origin" else "stow"
@@ -53,7 +63,10 @@ def build_app(config: Config, archive: Archive) -> Flask:
         auth=config.auth.mode,
         admin_token=os.environ.get(ADMIN_TOKEN_VARIABLE, ""),
         blueprints=[
-            (dicomweb_blueprint(archive, dicomweb_url, reception=reception, actor=actor), "/dicom-web"),
+            (
+                dicomweb_blueprint(archive, dicomweb_url, reception=reception, actor=actor, events_url=events_url),
+                "/dicom-web",
+            ),
             (wadouri_blueprint(archive, dicomweb_url), "/wado"),
             (redact_blueprint(archive, config), "/api/v1"),
             (fhir_blueprint(archive, lambda: f"{root()}/fhir/R4", dicomweb_url), "/fhir/R4"),
@@ -65,3 +78,7 @@ def build_app(config: Config, archive: Archive) -> Flask:
         instance_path=config.data.resolve(),
         dicom_address=f"{config.node.ae_title} at {config.node.host}:{config.node.port}",
     )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -20,6 +20,7 @@ from .reviewing import Reviewing
 from .sweeping import Sweeping
 from .verdicts import Verdicts
 from .vouching import Vouching
+from .worklisting import Worklisting
 
 
 class Archive(
@@ -37,6 +38,7 @@ class Archive(
     Vouching,
     Promising,
     Pulling,
+    Worklisting,
 ):
     """All that can be done with a data folder. Others hold this; each base is one kind of change to the same
     `DataFolder`, and calls none of the others."""

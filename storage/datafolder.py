@@ -32,7 +32,11 @@ from .receipts import Receipts
 from .reviews import Reviews
 from .rulebook import Rulebook
 from .sealed import SealedHeaders
+from .sealing import Sealing
+from .stepevents import StepEvents
+from .subscriptions import Subscriptions
 from .users import Users
+from .workitems import Workitems
 
 _RECEIVED = ("name", "uid_digest", "source", "address", "size", "at", "sop_class", "called", "study")
 _BECAME = ("name", "project", "result")
@@ -67,6 +71,10 @@ class DataFolder:
         self.notices = Notices(self.database, clock)
         self.performed = PerformedSteps(self.database, clock)
         self.pulls = Pulls(self.database, clock)
+        sealing = Sealing(self.crosswalk.sealer, "worklist")
+        self.workitems = Workitems(self.database, sealing, clock)
+        self.subscriptions = Subscriptions(self.database, sealing)
+        self.step_events = StepEvents(self.database, sealing, clock)
         self._clock = clock
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)

@@ -278,6 +278,62 @@ _RESULTS = (
     "CREATE INDEX audit_deleted ON audit (subject, seq) WHERE action = 'deleted'",
 )
 
+_WORKLIST = (
+    # Workitems (PS3.4 Annex CC). `sealed` has the attributes encrypted, since clients' may name patients; `lock` is the
+    # SHA-256 of the Transaction UID; those that are `ours` only Lethe moves.
+    """CREATE TABLE workitem (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        uid TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        lock TEXT NOT NULL,
+        ours INTEGER NOT NULL,
+        sealed BLOB NOT NULL,
+        updated REAL NOT NULL)""",
+    "CREATE INDEX workitem_state ON workitem (state, id)",
+    # The digests of the UIDs of those that were removed.
+    "CREATE TABLE workitem_gone (digest TEXT PRIMARY KEY)",
+    # Who is told of a workitem, and of all that match; `locked`: it is kept until he lets go.
+    """CREATE TABLE workitem_subscription (
+        workitem INTEGER NOT NULL REFERENCES workitem (id) ON DELETE CASCADE,
+        title TEXT NOT NULL,
+        locked INTEGER NOT NULL,
+        PRIMARY KEY (workitem, title))""",
+    "CREATE INDEX workitem_subscription_title ON workitem_subscription (title)",
+    """CREATE TABLE worklist_subscription (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        title TEXT NOT NULL,
+        filtered INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        locked INTEGER NOT NULL,
+        UNIQUE (title, digest))""",
+    # Event reports, one row for each who is told, encrypted; and up to which he has them.
+    """CREATE TABLE workitem_event (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        title TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        at REAL NOT NULL)""",
+    "CREATE INDEX workitem_event_title ON workitem_event (title, id)",
+    "CREATE TABLE workitem_event_mark (title TEXT PRIMARY KEY, event INTEGER NOT NULL)",
+    # Studies that are being de-identified, each with its workitem; `study` is the SHA-256 of the clean UID.
+    """CREATE TABLE cleaning (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        project TEXT NOT NULL,
+        study TEXT NOT NULL,
+        workitem TEXT NOT NULL,
+        arrived REAL NOT NULL,
+        told TEXT NOT NULL,
+        is_open INTEGER NOT NULL)""",
+    "CREATE UNIQUE INDEX cleaning_open ON cleaning (project, study) WHERE is_open = 1",
+    # Which CLEAN jobs belong to it (-1: held, 0: to none), and the last job that was looked at.
+    """CREATE TABLE cleaning_job (
+        job INTEGER PRIMARY KEY REFERENCES job (id) ON DELETE CASCADE,
+        cleaning INTEGER NOT NULL)""",
+    "CREATE INDEX cleaning_job_cleaning ON cleaning_job (cleaning)",
+    "CREATE TABLE cleaning_mark (job INTEGER NOT NULL)",
+    "INSERT INTO cleaning_mark (job) SELECT COALESCE(MAX(id), 0) FROM job",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -290,4 +346,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _INDEX_VERSIONS,
     _PULLS,
     _RESULTS,
+    _WORKLIST,
 )

@@ -41,6 +41,8 @@ class Permission(StrEnum):
     """Hand in objects to be cleaned, by STOW-RS or in the portal."""
     DELETE = "delete"
     """Delete clean objects for good; each is audited."""
+    WORKLIST = "worklist"
+    """Read, make, claim and follow workitems; those of clients may name patients."""
 
 
 GRANTS = {Role.ADMINISTRATOR: frozenset(Permission)}

@@ -79,10 +79,10 @@ def url_of(entry: Entry) -> str:
     return f"/dicom-web/studies/{entry.study_uid}/series/{entry.series_uid}/instances/{entry.sop_uid}"
 
 
-def app_over(archive: Archive, url: str = "http://node.test/dicom-web") -> Flask:
+def app_over(archive: Archive, url: str = "http://node.test/dicom-web", *, events: str = "") -> Flask:
     """An app with nothing but DICOMweb in it."""
     app = Flask("dicomweb-tests", instance_path=str(archive.folder))
-    app.register_blueprint(blueprint(archive, lambda: url), url_prefix="/dicom-web")
+    app.register_blueprint(blueprint(archive, lambda: url, events_url=lambda: events), url_prefix="/dicom-web")
     app.register_blueprint(wadouri.blueprint(archive, lambda: url), url_prefix="/wado")
     return app
 

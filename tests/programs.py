@@ -63,14 +63,16 @@ class Node:
 
     token = "token-of-the-tests-0123456789abcdef"
 
-    def __init__(self, folder: Path, extra: str = "", *, log_level: str = "DEBUG") -> None:
+    def __init__(self, folder: Path, extra: str = "", *, log_level: str = "DEBUG", events: bool = False) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.dicom, self.http = free_port(), free_port()
+        self.events = free_port() if events else 0
         self.config = folder / "config.toml"
         self.log = folder / "log.txt"
         self.config.write_text(
-            f'[node]\nport = {self.dicom}\nlog_level = "{log_level}"\n[http]\nport = {self.http}\n{extra}',
+            f'[node]\nport = {self.dicom}\nlog_level = "{log_level}"\n[http]\nport = {self.http}\n'
+            f"events_port = {self.events}\n{extra}",
             encoding="utf-8",
         )
 

@@ -65,8 +65,22 @@ def test_openapi_names_every_route_with_its_variables(web: FlaskClient) -> None:
         for operation in operations.values():
             named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
             assert named == {word.strip("{}") for word in path.split("/") if "{" in word}
-            assert operation["responses"]["200"]["description"]
+            assert any(
+                status.startswith("2") and told["description"] for status, told in operation["responses"].items()
+            )
     search, study = (document["paths"][path]["get"] for path in ("/studies", "/studies/{study}"))
     assert "application/dicom+json" in search["responses"]["200"]["content"]
     assert list(study["responses"]["200"]["content"]) == ['multipart/related; type="application/dicom"']
     assert "limit" in {one["name"] for one in search["parameters"]}
+
+
+def test_both_say_how_workitems_are_made_and_followed(web: FlaskClient) -> None:
+    paths = web.get("/dicom-web/openapi.json").get_json()["paths"]
+    assert set(paths["/workitems"]) == {"get", "head", "post"}
+    assert {"201", "400", "409", "415"} <= set(paths["/workitems"]["post"]["responses"])
+    assert "application/dicom+json" in paths["/workitems"]["post"]["requestBody"]["content"]
+    assert "202" in paths["/workitems/{workitem}/cancelrequest"]["post"]["responses"]
+    subscribing = paths["/workitems/{workitem}/subscribers/{aetitle}"]["post"]
+    assert {"deletionlock", "filter"} <= {one["name"] for one in subscribing["parameters"]}
+    wadl = web.options("/dicom-web/", headers={"Accept": WADL}).text
+    assert 'path="workitems/{workitem}/state"' in wadl and '<response status="201"/>' in wadl

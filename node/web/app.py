@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..outbox import Outbox
 from . import api, faults, health, login, outgoing, portal, review, upload
 from .arrival import arriving, host_of
 from .cors import Cors
-from .credentials import NOBODY, Credentials
+from .credentials import NOBODY, Credentials, session_key
 from .guard import Guard, Sessions
 from .overview import moment
 
@@ -68,7 +67,7 @@ def create_app(
     if auth not in ("local", "none"):
         raise ValueError('auth is "local" or "none"')
     app = Flask(__name__, instance_path=str(instance_path.resolve()), static_folder=None)
-    key = archive.files.secret("session.key", lambda: secrets.token_bytes(32))
+    key = session_key(archive)
     _configure(app, key, public_url, trusted_proxies)
     credentials = Credentials(archive, admin_token, key)
     cors = Cors(cors_origins)

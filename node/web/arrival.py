@@ -61,6 +61,11 @@ def arriving(inner: WSGIApplication, trusted_proxies: Sequence[str]) -> WSGIAppl
     return serve
 
 
+def came_by_proxy(environ: WSGIEnvironment) -> bool:
+    """Whether it was a proxy that is trusted who passed the request on."""
+    return bool(environ.get(_PROXIED))
+
+
 def host_of(environ: WSGIEnvironment, host: str) -> str:
     """The host and port for addresses in answers. dicomweb-client leaves the port out of Host, and would look on port
     80 for what we name: at an address of this machine it can only have meant the port we listen on."""

@@ -23,6 +23,8 @@ from lethe.storage.users import GRANTS, Permission, Role, User
 
 from .throttle import Throttle
 
+ADMIN_TOKEN_VARIABLE = "LETHE_ADMIN_TOKEN"
+"""Names the administrator's bearer token in the environment."""
 _REMEMBERED = 300.0
 _MOST_REMEMBERED = 256
 
@@ -147,6 +149,11 @@ class Credentials:
     def _record(self, action: str, actor: Actor, how: str) -> None:
         with transaction(self._archive.database):
             self._archive.audit.record(actor, action, detail={"by": how})
+
+
+def session_key(archive: Archive) -> bytes:
+    """The key that signs sessions, made on first use."""
+    return archive.files.secret("session.key", lambda: secrets.token_bytes(32))
 
 
 def _caller(user: User, address: str) -> Caller:

@@ -1,0 +1,169 @@
+"""Opens channels for event reports (PS3.18 8.10.4): a WebSocket at `/dicom-web/ws/subscribers/<AE title>`, for
+those who may use the worklist, on a port of its own, since the server of all else speaks no WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import re
+import threading
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from lethe.storage.archive import Archive
+from lethe.storage.users import GRANTS, Permission, Role
+
+from .channels import Channels
+from .config import Config
+from .web.arrival import HEADERS as FORWARDED
+from .web.arrival import arriving
+from .web.credentials import ADMIN_TOKEN_VARIABLE, Caller, Credentials, Unknown, session_key
+from .web.guard import is_loopback
+from .web.throttle import TooManyAttempts
+
+log = logging.getLogger("lethe.events")
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/ws/subscribers/([^/]+)")
+_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+_LARGEST = 1 << 10
+_TRY_AGAIN = 5.0
+_BASIC = re.compile(r"(?i:basic) +([A-Za-z0-9+/=]+)")
+_BEARER = re.compile(r"(?i:bearer) +(\S+)")
+
+
+class Door:
+    """Says of a request for a channel whether it is opened."""
+
+    def __init__(self, config: Config, archive: Archive, channels: Channels) -> None:
+        self._mode = config.auth.mode
+        self._http = config.http
+        self._channels = channels
+        token = os.environ.get(ADMIN_TOKEN_VARIABLE, "")
+        self._credentials = Credentials(archive, token, session_key(archive))
+        self._seen = arriving(lambda _environ, _start: [], config.http.trusted_proxies)
+
+    async def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """None opens the channel."""
+        environ = _environ(connection, request)
+        self._seen(environ, _never)
+        address, headers = str(environ["REMOTE_ADDR"]), request.headers
+        if self._mode == "none" and not _is_from_here(address, headers):
+            return _refusal(HTTPStatus.FORBIDDEN)
+        if not self._is_of_ours(headers, str(environ.get("HTTP_HOST", ""))):
+            return _refusal(HTTPStatus.FORBIDDEN)
+        try:
+            caller = await self._channels.ask(self._caller, headers.get("Authorization", ""), address)
+        except TooManyAttempts as error:
+            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(error.seconds)})
+        except Unknown:
+            return _refusal(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Bearer, Basic realm="Lethe"'})
+        if not caller.may(Permission.WORKLIST) or caller.must_change:
+            return _refusal(HTTPStatus.FORBIDDEN)
+        return None if title_of(request) else _refusal(HTTPStatus.NOT_FOUND)
+
+    def _caller(self, authorization: str, address: str) -> Caller:
+        if self._mode == "none":
+            return Caller("local", address, GRANTS[Role.ADMINISTRATOR])
+        if found := _BEARER.fullmatch(authorization):
+            return self._credentials.by_token(found[1], address)
+        if found := _BASIC.fullmatch(authorization):
+            name, _, password = _decoded(found[1]).partition(":")
+            return self._credentials.by_basic(name, password, address)
+        raise Unknown
+
+    def _is_of_ours(self, headers: Headers, host: str) -> bool:
+        """Browsers let every page open a channel, and say of which origin it is: it has to be ours or a configured
+        one."""
+        origin = headers.get("Origin")
+        if origin is None or not {"*", origin}.isdisjoint(self._http.cors_origins):
+            return True
+        parts, public = urlsplit(origin), urlsplit(self._http.public_url)
+        own = {(public.scheme, public.netloc)} if public.netloc else set()
+        name = urlsplit(f"//{host}").hostname
+        return (parts.scheme, parts.netloc) in own or (parts.hostname == name and parts.port == self._http.port)
+
+
+def title_of(request: Request) -> str:
+    """The AE title that a channel is asked for; empty where the address is none of a channel."""
+    found = _PATH.fullmatch(urlsplit(request.path).path)
+    title = unquote(found[1]) if found else ""
+    return title.strip() if _TITLE.fullmatch(title) else ""
+
+
+def serve_events(config: Config, archive: Archive, stopping: threading.Event) -> None:
+    """Serve until told to stop. A port that another holds is waited for."""
+    archive.tell_restart()
+    while not stopping.is_set():
+        try:
+            asyncio.run(_serve(config, archive, stopping))
+        except OSError as error:
+            port = config.http.events_port
+            log.warning("cannot listen at %s:%d ([http] events_port): %s", config.http.host, port, error.strerror)
+            stopping.wait(_TRY_AGAIN)
+
+
+async def _serve(config: Config, archive: Archive, stopping: threading.Event) -> None:
+    channels = Channels(archive)
+    door = Door(config, archive, channels)
+
+    async def channel(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        await channels.follow(connection, title_of(connection.request))
+
+    host, port = config.http.host, config.http.events_port
+    async with serve(
+        channel, host, port, process_request=door.answer, server_header=None, max_size=_LARGEST, logger=_quiet()
+    ):
+        log.info("event reports are sent at %s:%d", host, port)
+        watching = asyncio.create_task(channels.watch())
+        await asyncio.get_running_loop().run_in_executor(None, stopping.wait)
+        watching.cancel()
+
+
+def _quiet() -> logging.Logger:
+    """The library's own log names paths and headers."""
+    logger = logging.getLogger("websockets.server")
+    logger.setLevel(logging.CRITICAL)
+    return logger
+
+
+def _environ(connection: ServerConnection, request: Request) -> dict[str, Any]:
+    """What WSGI would say of the request."""
+    environ: dict[str, Any] = {"REMOTE_ADDR": str(connection.remote_address[0]), "wsgi.url_scheme": "http"}
+    environ["PATH_INFO"] = urlsplit(request.path).path
+    for name, value in request.headers.raw_items():
+        key = "HTTP_" + name.upper().replace("-", "_")
+        environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ
+
+
+def _is_from_here(address: str, headers: Headers) -> bool:
+    """That nobody else's machine asks, nor a page whose host name was made to point here."""
+    host = urlsplit(f"//{headers.get('Host', '')}").hostname or ""
+    proxied = any(name in headers for name in FORWARDED)
+    return not proxied and is_loopback(address) and (host == "localhost" or is_loopback(host))
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        raise Unknown from None
+
+
+def _refusal(status: HTTPStatus, more: dict[str, str] | None = None) -> Response:
+    body = f"{status.phrase}\n".encode()
+    headers = Headers({"Content-Type": "text/plain", "Content-Length": str(len(body)), "Connection": "close"})
+    headers.update(more or {})
+    return Response(status.value, status.phrase, headers, body)
+
+
+def _never(*_: object) -> Any:
+    raise AssertionError("nothing is answered here")

@@ -1,0 +1,267 @@
+"""Subscriptions and event reports (PS3.4 CC.2.3, CC.2.4), and the channels that bring them (PS3.18 8.10)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from dicomweb_archive import app_over
+from flask.testing import FlaskClient
+from programs import Node, listens, wait_for
+from ups_clients import JSON, LOCK, PERFORMED, UID, change, code, create, post, text, workitem
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from lethe.storage.archive import Archive
+
+ALL, FILTERED = "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.1"
+
+
+@pytest.fixture
+def web(archive: Archive) -> FlaskClient:
+    archive.database.pragma("synchronous", 0)
+    return app_over(archive, events="ws://node.test/dicom-web").test_client()
+
+
+def subscribe(web: FlaskClient, resource: str, title: str = "ME", query: str = "", *, status: int = 201) -> None:
+    answer = web.post(f"/dicom-web/workitems/{resource}/subscribers/{title}{query}")
+    assert answer.status_code == status, answer.text
+    if status == 201:
+        assert answer.headers["Content-Location"] == f"ws://node.test/dicom-web/ws/subscribers/{title}"
+
+
+def said(report: dict[str, Any]) -> tuple[str, int, str]:
+    """What a report is about, its type, and the state that it tells."""
+    state = report.get("00741000", {}).get("Value", [""])[0]
+    return report["00001000"]["Value"][0], report["00001002"]["Value"][0], state
+
+
+class Reports:
+    """The reports for an AE title, each once."""
+
+    def __init__(self, archive: Archive, title: str = "ME") -> None:
+        self._archive, self._title, self._last = archive, title, 0
+
+    def whole(self) -> list[dict[str, Any]]:
+        new = self._archive.step_events.after(self._title, self._last)
+        self._last = new[-1].number if new else self._last
+        return [json.loads(one.text) for one in new]
+
+    def new(self) -> list[tuple[str, int, str]]:
+        return [said(one) for one in self.whole()]
+
+
+def test_who_subscribes_to_a_workitem_is_told_of_all_that_happens_to_it(web: FlaskClient, archive: Archive) -> None:
+    reports = Reports(archive)
+    create(web)
+    subscribe(web, UID)
+    (first,) = reports.whole()
+    assert first == {
+        "00000002": text("UI", "1.2.840.10008.5.1.4.34.6.1"),
+        "00000110": first["00000110"],
+        "00001000": text("UI", UID),
+        "00001002": text("US", 1),
+        "00404041": text("CS", "READY"),
+        "00741000": text("CS", "SCHEDULED"),
+    }
+    change(web, "IN PROGRESS")
+    assert reports.new() == [(UID, 1, "IN PROGRESS")]
+    progress = text("SQ", {"00741004": text("DS", "30"), "00741006": text("ST", "half way")})
+    stations = text("SQ", code("STATION-1"))
+    post(
+        web,
+        f"/workitems/{UID}?{LOCK}",
+        {"00741002": progress, "00404025": stations, "00404041": text("CS", "INCOMPLETE")},
+    )
+    told = {said(one)[1]: one for one in reports.whole()}
+    assert set(told) == {1, 3, 5}
+    assert told[3]["00741002"] == progress
+    assert told[5]["00404025"] == stations
+    post(
+        web, f"/workitems/{UID}/cancelrequest", {"00741238": text("LT", "Wrong patient"), "0074100C": text("LO", "Ann")}
+    )
+    (asked,) = reports.whole()
+    assert said(asked)[1] == 2
+    assert (asked["00741238"]["Value"], asked["0074100C"]["Value"]) == (["Wrong patient"], ["Ann"])
+    assert asked["00741236"]["Value"] == ["lethe"]
+    post(web, f"/workitems/{UID}?{LOCK}", {"00741216": PERFORMED})
+    change(web, "COMPLETED")
+    assert reports.new() == [(UID, 1, "COMPLETED")]
+    assert web.delete(f"/dicom-web/workitems/{UID}/subscribers/ME").status_code == 200
+    assert web.delete(f"/dicom-web/workitems/{UID}/subscribers/ME").status_code == 404
+
+
+def test_who_subscribes_to_the_worklist_is_told_of_what_comes(web: FlaskClient, archive: Archive) -> None:
+    create(web, "1.1")
+    quiet, locked = Reports(archive, "QUIET"), Reports(archive, "LOCKED")
+    subscribe(web, ALL, "QUIET")
+    subscribe(web, ALL, "LOCKED", "?deletionlock=true")
+    assert (quiet.new(), locked.new()) == ([], [("1.1", 1, "SCHEDULED")])
+    create(web, "1.2", **{"00404025": text("SQ", code("CT1"))})
+    assert quiet.new() == locked.new() == [("1.2", 1, "SCHEDULED"), ("1.2", 5, "")]
+    change(web, "IN PROGRESS", uid="1.1")
+    assert quiet.new() == locked.new() == [("1.1", 1, "IN PROGRESS")]
+    assert web.post(f"/dicom-web/workitems/{ALL}/subscribers/QUIET/suspend").status_code == 200
+    assert web.post(f"/dicom-web/workitems/{ALL}/subscribers/QUIET/suspend").status_code == 404
+    create(web, "1.3")
+    change(web, "IN PROGRESS", uid="1.2")
+    assert quiet.new() == [("1.2", 1, "IN PROGRESS")]
+    assert locked.new() == [("1.3", 1, "SCHEDULED"), ("1.2", 1, "IN PROGRESS")]
+    assert web.delete(f"/dicom-web/workitems/{ALL}/subscribers/LOCKED").status_code == 200
+    create(web, "1.4")
+    change(web, "IN PROGRESS", uid="1.3")
+    assert locked.new() == []
+    assert web.delete(f"/dicom-web/workitems/{ALL}/subscribers/LOCKED").status_code == 404
+
+
+def test_a_filtered_subscription_is_to_what_matches(web: FlaskClient, archive: Archive) -> None:
+    reports, more = Reports(archive), Reports(archive, "MORE")
+    create(web, "1.1")
+    create(web, "1.2", **{"00741202": text("LO", "MR work")})
+    subscribe(web, FILTERED, query="?filter=WorklistLabel=CT*,00741200=HIGH&deletionlock=true")
+    subscribe(web, FILTERED, "MORE", "?WorklistLabel=MR*")
+    assert reports.new() == [("1.1", 1, "SCHEDULED")]
+    create(web, "1.3")
+    create(web, "1.4", **{"00741202": text("LO", "MR work")})
+    create(web, "1.5", **{"00741200": text("CS", "LOW")})
+    change(web, "IN PROGRESS", uid="1.2")
+    assert reports.new() == [("1.3", 1, "SCHEDULED")]
+    assert more.new() == [("1.4", 1, "SCHEDULED"), ("1.2", 1, "IN PROGRESS")]
+    assert web.post(f"/dicom-web/workitems/{ALL}/subscribers/ME/suspend").status_code == 404
+    assert web.post(f"/dicom-web/workitems/{FILTERED}/subscribers/ME/suspend").status_code == 200
+    create(web, "1.6")
+    assert reports.new() == []
+
+
+def test_what_cannot_be_subscribed_to(web: FlaskClient, archive: Archive) -> None:
+    create(web)
+    subscribe(web, "1.2.99", status=404)
+    subscribe(web, "x", status=400)
+    subscribe(web, UID, query="?deletionlock=perhaps", status=400)
+    subscribe(web, UID, "A" * 17, status=400)
+    subscribe(web, UID, "A%5CB", status=400)
+    subscribe(web, FILTERED, status=400)
+    subscribe(web, ALL, query="?filter=WorklistLabel=CT", status=400)
+    subscribe(web, FILTERED, query="?filter=Nonsense=CT", status=400)
+    subscribe(web, FILTERED, query="?filter=CT", status=400)
+    assert web.post(f"/dicom-web/workitems/{UID}/subscribers/ME/suspend").status_code == 400
+    silent = app_over(archive).test_client()
+    subscribe(silent, UID, status=403)
+
+
+def test_a_lock_is_set_and_lifted_by_subscribing_again(web: FlaskClient, archive: Archive) -> None:
+    create(web)
+    for query, locked in (("", 0), ("?deletionlock=true", 1), ("?deletionlock=false", 0)):
+        subscribe(web, UID, query=query)
+        rows = archive.database.execute_sql("SELECT locked FROM workitem_subscription").fetchall()
+        assert rows == [(locked,)]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    node = Node(tmp_path_factory.mktemp("ups") / "node", events=True).start()
+    yield node
+    node.stop()
+
+
+def ask(node: Node, method: str, path: str, body: object = None) -> requests.Response:
+    headers = {**node.headers, "Content-Type": JSON}
+    return requests.request(method, f"{node.url}/dicom-web{path}", json=body, headers=headers, timeout=60)
+
+
+def channel(node: Node, title: str, resource: str = ALL) -> ClientConnection:
+    answer = ask(node, "POST", f"/workitems/{resource}/subscribers/{title}")
+    assert answer.status_code == 201
+    address = answer.headers["Content-Location"]
+    assert address == f"ws://127.0.0.1:{node.events}/dicom-web/ws/subscribers/{title}"
+    return open_channel(node, title)
+
+
+def open_channel(node: Node, title: str) -> ClientConnection:
+    deadline = time.monotonic() + 60
+    address = f"ws://127.0.0.1:{node.events}/dicom-web/ws/subscribers/{title}"
+    while True:
+        try:
+            return connect(address, additional_headers=node.headers, open_timeout=60)
+        except OSError:  # the part is being started
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def next_said(connection: ClientConnection) -> tuple[str, int, str]:
+    while True:
+        report = said(json.loads(connection.recv(timeout=60)))
+        if report[1] != 4:
+            return report
+
+
+def test_channels_bring_what_any_process_writes(node: Node) -> None:
+    with channel(node, "LIVE") as one, channel(node, "LIVE") as two:
+        uids = [f"1.5.{number}" for number in range(8)]
+        for uid in uids:  # answered by two processes, as it comes
+            assert ask(node, "POST", f"/workitems?{uid}", workitem()).status_code == 201
+        for connection in (one, two):
+            assert [next_said(connection) for _ in uids] == [(uid, 1, "SCHEDULED") for uid in uids]
+
+
+def test_of_many_who_claim_a_workitem_one_gets_it(node: Node) -> None:
+    ask(node, "POST", "/workitems?1.6.1", workitem())
+
+    def claim(number: int) -> int:
+        body = {"00741000": text("CS", "IN PROGRESS"), "00081195": text("UI", f"2.25.{number}")}
+        return ask(node, "PUT", "/workitems/1.6.1/state", body).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(claim, range(1, 9))) == [200, *[400] * 7]
+
+
+def test_subscriptions_and_reports_survive_when_the_part_that_sends_them_is_killed(node: Node) -> None:
+    with channel(node, "AWAY") as connection:
+        ask(node, "POST", "/workitems?1.7.1", workitem())
+        assert next_said(connection) == ("1.7.1", 1, "SCHEDULED")
+    ask(node, "POST", "/workitems?1.7.2", workitem())  # while nobody listens
+    (part,) = node.children("events")
+    os.kill(part, signal.SIGKILL)
+    wait_for(lambda: node.children("events") not in ([], [part]) and listens(node.events), what="it is started again")
+    ask(node, "POST", "/workitems?1.7.3", workitem())
+    with open_channel(node, "AWAY") as connection:
+        seen: list[tuple[str, int, str]] = []
+        while not seen or seen[-1][0] != "1.7.3":
+            seen.append(said(json.loads(connection.recv(timeout=60))))
+    # What had been sent, but not surely read, may come again.
+    assert [one for one in seen if one[0] != "1.7.1"] == [
+        ("1.7.2", 1, "SCHEDULED"),
+        (ALL, 4, ""),
+        ("1.7.3", 1, "SCHEDULED"),
+    ]
+
+
+def test_a_channel_is_opened_only_for_those_who_may(node: Node) -> None:
+    address = f"ws://127.0.0.1:{node.events}/dicom-web/ws/subscribers/DOOR"
+    good = node.headers
+    for headers, path, status in (
+        ({}, "", 401),
+        ({"Authorization": "Bearer wrong"}, "", 401),
+        ({"Authorization": "Basic YTpi"}, "", 401),
+        ({"Authorization": "Basic %"}, "", 401),
+        (good | {"Origin": "https://elsewhere.test"}, "", 403),
+        (good, "/more", 404),
+    ):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(address + path, additional_headers=headers, open_timeout=60)
+        assert refused.value.response.status_code == status
+        assert ("WWW-Authenticate" in refused.value.response.headers) == (status == 401)
+    connect(address, additional_headers=good | {"Origin": node.url}, open_timeout=60).close()
+    assert requests.get(address.replace("ws:", "http:"), headers=good, timeout=60).status_code == 426
+
+
+def test_nothing_of_a_workitem_is_in_the_log(node: Node) -> None:
+    assert "Roe" not in node.log.read_text()
+    assert "1.7.2" not in node.log.read_text()
