@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-deid bench-pixels bench-dimse bench-dicomweb ohif clean
+.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-faults bench-deid bench-pixels bench-dimse bench-dicomweb ohif clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ fuzz: setup
 
 bench-kill: setup
 	$(BIN)/python benchmarks/kill.py
+
+# Over a network that loses packets; it needs root, iproute2 and /dev/net/tun.
+bench-faults: setup
+	$(BIN)/python benchmarks/faults.py
 
 # De-identification side by side with other programs; they are installed below .bench/.
 bench-deid: setup

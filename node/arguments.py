@@ -86,7 +86,7 @@ def _peers(commands: _Commands) -> None:
 
 
 def _pull(commands: _Commands) -> None:
-    text = "have a PACS send us studies: found by C-FIND, moved by C-MOVE"
+    text = "have a PACS send us studies: found by C-FIND, moved by C-MOVE or got by C-GET"
     one = _add(commands, "pull", "pull.run", text, "lethe pull pacs --list studies.txt --rate 600")
     one.add_argument("peer", metavar="PEER", help="name of a peer, or AETITLE@host:port")
     what = one.add_mutually_exclusive_group(required=True)
@@ -96,6 +96,7 @@ def _pull(commands: _Commands) -> None:
     )
     what.add_argument("--list", type=Path, metavar="FILE", help="a Study Instance UID or Accession Number a line")
     one.add_argument("--project", default="", metavar="NAME", help="into this project (default: as the routes say)")
+    one.add_argument("--get", action="store_true", help="by C-GET: from a PACS that cannot call this node")
     one.add_argument("--rate", type=_positive, metavar="N", help="no more than N instances a minute (default: any)")
     one.add_argument("--again", action="store_true", help="start over instead of going on where it stopped")
     one.add_argument("--dry-run", action="store_true", help="only list the studies that would be moved")

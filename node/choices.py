@@ -42,6 +42,15 @@ class Plain(StrEnum):
     LOOPBACK = "loopback"
 
 
+class TlsProfile(StrEnum):
+    """How far TLS is restricted."""
+
+    BCP195 = "bcp195"
+    """PS3.15 B.12."""
+    MODIFIED = "modified-bcp195"
+    """PS3.15 B.13, as far as OpenSSL has its cipher suites."""
+
+
 class PixelPolicy(StrEnum):
     """What is done about text burned into pixels."""
 

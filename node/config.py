@@ -23,6 +23,7 @@ from .choices import (
     Plain,
     ProfileName,
     Sending,
+    TlsProfile,
     UnknownPatients,
 )
 from .deid.presidio import Voter
@@ -74,6 +75,12 @@ class Node:
     tls_certificate: str = _key("PEM file with our certificate, for callers and to call", as_path_or_none, "")
     tls_key: str = _key("PEM file with its private key, not encrypted", as_path_or_none, "")
     tls_ca: str = _key("PEM file with the CA certificates that vouch for peers", as_path_or_none, "")
+    tls_crl: str = _key(
+        "PEM file with a revocation list of each of these CAs; empty: revocation is not checked", as_path_or_none, ""
+    )
+    tls_profile: TlsProfile = _key(
+        '"bcp195" (PS3.15 B.12), or "modified-bcp195" (B.13: stronger keys)', as_choice(TlsProfile), TlsProfile.BCP195
+    )
     data: str = _key("folder for database, files and keys", as_text, "data")
     database: str = _key("database URL; empty means SQLite in the data folder", lambda value: str(value), "")
     workers: int = _key("processes that de-identify", as_whole(1, 256), 2)

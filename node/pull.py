@@ -64,14 +64,13 @@ class Tally:
 
 
 class Pull:
-    """One request to one peer, whose studies go to our AE title `title`."""
+    """One request to one peer, whose studies come to this node."""
 
     def __init__(
         self,
         archive: Archive,
         pacs: Pacs,
         *,
-        title: str,
         request: str,
         pace: Pace,
         sleep: Callable[[float], None] = time.sleep,
@@ -79,7 +78,6 @@ class Pull:
         self.tally = Tally()
         self._archive = archive
         self._pacs = pacs
-        self._title = title
         self._request = request
         self._pace = pace
         self._sleep = sleep
@@ -131,9 +129,9 @@ class Pull:
     def _attempt(self, study: Study, told: Told) -> _Attempt:
         mark = self._archive.mark()
         try:
-            moved = self._patiently(partial(self._pacs.move, study.uid, self._title, told))
+            moved = self._patiently(partial(self._pacs.bring, study.uid, told))
         except BrokenOff as error:
-            return _Attempt(Moved(_HUNG_UP, 0, 0), 0, f"{error}; {self._hint}")
+            return _Attempt(Moved(_HUNG_UP, 0, 0), 0, f"{error}; {self._pacs.hint}")
         came = self._archive.came_since(mark)
         return _Attempt(moved, min(came, moved.completed), self._problem(moved, came))
 
@@ -141,17 +139,12 @@ class Pull:
         """Why a study is not here as a whole; "" where it is. What a peer says it sent is believed only if it came."""
         peer, status = self._pacs.peer.name, f"0x{moved.status:04X}"
         if moved.is_whole and came < moved.completed:
-            return f"{peer} says it sent {moved.completed} instances, but {came} came; {self._hint}"
+            return f"{peer} says it sent {moved.completed} instances, but {came} came; {self._pacs.hint}"
         if moved.is_whole:
             return ""
         if moved.failed or moved.completed:
             return f"{peer} sent {moved.completed} instances and failed to send {moved.failed} ({status})"
-        return f"{peer} sent nothing ({status})" + (f"; {self._hint}" if moved.status else "")
-
-    @property
-    def _hint(self) -> str:
-        titles = " and ".join(dict.fromkeys((self._pacs.ae_title, self._title)))
-        return f"see that it knows {titles} with the address and port of this node"
+        return f"{peer} sent nothing ({status})" + (f"; {self._pacs.hint}" if moved.status else "")
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """The answer of a peer that may be away for a moment. Raises Unavailable where it stays so."""

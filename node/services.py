@@ -15,7 +15,7 @@ from .dimse.finding import query_service
 from .dimse.getting import get_service
 from .dimse.moving import move_service
 from .dimse.openanswer import OpenAnswer
-from .dimse.performed import performed_steps
+from .dimse.performed import performed_steps, retrieved_steps
 from .dimse.services import Service
 from .dimse.worklist import worklist_service
 from .reporter import Reporter
@@ -40,6 +40,7 @@ def services_of(
         commitment.requests(archive, admission, answer_here=OpenAnswer(tell, archive.close)),
         commitment.answers(archive, admission),
         performed_steps(archive),
+        retrieved_steps(archive),
         notifications(archive),
     ]
     folder, table = config.worklist.folder, config.worklist.table

@@ -23,7 +23,7 @@ class IncomingFile:
         self._failure: StorageError | None = None
         try:
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-            os.write(self._descriptor, meta)
+            self._put(meta)
         except OSError:
             self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
 
@@ -36,9 +36,7 @@ class IncomingFile:
             self._fail(Refused(f"it is larger than {self._largest >> 20} MB"))
             return
         try:
-            written = os.write(self._descriptor, data)
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
+            self._put(data)
         except OSError:
             self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
             return
@@ -55,6 +53,12 @@ class IncomingFile:
         """Remove the file, if it was not taken over."""
         self._close()
         self.path.unlink(missing_ok=True)
+
+    def _put(self, data: bytes | memoryview) -> None:
+        """Write all of it: of what no longer fits on a disk, the system writes the beginning."""
+        written = os.write(self._descriptor, data)
+        while written < len(data):
+            written += os.write(self._descriptor, data[written:])
 
     def _fail(self, failure: StorageError) -> None:
         self._failure = failure

@@ -43,18 +43,46 @@ class Authority:
         certificate = self._signed(self._name, self._key.public_key(), hosts=(), days=10, ca=True)
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, *, hosts: tuple[str, ...] = (), days: int = 5) -> Identity:
-        key = ec.generate_private_key(ec.SECP256R1())
+    def issue(
+        self,
+        name: str,
+        *,
+        hosts: tuple[str, ...] = (),
+        days: int = 5,
+        curve: ec.EllipticCurve | None = None,
+        digest: hashes.HashAlgorithm | None = None,
+    ) -> Identity:
+        key = ec.generate_private_key(curve or ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._signed(subject, key.public_key(), hosts=hosts, days=days, ca=False)
+        certificate = self._signed(subject, key.public_key(), hosts=hosts, days=days, ca=False, digest=digest)
         identity = Identity(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         identity.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
         identity.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         identity.key.chmod(0o600)
         return identity
 
+    def revoke(self, *identities: Identity) -> Path:
+        """A list that revokes these, and those only."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(now - timedelta(days=1)).next_update(now + timedelta(days=1))
+        for identity in identities:
+            number = x509.load_pem_x509_certificate(identity.certificate.read_bytes()).serial_number
+            one = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - timedelta(days=1))
+            builder = builder.add_revoked_certificate(one.build())
+        path = self.folder / "revoked.crl"
+        path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return path
+
     def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, hosts: tuple[str, ...], days: int, ca: bool
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        *,
+        hosts: tuple[str, ...],
+        days: int,
+        ca: bool,
+        digest: hashes.HashAlgorithm | None = None,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -70,4 +98,4 @@ class Authority:
         if hosts:
             names = [x509.IPAddress(ipaddress.ip_address(host)) for host in hosts]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(self._key, hashes.SHA256())
+        return builder.sign(self._key, digest or hashes.SHA256())

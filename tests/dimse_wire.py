@@ -104,7 +104,7 @@ def status_of(body: bytes) -> int:
 @contextmanager
 def failing_network(port: int, *, after: int, how: str) -> Iterator[int]:
     """A port that leads to another one until so many bytes have gone there; then it cuts the connection ("cut"), or
-    swallows everything ("hole"), or lets nothing back ("deaf")."""
+    swallows everything ("hole"), or lets nothing back ("deaf"). "release" cuts it where it should be released."""
     listener = socket.create_server(("127.0.0.1", 0))
     opened: list[socket.socket] = [listener]
 
@@ -112,6 +112,9 @@ def failing_network(port: int, *, after: int, how: str) -> Iterator[int]:
         passed = 0
         with suppress(OSError):
             while data := source.recv(65536):
+                if how == "release" and data.endswith(RELEASE_RQ):
+                    broken.set()
+                    break
                 room = len(data) if limit is None else max(0, limit - passed)
                 sink.sendall(data[:room])
                 passed += len(data)

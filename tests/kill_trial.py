@@ -42,7 +42,8 @@ def kill_while_sending(folder: Path, instances: int, kills: int, seed: int) -> s
     with destination() as (port, received):
         node = Node(folder / "node", _config(port), log_level="INFO").start()
         try:
-            sender = Sender(node, paths, pause=kills * _PAUSE / instances)
+            lethe = Peer("lethe", "LETHE", "127.0.0.1", node.dicom)
+            sender = Sender(lethe, paths, pause=kills * _PAUSE / instances)
             sender.start()
             killed = _kill(node, kills, random.Random(seed))
             sender.join(600)
@@ -50,7 +51,7 @@ def kill_while_sending(folder: Path, instances: int, kills: int, seed: int) -> s
         finally:
             node.stop()
         archive = Archive(node.folder / "data")
-        _prove(archive, sender.acknowledged, received)
+        prove(archive, sender.acknowledged, received)
     return (
         f"{instances} instances, {sum(killed.values())} kills "
         f"({', '.join(f'{count} {part}' for part, count in sorted(killed.items()))}), {sender.broken} broken sends: "
@@ -61,10 +62,9 @@ def kill_while_sending(folder: Path, instances: int, kills: int, seed: int) -> s
 class Sender(threading.Thread):
     """A modality that sends each file until it is acknowledged."""
 
-    def __init__(self, node: Node, paths: list[Path], *, pause: float) -> None:
+    def __init__(self, lethe: Peer, paths: list[Path], *, pause: float) -> None:
         super().__init__(daemon=True)
-        self._pause = pause
-        self._peer = Peer("lethe", "LETHE", "127.0.0.1", node.dicom)
+        self._pause, self._peer = pause, lethe
         self._paths = paths
         self.acknowledged: set[Path] = set()
         self.broken = 0
@@ -118,7 +118,8 @@ def _start_again(node: Node) -> None:
             time.sleep(0.5)
 
 
-def _prove(archive: Archive, acknowledged: set[Path], received: dict[str, int]) -> None:
+def prove(archive: Archive, acknowledged: set[Path], received: dict[str, int]) -> None:
+    """That what was acknowledged is published once and delivered, and nothing else. Raises Loss."""
     contradictions = list(archive.verify())
     if contradictions:
         raise Loss("; ".join(contradictions))
@@ -138,7 +139,7 @@ def _prove(archive: Archive, acknowledged: set[Path], received: dict[str, int]) 
 
 
 @contextmanager
-def destination() -> Iterator[tuple[int, dict[str, int]]]:
+def destination(host: str = "127.0.0.1") -> Iterator[tuple[int, dict[str, int]]]:
     """A receiver that counts how often it got each SOP Instance UID."""
     received: dict[str, int] = {}
     lock = threading.Lock()
@@ -151,7 +152,7 @@ def destination() -> Iterator[tuple[int, dict[str, int]]]:
 
     ae, port = AE("ARCHIVE"), free_port()
     support_storage(ae)
-    ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    ae.start_server((host, port), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
     try:
         yield port, received
     finally:

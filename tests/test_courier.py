@@ -17,6 +17,7 @@ import numpy as np
 import pydicom
 import pytest
 from builders import bundled, ct, saved
+from dimse_wire import failing_network
 from programs import free_port, wait_for
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from pynetdicom import AE, evt
@@ -342,6 +343,25 @@ def test_what_was_delivered_before_the_peer_broke_off_is_written_down(
     archiver.answers[uids[1]] = [-1]
     assert courier(archive, archiver.port).step()
     assert [send_jobs(archive)[uid].state for uid in uids] == [State.DONE, State.READY, State.READY]
+
+
+@pytest.mark.parametrize("how", ["cut", "hole", "deaf", "release"])
+def test_what_did_not_arrive_is_not_called_sent_however_the_network_fails(
+    archive: Archive, archiver: Archiver, publish: Publish, how: str
+) -> None:
+    uids = {publish(ct()) for _ in range(5)}
+    with failing_network(archiver.port, after=1 << 30 if how == "release" else 100_000, how=how) as port:
+        destination = Destination(Peer("archive", "ARCHIVE", "127.0.0.1", port), "LETHE", answer_seconds=2)
+        Courier(archive, destination, "deliver-1", lambda: 0.0).step()
+        destination.close()
+    done = {uid for uid, job in send_jobs(archive).items() if job.state == State.DONE}
+    assert done <= archiver.received.keys()
+    assert len(done) == 5 if how == "release" else 0 < len(done) < 5
+    for _ in range(2):
+        due(archive)
+        courier(archive, archiver.port).step()
+    assert {job.state for job in send_jobs(archive).values()} == {State.DONE}
+    assert archiver.received.keys() == uids
 
 
 def test_who_moves_it_is_named_in_the_command(archiver: Archiver, tmp_path: Path) -> None:

@@ -296,6 +296,17 @@ def test_dates_and_times_are_one_moment_if_negotiated(port: int) -> None:
     assert len(asked(port, query, ext_neg=[negotiation(STUDY_FIND, 0, 1)])[0]) == 2
 
 
+def test_a_time_zone_is_not_agreed_to_and_changes_nothing(port: int) -> None:
+    plain = identifier("STUDY", StudyDate="20040826", StudyTime="", PatientID="")
+    zoned = identifier("STUDY", StudyDate="20040826", StudyTime="", PatientID="", TimezoneOffsetFromUTC="+1400")
+    with asking(port, STUDY_FIND, ext_neg=[negotiation(STUDY_FIND, 0, 0, 0, 1)]) as association:
+        assert association.acceptor.sop_class_extended == {STUDY_FIND: bytes(4)}
+        (one,), _ = found(association, plain)
+        (other,), statuses = found(association, zoned)
+    assert (one.PatientID, one.StudyTime) == (other.PatientID, other.StudyTime)
+    assert statuses == [0xFF00, 0x0000]
+
+
 def test_an_empty_value_can_be_asked_for(port: int) -> None:
     results, _ = asked(port, identifier("STUDY", AccessionNumber='""', PatientID=""))
     assert len(results) == 3

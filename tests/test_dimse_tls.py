@@ -17,12 +17,14 @@ import pytest
 import requests
 from authority import Authority, Identity
 from builders import ct, saved
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from dimse_wire import CT, LITTLE, REJECT, Wire, association_request
 from programs import dcmtk, free_port, need, orthanc, running, wait_for
 from pynetdicom import AE, build_context
 from pynetdicom.sop_class import Verification
 
-from lethe.node.choices import Plain
+from lethe.node.choices import Plain, TlsProfile
 from lethe.node.cli import main
 from lethe.node.config import Peer
 from lethe.node.config_file import load_config
@@ -32,7 +34,7 @@ from lethe.node.dimse.credentials import Credentials
 from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
-from lethe.node.errors import ConfigError
+from lethe.node.errors import CertificateError, ConfigError
 from lethe.node.routing import always
 from lethe.node.settings import as_certificate
 from lethe.storage.archive import Archive
@@ -242,6 +244,78 @@ def test_old_versions_and_weak_ciphers_are_refused_and_a_session_may_be_resumed(
         connected(minimum_version=ssl.TLSVersion.TLSv1, maximum_version=ssl.TLSVersion.TLSv1_1)
     for one in made:
         one.close()
+
+
+def test_a_certificate_that_is_revoked_is_refused_from_the_next_list_on(
+    start: Start, authority: Authority, ours: Identity, modality: Identity
+) -> None:
+    revoked, peer = authority.issue("revoked"), secured("CT01", "CN=modality", "CN=revoked")
+    lists = authority.revoke()
+    held = Credentials(ours.certificate, ours.key, {"ct01": authority.file}, [peer], revoked=lists)
+    held.check()
+    node = start(peer, held=held)
+    assert answered(node.port, "CT01", client(modality, authority)) == ()
+    assert answered(node.port, "CT01", client(revoked, authority)) == ()
+    authority.revoke(revoked)
+    assert answered(node.port, "CT01", client(modality, authority)) == ()
+    assert answered(node.port, "CT01", client(revoked, authority)) == (0,)
+    lists.write_text("no list\n")
+    assert answered(node.port, "CT01", client(revoked, authority)) == (0,)  # the list before stays in use
+    wait_for(lambda: node.audited("connection-refused"), what="it is put on record")
+    assert "revoked" in node.audited("connection-refused")[0]["why"]
+    with pytest.raises(CertificateError, match="not in pem format"):
+        Credentials(ours.certificate, ours.key, {"ct01": authority.file}, [peer], revoked=lists).check()
+
+
+def test_a_peer_whose_certificate_is_revoked_is_not_sent_to(
+    start: Start, authority: Authority, ours: Identity, tmp_path: Path
+) -> None:
+    theirs = authority.issue("archive", hosts=HERE)
+    node = start(secured("LETHE", "CN=lethe"), held=credentials(theirs, authority, secured("LETHE", "CN=lethe")))
+    peer = Peer("archive", "LETHE", "127.0.0.1", node.port, tls=True)
+    lists = authority.revoke()
+    held = Credentials(ours.certificate, ours.key, {"archive": authority.file}, [peer], revoked=lists)
+    assert Destination(peer, "LETHE", credentials=held).echo() == 0
+    authority.revoke(theirs)
+    with pytest.raises(Unavailable, match="revoked"):
+        Destination(peer, "LETHE", credentials=held).echo()
+
+
+def test_the_modified_profile_asks_for_longer_keys_and_digests(
+    start: Start, authority: Authority, ours: Identity, modality: Identity
+) -> None:
+    weak, peer = authority.issue("weak", digest=hashes.SHA224()), secured("CT01", "CN=modality", "CN=weak")
+    files = {"ct01": authority.file}
+    usual = start(peer, held=Credentials(ours.certificate, ours.key, files, [peer]))
+    strict = start(peer, held=Credentials(ours.certificate, ours.key, files, [peer], profile=TlsProfile.MODIFIED))
+
+    def told(node: Node, identity: Identity) -> tuple[int, ...]:
+        context = client(identity, authority)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # TLS 1.3 has no signature that weak
+        return answered(node.port, "CT01", context)
+
+    assert (told(usual, modality), told(usual, weak), told(strict, modality), told(strict, weak)) == ((), (), (), (0,))
+    wait_for(lambda: strict.audited("connection-refused"), what="it is put on record")
+    assert "signature over sha224" in strict.audited("connection-refused")[0]["why"]
+    short = authority.issue("short", curve=ec.SECP224R1())
+    with pytest.raises(CertificateError, match="at least 256"):
+        Credentials(short.certificate, short.key, files, [peer], profile=TlsProfile.MODIFIED).check()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("profile", ["--profile-bcp195", "--profile-bcp195-nd", "--profile-bcp195-ex"])
+def test_dcmtk_speaks_each_of_its_profiles_with_both_of_ours(
+    start: Start, authority: Authority, ours: Identity, modality: Identity, profile: str
+) -> None:
+    need("echoscu")
+    peer = secured("CT01", "CN=modality")
+    for own in TlsProfile:
+        held = Credentials(ours.certificate, ours.key, {"ct01": authority.file}, [peer], profile=own)
+        said = dcmtk(
+            "echoscu", *tls_of(modality, authority), profile, "-aet", "CT01", "-aec", "LETHE",
+            "127.0.0.1", str(start(peer, held=held).port),
+        )  # fmt: skip
+        assert said.returncode == 0, said.stderr
 
 
 def test_who_connects_and_says_nothing_stops_nobody_and_is_hung_up_on(

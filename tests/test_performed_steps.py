@@ -11,11 +11,12 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import ModalityPerformedProcedureStep as MPPS  # type: ignore[attr-defined]
+from pynetdicom.sop_class import ModalityPerformedProcedureStepRetrieve as RETRIEVE  # type: ignore[attr-defined]
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
-from lethe.node.dimse.performed import performed_steps
+from lethe.node.dimse.performed import performed_steps, retrieved_steps
 from lethe.node.dimse.scp import Receiver
 from lethe.node.routing import always
 from lethe.storage.archive import Archive
@@ -25,10 +26,11 @@ from lethe.storage.performed import StepState
 @pytest.fixture
 def modality(archive: Archive) -> Iterator[Association]:
     admission = Admission("LETHE", [], trust_loopback=True)
-    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive)])
+    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive), retrieved_steps(archive)])
     port = receiver.start("127.0.0.1", 0)
     ae = AE("CT01")
     ae.add_requested_context(MPPS)
+    ae.add_requested_context(RETRIEVE)
     association = ae.associate("127.0.0.1", port, ae_title="LETHE")
     yield association
     association.release()
@@ -130,6 +132,21 @@ def test_an_unknown_step_and_an_unknown_state(archive: Archive, modality: Associ
     assert archive.performed.get(uid).state == StepState.IN_PROGRESS
 
 
+def test_what_is_kept_of_a_step_can_be_retrieved(modality: Association) -> None:
+    uid, state, modality_of, patient = new_uid(), 0x00400252, 0x00080060, 0x00100010
+    create(modality, uid, step())
+    status, kept = modality.send_n_get([state], RETRIEVE, uid)
+    assert (status.Status, kept.PerformedProcedureStepStatus, len(kept)) == (0x0000, "IN PROGRESS", 1)
+    modality.send_n_set(ended("COMPLETED", 2), MPPS, uid)
+    for asked in ([], [state, modality_of]):
+        status, kept = modality.send_n_get(asked, MPPS, uid, meta_uid=RETRIEVE)  # named by the class it was made under
+        assert (status.Status, kept.PerformedProcedureStepStatus, kept.Modality) == (0x0000, "COMPLETED", "CT")
+    status, kept = modality.send_n_get([state, patient], RETRIEVE, uid)
+    assert (status.Status, list(kept.keys())) == (0x0001, [state])
+    assert modality.send_n_get([state], RETRIEVE, new_uid())[0].Status == 0x0112
+    assert modality.send_n_get([state], MPPS, uid)[0].Status == 0x0211
+
+
 def test_a_step_without_a_uid_gets_one(archive: Archive, modality: Association) -> None:
     status, _ = modality.send_n_create(step(), MPPS, None)
     assert status.Status == 0x0000
@@ -159,7 +176,7 @@ def test_nothing_of_the_patient_is_kept_or_logged(
 def test_a_peer_that_may_not_is_told_so(archive: Archive) -> None:
     known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.STORE,))
     admission = Admission("LETHE", [known], trust_loopback=False)
-    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive)])
+    receiver = Receiver(archive, admission, always(), services=[performed_steps(archive), retrieved_steps(archive)])
     try:
         ae = AE("CT01")
         ae.add_requested_context(MPPS)

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 import requests
-from builders import PHI, ct, saved
+from builders import PHI, bundled, ct, saved
 from programs import Node, dcmtk, free_port, need, orthanc, running, running_node
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from lethe.node.cli import main
 from lethe.node.config import Config, Peer, Project, Route
-from lethe.node.dimse.pulling import FIND, MOVE, Pacs
+from lethe.node.dimse.pulling import FIND, MOVE, ByMove
 from lethe.node.errors import UserError
 from lethe.node.pace import Pace
 from lethe.node.pull import Pull, Study
@@ -26,6 +27,7 @@ from lethe.node.wishlist import Wish, listed, query_wished, studies_wished
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
 from lethe.storage.pulls import digest
+from lethe.storage.query import Level, Query
 
 PEER = '[[peers]]\nname = "pacs"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {port}\n'
 TRIAL = """
@@ -138,11 +140,43 @@ def test_a_pacs_that_does_not_know_us_or_sends_elsewhere_is_not_believed(tmp_pat
     with running_node(tmp_path / "node", PEER.format(port=dicom)) as node:
         said = node.lethe("pull", "pacs", "--study", uid)
         assert said.returncode == 3
-        assert "pacs broke off the move, or did not answer; see that it knows LETHE with the address" in said.stdout
+        assert (
+            "pacs broke off the retrieval, or did not answer; see that it knows LETHE with the address" in said.stdout
+        )
         introduce(url, "LETHE", dicom)  # to itself
         said = node.lethe("pull", "pacs", "--study", uid)
         assert said.returncode == 3
         assert said.stdout.startswith("not moved: study 1: pacs says it sent 2 instances, but 0 came; see that")
+
+
+@pytest.mark.peer
+def test_orthanc_that_cannot_call_us_is_asked_by_c_get_and_gives_what_it_has_as_it_has_it(
+    tmp_path: Path, pacs: tuple[int, str]
+) -> None:
+    dicom, url = pacs
+    one, two = orthanc_holds(url, tmp_path, "ACC1", "ACC2")
+    compressed = bundled("MR_small_jp2klossless.dcm")
+    compressed.StudyInstanceUID = one
+    assert requests.post(f"{url}/instances", data=saved(compressed, tmp_path).read_bytes(), timeout=30).ok
+    wanted = tmp_path / "list.txt"
+    wanted.write_text(f"{one}\n")
+    introduce(url, "LETHE", free_port())  # nobody is there
+    with running_node(tmp_path / "node", PEER.format(port=dicom) + TRIAL) as node:
+        pull = ("pull", "pacs", "--get", "--list", str(wanted), "--project", "trial")
+        said = node.lethe(*pull)
+        assert (said.returncode, said.stdout) == (0, "1 found, 1 moved, 3 instances, 0 failed\n"), said.stderr
+        wanted.write_text(f"{one}\nACC2\n")
+        said = node.lethe(*pull)
+        assert said.stdout == "2 found (1 of them pulled before), 1 moved, 2 instances, 0 failed\n", said.stderr
+        assert node.settle()["published"] == 5
+        received = audited(node, "received")
+        assert [entry["projects"] for entry in received] == [["trial"]] * 5
+        assert [entry["service"] for entry in audited(node, "pulled")] == ["C-GET"] * 2
+        assert not [text for text in (*PHI.values(), one, two) if text in node.log.read_text()]
+        clean = Archive(node.folder / "data")
+        encodings = {syntax for _, syntax in clean.index.encodings(Query(Level.INSTANCE))}
+        clean.close()
+        assert encodings == {ExplicitVRLittleEndian, JPEG2000Lossless}
 
 
 @pytest.mark.peer
@@ -164,6 +198,8 @@ def test_dcmqrscp_is_pulled_from_and_says_that_it_does_not_know_us(tmp_path: Pat
         with running(["/usr/bin/dcmqrscp", "-c", str(settings), str(port)], port, tmp_path / "dcmqrscp.log"):
             sent = dcmtk("storescu", "-aec", "QR", "127.0.0.1", str(port), str(saved(ds, tmp_path)))
             assert sent.returncode == 0, sent.stderr
+            said = node.lethe("pull", "pacs", "--get", "--again", "--study", str(ds.StudyInstanceUID))
+            assert (said.returncode, said.stdout) == (0, "1 found, 1 moved, 1 instances, 0 failed\n"), said.stderr
             query = (f"PatientID={ds.PatientID}", "StudyDate=20190101-20191231", "PatientName=FEATHERSTONE*")
             said = node.lethe("pull", "pacs", "--query", *query)
             assert (said.returncode, said.stdout) == (0, "1 found, 1 moved, 1 instances, 0 failed\n"), said.stderr
@@ -195,8 +231,8 @@ class Stubborn:
     def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
 
-    def pacs(self) -> Pacs:
-        return Pacs(Peer("pacs", "PACS", "127.0.0.1", self.port), "LETHE")
+    def pacs(self) -> ByMove:
+        return ByMove(Peer("pacs", "PACS", "127.0.0.1", self.port), "LETHE", to="LETHE")
 
     def _find(self, _event: Event) -> Iterator[tuple[int, Dataset]]:
         for status, attributes in self.answers:
@@ -233,7 +269,7 @@ def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[
 def test_a_study_is_tried_three_times_and_a_peer_with_three_studies(archive: Archive) -> None:
     slept: list[float] = []
     with Stubborn() as peer, peer.pacs() as pacs:
-        pull = Pull(archive, pacs, title="LETHE", request="r", pace=Pace(0, 0), sleep=slept.append)
+        pull = Pull(archive, pacs, request="r", pace=Pace(0, 0), sleep=slept.append)
         pull.move(Study("line 1", "1.2.3.4.1"), lambda _instances: None)
         pull.move(Study("line 2", "1.2.3.4.2"), lambda _instances: None)
         assert (peer.moves, len([seconds for seconds in slept if seconds])) == (6, 4)
@@ -246,7 +282,7 @@ def test_a_study_is_tried_three_times_and_a_peer_with_three_studies(archive: Arc
 def test_what_the_peer_sends_is_counted_against_the_rate(archive: Archive) -> None:
     slept: list[float] = []
     with Stubborn(image=ct()) as peer, peer.pacs() as pacs:
-        pull = Pull(archive, pacs, title="LETHE", request="r", pace=Pace(0.0001, 0), sleep=slept.append)
+        pull = Pull(archive, pacs, request="r", pace=Pace(0.0001, 0), sleep=slept.append)
         pull.move(Study("line 1", "1.2.3.4.1"), lambda _instances: None)
     assert peer.moves == 3
     assert [seconds > 5000 for seconds in slept] == [False, False, True, False, True]  # before each, and after the two

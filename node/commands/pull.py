@@ -15,9 +15,11 @@ from rich.progress import Progress, TaskID
 
 from lethe.storage.archive import Archive
 
-from ..config import Config
+from ..config import Config, Peer
 from ..dimse.credentials import credentials_of
-from ..dimse.pulling import Pacs, UnknownHere
+from ..dimse.fetching import ByGet
+from ..dimse.limits import limits_of
+from ..dimse.pulling import ByMove, Pacs, UnknownHere
 from ..errors import UserError
 from ..pace import Pace
 from ..parts import open_archive
@@ -39,15 +41,33 @@ def run(args: argparse.Namespace) -> int:
     if args.again:
         archive.pulls.forget(peer.name, request)
     pace = Pace((args.rate or 0) / 60, 0)
-    node, credentials = config.node, credentials_of(config)
-    with Pacs(peer, node.ae_title, answer_seconds=node.answer_seconds, credentials=credentials) as pacs:
-        pull = Pull(archive, pacs, title=title, request=request, pace=pace)
+    with (_by_get if args.get else _by_move)(config, archive, peer, title) as pacs:
+        pull = Pull(archive, pacs, request=request, pace=pace)
         if args.dry_run:
             return _show(pull, wishes)
-        _demand_node(config)
-        with _audited(archive, pull, peer.name, {"by": _kind(args), "to": title, "project": args.project}):
+        if not args.get:
+            _demand_node(config)
+        how = {"by": _kind(args), "to": title, "project": args.project, "service": "C-GET" if args.get else "C-MOVE"}
+        with _audited(archive, pull, peer.name, how):
             _pull(pull, wishes, config, title)
     return SOME_REFUSED if pull.tally.failures else OK
+
+
+def _by_move(config: Config, _archive: Archive, peer: Peer, title: str) -> Pacs:
+    node = config.node
+    return ByMove(peer, node.ae_title, to=title, answer_seconds=node.answer_seconds, credentials=credentials_of(config))
+
+
+def _by_get(config: Config, archive: Archive, peer: Peer, title: str) -> Pacs:
+    return ByGet(
+        peer,
+        config.node.ae_title,
+        to=title,
+        archive=archive,
+        plan_for=Router(config).plan,
+        limits=limits_of(config.node),
+        credentials=credentials_of(config),
+    )
 
 
 def _pull(pull: Pull, wishes: list[Wish], config: Config, title: str) -> None:

@@ -14,6 +14,7 @@ from pynetdicom.transport import AddressInformation
 
 from .association import PromptAssociation
 from .secure import Secure, SecureConnection
+from .storing import Storing
 from .transport import Connection
 
 LONGEST_PDU = 1 << 17
@@ -28,14 +29,19 @@ def associate(
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[EventHandlerType] = (),
     secure: Secure | None = None,
+    storing: Storing | None = None,
 ) -> PromptAssociation:
     """Ask `ae_title` at that address for an association that proposes these contexts, over TLS if given what makes it.
+    What the peer stores to us on it goes to `storing`.
 
     Look at `is_established`, as with `AE.associate`. Raises OSError where the host has no address.
     """
     remote = AddressInformation.from_addr_port(*address)
     local = AddressInformation("" if remote.is_ipv4 else "::", 0)
-    association = PromptAssociation(ae, MODE_REQUESTOR, longest_pdu=LONGEST_PDU)
+    opened, stored = (storing.open, storing.store) if storing is not None else (None, None)
+    association = PromptAssociation(ae, MODE_REQUESTOR, opened=opened, stored=stored, longest_pdu=LONGEST_PDU)
+    if storing is not None:
+        association.ended.append(storing.close)
     association.name = f"RequestorThread@{datetime.now(UTC):%Y%m%d%H%M%S}"
     if secure is None:
         association.connection = Connection(association, address=local)

@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ..settings import FINGERPRINT
+
+_END_OF_LIST = b"-----END X509 CRL-----"
+_LEAST_RSA, _LEAST_EC, _LEAST_DIGEST = 2048, 256, 32
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,26 @@ def certificates_in(path: Path) -> list[x509.Certificate]:
     if not found:
         raise ValueError("no certificate in it")
     return found
+
+
+def lists_in(path: Path) -> list[tuple[str, datetime | None]]:
+    """Issuer and last moment of all revocation lists of a PEM file. Raises OSError, ValueError."""
+    blocks = path.read_bytes().split(_END_OF_LIST)[:-1]
+    lists = [x509.load_pem_x509_crl(block + _END_OF_LIST) for block in blocks]
+    if not lists:
+        raise ValueError("no revocation list in it")
+    return [(one.issuer.rfc4514_string(), one.next_update_utc) for one in lists]
+
+
+def weakness(certificate: x509.Certificate) -> str:
+    """What is too weak in a certificate for PS3.15 B.13; "" where nothing is."""
+    key, signed_by = certificate.public_key(), certificate.signature_hash_algorithm
+    least = _LEAST_EC if isinstance(key, ec.EllipticCurvePublicKey) else _LEAST_RSA
+    if isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey) and key.key_size < least:
+        return f"a key of {key.key_size} bits: at least {least} are asked for"
+    if signed_by is not None and signed_by.digest_size < _LEAST_DIGEST:
+        return f"a signature over {signed_by.name}"
+    return ""
 
 
 def lifetimes(certificates: Sequence[x509.Certificate]) -> list[tuple[str, datetime, datetime]]:

@@ -1,6 +1,6 @@
-"""Holds our certificate and whom we trust, and shakes hands with them (PS3.15 B.12, BCP 195: RFC 8996 and 9325).
+"""Holds our certificate and whom we trust, and shakes hands with them (PS3.15 B.12 and B.13, BCP 195: RFC 8996, 9325).
 
-TLS 1.2 and 1.3, both sides with a certificate.
+TLS 1.2 and 1.3, both sides with a certificate, which has not been revoked where there are lists that would say so.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from lethe.storage.errors import Unavailable
 
+from ..choices import TlsProfile
 from ..config import Config, Peer
 from ..errors import CertificateError
 from ..settings import FINGERPRINT
-from .certificates import Presented, certificates_in, lifetimes, presented_by
+from .certificates import Presented, certificates_in, lifetimes, lists_in, presented_by, weakness
 from .kept import Kept
 from .secure import Secure
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:!AESCCM8:@SECLEVEL=2"
 """Of TLS 1.2. Level 2: RSA keys of 2048 bits, curves of 224 bits, no SHA-1. Those of TLS 1.3 are OpenSSL's own."""
+MODIFIED_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:@SECLEVEL=2"
+"""The same for B.13, which has CCM_8 as well. OpenSSL knows none of its suites with Camellia in GCM."""
 _MOST_REMEMBERED = 1000
 _SOON = timedelta(days=30)
 
@@ -33,12 +36,22 @@ _SOON = timedelta(days=30)
 class Credentials:
     """Certificate, key and CA files of a node and its peers. Changed files are used from the next association on."""
 
-    def __init__(self, certificate: Path, key: Path, authorities: dict[str, Path], peers: Sequence[Peer]) -> None:
-        """`authorities` has the CA file for each peer that uses TLS, by its name."""
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        authorities: dict[str, Path],
+        peers: Sequence[Peer],
+        *,
+        revoked: Path | None = None,
+        profile: TlsProfile = TlsProfile.BCP195,
+    ) -> None:
+        """`authorities` has the CA file for each peer that uses TLS, by its name; `revoked` a list of each CA."""
         self._certificate, self._key, self._authorities = certificate, key, authorities
+        self._revoked, self._profile = revoked, profile
         self._peers = tuple(peer for peer in peers if peer.name in authorities)
         every = sorted(set(authorities.values()))
-        own = [certificate, key]
+        own = [certificate, key, *([revoked] if revoked else [])]
         self._server = Kept([*own, *every], partial(self._context, ssl.PROTOCOL_TLS_SERVER, every))
         self._clients = {
             name: Kept([*own, path], partial(self._context, ssl.PROTOCOL_TLS_CLIENT, [path]))
@@ -56,6 +69,7 @@ class Credentials:
         for peer in self._peers:
             for subject in peer.tls_certificates:
                 _check_subject(subject, peer.name)
+        self._demand_strength(_read(self._certificate)[0])
         self._server.current()
         for context in self._clients.values():
             context.current()
@@ -72,6 +86,7 @@ class Credentials:
         found = presented_by(sock)
         if sock.session_reused:
             return self._presented.get(found.certificate, found)
+        self._demand_strong(found)
         if len(self._presented) >= _MOST_REMEMBERED:
             self._presented.clear()
         self._presented[found.certificate] = found
@@ -103,6 +118,9 @@ class Credentials:
                     yield f"{path}: the certificate of {subject} has expired on {last:%Y-%m-%d}"
                 elif now > last - _SOON:
                     yield f"{path}: the certificate of {subject} expires on {last:%Y-%m-%d}"
+        for issuer, until in _lists(self._revoked) if self._revoked else ():
+            if until is not None and now > until:
+                yield f"{self._revoked}: the list of {issuer} has expired on {until:%Y-%m-%d}: its peers are refused"
         if self._key.stat().st_mode & 0o077:
             yield f"{self._key}: others than its owner can read this key"
 
@@ -110,19 +128,33 @@ class Credentials:
         secured = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=peer.host)
         try:
             secured.do_handshake()
-            if not self.is_of(peer, presented_by(secured)):
+            presented = presented_by(secured)
+            if not self.is_of(peer, presented):
                 raise ssl.SSLError("the certificate it presents is not this peer's")
+            self._demand_strong(presented)
         except OSError:
             secured.close()
             raise
         return secured
+
+    def _demand_strong(self, presented: Presented) -> None:
+        """Raises ssl.SSLError for a certificate that the profile does not allow."""
+        try:
+            self._demand_strength(presented.parsed)
+        except (CertificateError, ValueError) as error:
+            raise ssl.SSLError(str(error)) from None
+
+    def _demand_strength(self, certificate: x509.Certificate) -> None:
+        why = weakness(certificate) if self._profile == TlsProfile.MODIFIED else ""
+        if why:
+            raise CertificateError(f"PS3.15 B.13 does not allow a certificate with {why}")
 
     def _context(self, protocol: int, authorities: Sequence[Path]) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.check_hostname = False  # `is_of` says whose certificate it is
         context.verify_mode = ssl.CERT_REQUIRED
-        context.set_ciphers(CIPHERS)
+        context.set_ciphers(MODIFIED_CIPHERS if self._profile == TlsProfile.MODIFIED else CIPHERS)
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= ssl.OP_NO_COMPRESSION
         if protocol == ssl.PROTOCOL_TLS_SERVER:
@@ -134,6 +166,10 @@ class Credentials:
         for path in authorities:
             _read(path)
             context.load_verify_locations(path)
+        if self._revoked:
+            _lists(self._revoked)
+            context.load_verify_locations(self._revoked)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         return context
 
 
@@ -159,7 +195,14 @@ def credentials_of(config: Config) -> Credentials | None:
         for peer in config.peers
         if peer.tls and (peer.tls_ca or node.tls_ca)
     }
-    return Credentials(config.folder / node.tls_certificate, config.folder / node.tls_key, authorities, config.peers)
+    return Credentials(
+        config.folder / node.tls_certificate,
+        config.folder / node.tls_key,
+        authorities,
+        config.peers,
+        revoked=config.folder / node.tls_crl if node.tls_crl else None,
+        profile=node.tls_profile,
+    )
 
 
 def _check_subject(configured: str, peer: str) -> None:
@@ -177,6 +220,13 @@ def _encoded(path: Path) -> frozenset[bytes]:
 def _read(path: Path) -> list[x509.Certificate]:
     try:
         return certificates_in(path)
+    except (OSError, ValueError) as error:
+        raise _unusable(str(path), error) from None
+
+
+def _lists(path: Path) -> list[tuple[str, datetime | None]]:
+    try:
+        return lists_in(path)
     except (OSError, ValueError) as error:
         raise _unusable(str(path), error) from None
 

@@ -1,4 +1,5 @@
-"""Modality Performed Procedure Step (PS3.4 F.7): takes the steps that modalities tell of.
+"""Modality Performed Procedure Step (PS3.4 F.7, F.8): takes the steps that modalities tell of, and says where
+one stands.
 
 Only state, modality and counts of a step are kept; who the patient is, and all else in it, is read past.
 """
@@ -6,9 +7,11 @@ Only state, modality and counts of a step are kept; who the patient is, and all 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import generate_uid
 from pynetdicom import evt
 from pynetdicom.events import Event
@@ -25,7 +28,8 @@ from .services import Service
 
 log = logging.getLogger("lethe.performed")
 
-PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
+PERFORMED_STEP, RETRIEVE_STEP = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
+NOT_ALL_ARE_KEPT = 0x0001  # PS3.4 F.8.2.1.4: optional attributes that are not supported
 SUCCESS, INVALID_VALUE, PROCESSING_FAILURE, DUPLICATE = 0x0000, 0x0106, 0x0110, 0x0111  # PS3.7 C
 NO_SUCH_INSTANCE, INVALID_INSTANCE, MISSING_ATTRIBUTE, MISSING_VALUE = 0x0112, 0x0117, 0x0120, 0x0121
 MAY_NO_LONGER_BE_UPDATED = 0xA506  # PS3.4 Table F.7.2-4
@@ -80,6 +84,28 @@ def performed_steps(archive: Archive) -> Service:
         return SUCCESS, None
 
     return Service((PERFORMED_STEP,), SYNTAXES, Ability.MPPS, {evt.EVT_N_CREATE: on_create, evt.EVT_N_SET: on_set})
+
+
+def retrieved_steps(archive: Archive) -> Service:
+    """N-GET of what is kept of a step."""
+
+    def on_get(event: Event) -> tuple[int, Dataset | None]:
+        uid = str(event.request.RequestedSOPInstanceUID)  # type: ignore[union-attr]
+        try:
+            return _told(archive.performed.get(uid), frozenset(event.attribute_identifiers))
+        except Exception as error:
+            return _status_of(error), None
+
+    return Service((RETRIEVE_STEP,), SYNTAXES, Ability.MPPS, {evt.EVT_N_GET: on_get})
+
+
+def _told(step: PerformedStep, asked: Collection[BaseTag]) -> tuple[int, Dataset]:
+    """Of a step what is asked for and kept; all that is kept where nothing is named."""
+    kept = Dataset()
+    kept.Modality = step.modality
+    kept.PerformedProcedureStepStatus = str(step.state)
+    answer = Dataset({tag: element for tag, element in kept.items() if not asked or tag in asked})
+    return (SUCCESS if len(answer) == len(asked) or not asked else NOT_ALL_ARE_KEPT), answer
 
 
 def _created(ds: Dataset, source: str) -> PerformedStep:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_context
+from pynetdicom import AE, build_context, build_role
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as FIND  # type: ignore[attr-defined]
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as MOVE  # type: ignore[attr-defined]
 
@@ -18,11 +20,13 @@ from .association import PromptAssociation
 from .calling import associate
 from .credentials import Credentials, secure_for
 from .errand import SYNTAXES
+from .services import NOT_AUTHORIZED
+from .storing import Storing
 
 _PENDING, _PENDING_WITHOUT_SOME_KEYS = 0xFF00, 0xFF01
-_UNKNOWN_DESTINATION, _NOT_AUTHORIZED = 0xA801, 0x0124
+_UNKNOWN_DESTINATION = 0xA801
 _SILENCE = 900.0
-"""Seconds a peer may say nothing while it moves: it may fetch a study from tape, and need not report in between."""
+"""Seconds a peer may say nothing while it retrieves: it may fetch a study from tape, and need not report in between."""
 Told = Callable[[int], None]
 Answer = tuple[Dataset, Dataset | None]
 
@@ -32,12 +36,12 @@ class UnknownHere(Refused):
 
 
 class BrokenOff(Unavailable):
-    """The peer hung up in the middle of a move. Some do where they do not know who asks."""
+    """The peer hung up in the middle of a retrieval. Some do where they do not know who asks."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """What a C-MOVE ended with: its status, how many instances the peer says it sent, and how many it did not."""
+    """What a C-MOVE or C-GET ended with: status, how many instances the peer says it sent, how many it did not."""
 
     status: int
     completed: int
@@ -49,8 +53,12 @@ class Moved:
         return self.status == 0x0000 and self.completed > 0 and not self.failed
 
 
-class Pacs:
+class Pacs(ABC):
     """One association to a peer that is asked for studies, opened when it is needed and kept."""
+
+    hint = ""
+    """What to look at where it sends nothing."""
+    _needed: tuple[tuple[str, str], ...] = ()
 
     def __init__(
         self, peer: Peer, ae_title: str, *, answer_seconds: float = 60, credentials: Credentials | None = None
@@ -73,54 +81,71 @@ class Pacs:
             return
         if kind is None:
             association.release()
-        else:  # in the middle of a move, a release would wait for its end
+        else:  # in the middle of a retrieval, a release would wait for its end
             association.abort()
 
     def find(self, keys: Mapping[str, str]) -> list[str]:
         """The Study Instance UIDs of what matches, each once. Raises Unavailable, and Refused where the peer does not
         match on these keys or finds what was not asked for."""
-        association, asked, found = self._open(), _asked({"StudyInstanceUID": "", **keys}), list[str]()
-        status = None
-        for response, answer in _guarded(self.peer, association.send_c_find, asked, FIND):
-            status = response.get("Status")
-            if status == _PENDING_WITHOUT_SOME_KEYS:
-                association.abort()
+        found = []
+        for answer in self._answers(asked_for("STUDY", {"StudyInstanceUID": "", **keys})):
+            if answer is None:
+                if self._association is not None:
+                    self._association.abort()
                 raise Refused(f"{self.peer.name} cannot search by all of these keys, and would find too much")
-            if status == _PENDING and answer is not None:
-                found.append(self._study(answer, keys))
+            found.append(self._study(answer, keys))
+        return list(dict.fromkeys(found))
+
+    @abstractmethod
+    def bring(self, study: str, told: Told) -> Moved:
+        """Have it send a study; `told` hears how many instances went. Raises Unavailable where it does not answer,
+        Refused where it will not and why."""
+
+    def _answers(self, asked: Dataset) -> Iterator[Dataset | None]:
+        """What a query finds; None for what was found without regard to some keys. Raises Unavailable, Refused."""
+        status = None
+        for response, answer in _guarded(self.peer, self._open().send_c_find, asked, FIND):
+            status = response.get("Status")
+            if status in (_PENDING, _PENDING_WITHOUT_SOME_KEYS) and answer is not None:
+                yield answer if status == _PENDING else None
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer to a query, or the association broke")
         if status != 0x0000:
             raise Refused(f"{self.peer.name} answers a query with 0x{status:04X}")
-        return list(dict.fromkeys(found))
 
-    def move(self, study: str, title: str, told: Told) -> Moved:
-        """Have it send a study to the node of that AE title; `told` hears how many instances went. Raises Unavailable
-        where it does not answer, Refused where it will not and why."""
-        association = self._open()
-        asked = _asked({"StudyInstanceUID": study})
+    def _retrieved(self, send: Callable[..., Iterator[Answer]], told: Told, *arguments: object) -> Moved:
+        """What a C-MOVE or C-GET ended with. Raises BrokenOff, Unavailable."""
         status, counts = None, {"Completed": 0, "Failed": 0, "Warning": 0}
-        for response, _answer in _guarded(self.peer, association.send_c_move, asked, title, MOVE):
+        for response, _answer in _guarded(self.peer, send, *arguments):
             status = response.get("Status")
             for kind, before in counts.items():  # a final response may leave out what the last one said
                 counts[kind] = int(response.get(f"NumberOf{kind}Suboperations") or 0) or before
             told(counts["Completed"] + counts["Warning"])
         if status is None:
-            raise BrokenOff(f"{self.peer.name} broke off the move, or did not answer")
-        if status == _UNKNOWN_DESTINATION:
-            raise UnknownHere(f"{self.peer.name} does not know the AE title {title}")
-        if status == _NOT_AUTHORIZED:
-            raise Refused(f"{self.peer.name} does not let us move studies to {title}")
+            raise BrokenOff(f"{self.peer.name} broke off the retrieval, or did not answer")
         return Moved(int(status), counts["Completed"] + counts["Warning"], counts["Failed"])
 
     def _open(self) -> PromptAssociation:
-        if self._association is not None and self._association.is_established:
-            return self._association
-        peer, contexts = self.peer, [build_context(uid, list(SYNTAXES)) for uid in (FIND, MOVE)]
-        secure = secure_for(peer, self._credentials)
+        """The association, and a new one where there is none."""
+        if self._association is None or not self._association.is_established:
+            self._association = self._associated([build_context(uid, list(SYNTAXES)) for uid, _ in self._needed])
+        return self._association
+
+    def _associated(
+        self, contexts: Sequence[PresentationContext], roles: Sequence[str] = (), storing: Storing | None = None
+    ) -> PromptAssociation:
+        """An association that has what is needed; for the SOP Classes in `roles` what comes goes to `storing`. Raises
+        Unavailable, Refused."""
+        peer, secure = self.peer, secure_for(self.peer, self._credentials)
         try:
             association = associate(
-                self._ae, (peer.host, peer.port), ae_title=peer.ae_title, contexts=contexts, secure=secure
+                self._ae,
+                (peer.host, peer.port),
+                ae_title=peer.ae_title,
+                contexts=contexts,
+                roles=[build_role(uid, scp_role=True) for uid in roles],
+                secure=secure,
+                storing=storing,
             )
         except OSError as error:
             raise Unavailable(f"{peer.name} has no network address") from error
@@ -132,11 +157,10 @@ class Pacs:
             )
         if not association.is_established and not association.rejected_contexts:
             raise Unavailable(f"{peer.name} does not answer")
-        for uid, name in ((FIND, "C-FIND"), (MOVE, "C-MOVE")):
+        for uid, name in self._needed:
             if uid not in taken:
                 association.abort()
                 raise Refused(f"{peer.name} offers us no {name} in the Study Root model")
-        self._association = association
         return association
 
     def _study(self, answer: Dataset, keys: Mapping[str, str]) -> str:
@@ -153,10 +177,35 @@ class Pacs:
         return uid
 
 
-def _asked(keys: Mapping[str, str]) -> Dataset:
+class ByMove(Pacs):
+    """Has studies sent to the node of the AE title `to` by C-MOVE."""
+
+    _needed = ((FIND, "C-FIND"), (MOVE, "C-MOVE"))
+
+    def __init__(
+        self, peer: Peer, ae_title: str, *, to: str, answer_seconds: float = 60, credentials: Credentials | None = None
+    ) -> None:
+        super().__init__(peer, ae_title, answer_seconds=answer_seconds, credentials=credentials)
+        self._to = to
+        titles = " and ".join(dict.fromkeys((ae_title, to)))
+        self.hint = f"see that it knows {titles} with the address and port of this node"
+
+    def bring(self, study: str, told: Told) -> Moved:
+        """Have it move a study there."""
+        asked = asked_for("STUDY", {"StudyInstanceUID": study})
+        moved = self._retrieved(self._open().send_c_move, told, asked, self._to, MOVE)
+        if moved.status == _UNKNOWN_DESTINATION:
+            raise UnknownHere(f"{self.peer.name} does not know the AE title {self._to}")
+        if moved.status == NOT_AUTHORIZED:
+            raise Refused(f"{self.peer.name} does not let us move studies to {self._to}")
+        return moved
+
+
+def asked_for(level: str, keys: Mapping[str, str]) -> Dataset:
+    """The identifier of a request at that level."""
     asked = Dataset()
     asked.SpecificCharacterSet = "ISO_IR 192"
-    asked.QueryRetrieveLevel = "STUDY"
+    asked.QueryRetrieveLevel = level
     for keyword, value in keys.items():
         setattr(asked, keyword, value)
     return asked

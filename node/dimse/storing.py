@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from lethe.storage.archive import Archive
@@ -14,7 +15,7 @@ from lethe.storage.intake import Arrival, Origin, Planner
 
 from ..choices import Ability
 from ..deid.registry import is_storage_class
-from .admission import Admission, caller_of
+from .admission import Caller, caller_of
 from .association import PromptAssociation
 from .commands import StoreRequest
 from .identity import ENOUGH, identity_of
@@ -34,6 +35,13 @@ class HasRoom(Protocol):
 
     def has_room(self) -> bool:
         """Whether it can."""
+
+
+class MayStore(Protocol):
+    """Who may store."""
+
+    def may(self, origin: Origin, ability: Ability) -> bool:
+        """Whether this caller may."""
 
 
 class Unwanted:
@@ -73,21 +81,27 @@ class Storing:
     def __init__(
         self,
         archive: Archive,
-        admission: Admission,
+        admission: MayStore,
         disk: HasRoom,
         plan_for: Planner,
         *,
         largest: int,
+        whose: Callable[[PromptAssociation], Caller] = caller_of,
     ) -> None:
         self._archive = archive
         self._admission = admission
         self._disk = disk
         self._plan_for = plan_for
         self._largest = largest
+        self._whose = whose
+
+    def close(self) -> None:
+        """Let go of what this thread has open."""
+        self._archive.close()
 
     def open(self, association: PromptAssociation, request: StoreRequest) -> Intake:
         """Where the data set of a request goes."""
-        origin = caller_of(association)
+        origin = self._whose(association)
         context = association._accepted_cx[request.context_id]
         if request.sop_class != context.abstract_syntax:
             log.warning("%s: refused: its SOP Class is not that of its presentation context", origin.source)

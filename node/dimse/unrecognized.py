@@ -11,6 +11,8 @@ from pynetdicom.association import Association
 
 log = logging.getLogger("lethe.receive")
 
+_ALSO_NAMED = {"1.2.840.10008.3.1.2.3.4": "1.2.840.10008.3.1.2.3.3"}
+"""What is retrieved by the first is of the second, and requests name either (PS3.4 F.8)."""
 NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, UNRECOGNIZED_OPERATION = 0x0118, 0x0122, 0x0211
 
 
@@ -34,6 +36,6 @@ def decline(association: Association, message: Any, context_id: int, operations:
 def _status(message: Any, sop_class: str, operations: Mapping[str, Collection[str]]) -> int | None:
     """Why a message is not answered; None where it is."""
     named = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", None)
-    if str(named or "") != sop_class:
+    if str(named or "") not in (sop_class, _ALSO_NAMED.get(sop_class)):
         return NO_SUCH_SOP_CLASS if message.msg_type.startswith("N-") else SOP_CLASS_NOT_SUPPORTED
     return None if message.msg_type in operations.get(sop_class, ()) else UNRECOGNIZED_OPERATION

@@ -1,0 +1,129 @@
+"""A disk that is full, for real: what is said at the watermark and in the middle of an object, and how it recovers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import ct, saved
+from dimse_wire import ACCEPT, CT, LITTLE, REJECT, Wire
+from programs import wait_for
+from pydicom.dataset import FileDataset
+
+from lethe.node.config import Peer
+from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.limits import Limits
+from lethe.node.dimse.scp import Receiver
+from lethe.node.dimse.scu import Destination
+from lethe.node.routing import always
+from lethe.storage.archive import Archive
+
+CONTEXT = (CT, LITTLE)
+MEGABYTE = 1 << 20
+SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def archive(disk: Path) -> Iterator[Archive]:
+    one = Archive(disk / "data")
+    yield one
+    one.close()
+
+
+def listening(archive: Archive, least_free: int) -> tuple[Receiver, int]:
+    limits = Limits(least_free=least_free)
+    receiver = Receiver(archive, Admission("LETHE", (), trust_loopback=True), always("default"), limits=limits)
+    return receiver, receiver.start("127.0.0.1", 0)
+
+
+def destination(port: int) -> Destination:
+    one = Destination(Peer("lethe", "LETHE", "127.0.0.1", port), "CT01")
+    one.open([CONTEXT])
+    return one
+
+
+def large(megabytes: int) -> FileDataset:
+    return ct(Rows=1024, Columns=512 * megabytes, PixelData=os.urandom(megabytes * MEGABYTE))
+
+
+def filled(disk: Path, left: int) -> Path:
+    """A file that leaves only so many bytes free."""
+    path = disk / "filler"
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    path.write_bytes(bytes(free - left))
+    return path
+
+
+def associated(port: int) -> tuple[int, bytes]:
+    with Wire(port) as wire:
+        return wire.associate()
+
+
+def nothing_half_written(archive: Archive) -> None:
+    incoming = archive.folder / "incoming"
+    wait_for(lambda: not [path for path in incoming.rglob("[0-9a-f]*") if path.is_file()], what="no file is left")
+    assert list(archive.verify()) == []
+
+
+def test_a_disk_that_fills_up_is_said_at_the_watermark_and_within_an_object(
+    archive: Archive, disk: Path, tmp_path: Path
+) -> None:
+    receiver, port = listening(archive, 4 * MEGABYTE)
+    small, too_large = saved(ct(), tmp_path), saved(large(8), tmp_path)
+    try:
+        with destination(port) as running:
+            filler = filled(disk, 6 * MEGABYTE)
+            assert (
+                running.send(too_large, CONTEXT) == OUT_OF_RESOURCES
+            )  # in the middle: there was room at its beginning
+            nothing_half_written(archive)
+            assert running.send(small, CONTEXT) == SUCCESS
+            filler.unlink()
+            filler = filled(disk, 3 * MEGABYTE)
+            assert running.send(saved(ct(), tmp_path), CONTEXT) == OUT_OF_RESOURCES
+            kind, body = associated(port)
+            assert (kind, tuple(body[1:4])) == (REJECT, (2, 3, 1))  # transient, presentation, temporary congestion
+            filler.unlink()
+            assert associated(port)[0] == ACCEPT
+            assert running.send(too_large, CONTEXT) == SUCCESS
+        assert archive.counts()["received"] == 2
+        nothing_half_written(archive)
+    finally:
+        receiver.stop(0.5)
+
+
+def test_a_disk_without_a_watermark_is_full_when_it_is(archive: Archive, disk: Path, tmp_path: Path) -> None:
+    receiver, port = listening(archive, 0)
+    try:
+        with destination(port) as running:
+            filler = filled(disk, 0)
+            for _ in range(3):
+                assert running.send(saved(ct(), tmp_path), CONTEXT) == OUT_OF_RESOURCES
+            assert archive.counts()["received"] == 0
+            nothing_half_written(archive)
+            filler.unlink()
+            filled(disk, 64 << 10)  # the object fits, what the database writes of it does not
+            path = saved(ct(), tmp_path)
+            statuses = [running.send(path, CONTEXT) for _ in range(20)]
+            assert set(statuses) <= {SUCCESS, OUT_OF_RESOURCES}
+            (disk / "filler").unlink()
+            assert running.send(saved(ct(), tmp_path), CONTEXT) == SUCCESS
+            assert archive.counts()["received"] == 1 + (SUCCESS in statuses)
+        nothing_half_written(archive)
+    finally:
+        receiver.stop(0.5)
