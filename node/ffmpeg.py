@@ -188,7 +188,7 @@ class _Run:
         assert self.process.stdout is not None
         pipe, data = self.process.stdout.fileno(), bytearray()
         while len(data) < size:
-            if not select.select([pipe], [], [], self.seconds)[0]:
+            if not self._is_ready(pipe, select.POLLIN):
                 raise CannotClean(_STOOD_STILL)
             piece = os.read(pipe, size - len(data))
             if not piece:
@@ -202,10 +202,15 @@ class _Run:
         pipe, left = self.process.stdin.fileno(), memoryview(data)
         os.set_blocking(pipe, False)  # or a write would wait for ever
         while left:
-            if not select.select([], [pipe], [], self.seconds)[1]:
+            if not self._is_ready(pipe, select.POLLOUT):
                 raise CannotClean(_STOOD_STILL)
             with suppress(BlockingIOError):
                 left = left[os.write(pipe, left) :]
+
+    def _is_ready(self, pipe: int, event: int) -> bool:
+        poll = select.poll()  # select() knows no descriptors above 1023
+        poll.register(pipe, event)
+        return bool(poll.poll(self.seconds * 1000))
 
     def end(self, what: str) -> None:
         """Wait until it has ended well. Raises CannotClean."""

@@ -61,6 +61,13 @@ def _pynetdicom_as_it_was() -> Iterator[None]:
     _config.STORE_RECV_CHUNKED_DATASET = chunked
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _files_are_closed() -> Iterator[None]:
+    """What tests leave open adds up over the suite, and pynetdicom's peers fail at 1,024 descriptors."""
+    yield
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) < 512, "the tests leave files open"
+
+
 @pytest.fixture
 def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are quick to verify, in archives that are opened after this."""
