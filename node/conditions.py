@@ -11,15 +11,21 @@ from lethe.storage.intake import Origin
 from .config import Route
 from .headerfacts import MODALITY, SOP_CLASS, STATION, AttributePath, HeaderFacts, path_from
 from .patterns import any_matches, any_matches_in_spirit, is_within
+from .windows import wall_clock
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a route may ask about: where an object came from, when by the clock on the wall, its header."""
+    """What a route may ask about: where an object came from, when in seconds since the epoch, its header."""
 
     origin: Origin
-    when: datetime
+    at: float
     header: HeaderFacts
+
+    @property
+    def when(self) -> datetime:
+        """When, by the clock on the wall."""
+        return wall_clock(self.at)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from .config import Config, Route
 from .errors import UserError
 from .headerfacts import STUDY, HeaderFacts
 from .patterns import any_matches, is_exact
-from .windows import wall_clock
 
 
 class Router:
@@ -69,7 +68,7 @@ class Router:
         )
 
     def _facts(self, arrival: Arrival) -> Facts:
-        return Facts(arrival.origin, wall_clock(arrival.at), HeaderFacts(arrival.path, self._asked))
+        return Facts(arrival.origin, arrival.at, HeaderFacts(arrival.path, self._asked))
 
     def _matching(self, facts: Facts) -> tuple[list[Route], str]:
         """The routes that apply or, if there is none, why."""

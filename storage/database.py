@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from peewee import OperationalError, SqliteDatabase
+from peewee import OperationalError, SqliteDatabase, __exception_wrapper__
 
 from .errors import Refused, Unavailable
 from .holding import holds
@@ -63,8 +63,11 @@ class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
         return closed
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
-        with _passing_failures():
-            return super().execute_sql(sql, params)
+        try:
+            return self.connection().execute(sql, params or ())  # peewee's own way takes longer than the statement
+        except sqlite3.Error as error:
+            with _passing_failures(), __exception_wrapper__:
+                raise error
 
     def rollback(self) -> None:
         if self.connection().in_transaction:  # a full disk may have ended the transaction already

@@ -59,7 +59,7 @@ class FileStore:
         """Where the file of that room and name is, or would be."""
         if room not in ROOMS or not _NAME.fullmatch(name):
             raise Refused("that is not the name of a stored file")
-        return self.folder / room / name[:2] / name
+        return Path(f"{self.folder}/{room}/{name[:2]}/{name}")  # joined at once: asked for each object, some times
 
     def adopt(self, source: Path, room: str, name: str) -> None:
         """Make a complete file from `incoming/` durable under its name; its age counts from here. Raises

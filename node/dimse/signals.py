@@ -18,6 +18,8 @@ class Bell:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll, self._other = select.poll(), -1
+        self._poll.register(self._descriptor, select.POLLIN)
 
     def __del__(self) -> None:
         self.close()
@@ -30,12 +32,14 @@ class Bell:
 
     def wait(self, other: int, seconds: float | None) -> bool:
         """Wait until the other descriptor can be read (not if it is negative), the bell rings or the time is over;
-        whether the other one can be read, or is broken."""
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLIN)
-        if other >= 0:
-            poll.register(other, select.POLLIN)
-        ready = dict(poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
+        whether the other one can be read, or is broken. To be called by one thread."""
+        if other != self._other:
+            if self._other >= 0:
+                self._poll.unregister(self._other)
+            if other >= 0:
+                self._poll.register(other, select.POLLIN)
+            self._other = other
+        ready = dict(self._poll.poll(None if seconds is None else max(0.0, seconds) * 1000))
         if self._descriptor in ready:
             os.eventfd_read(self._descriptor)
         return other in ready
