@@ -43,7 +43,7 @@ def filmed(images: Iterable[Image], size: tuple[int, int], milliseconds: int, fo
         film.close()
         raise
     finally:
-        os.unlink(name)
+        Path(name).unlink()
     return film
 
 
