@@ -1,5 +1,5 @@
-"""Says what this service can do (Retrieve Capabilities, PS3.18 8.9): as WADL, as JSON, or as an OpenAPI document, all
-made from the routes themselves.
+"""Says what this service can do (Retrieve Capabilities, PS3.18 8.9): as WADL or JSON, made from the routes
+themselves; `openapi.py` says the same as an OpenAPI document.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from flask import Response, current_app, jsonify, request
@@ -21,7 +20,7 @@ WADL = "application/vnd.sun.wadl+xml"
 _NAMESPACE = "http://wadl.dev.java.net/2009/02"
 _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
 _SEARCHES = ("studies", "series", "instances")
-_PAGING = ("limit", "offset", "includefield", "fuzzymatching")
+PAGING = ("limit", "offset", "includefield", "fuzzymatching")
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
 _GIVEN = {
     "metadata": (JSON_TYPES[0],),
@@ -53,6 +52,11 @@ class Resource:
         return self.kind in _SEARCHES and not self.path.endswith("}")
 
     @property
+    def is_picture(self) -> bool:
+        """Whether GET draws here."""
+        return self.kind in ("rendered", "thumbnail")
+
+    @property
     def given(self) -> tuple[str, ...]:
         """The media types of what GET gives."""
         return _OBJECTS if self.kind in _SEARCHES and not self.is_search else _GIVEN.get(self.kind, ())
@@ -75,23 +79,6 @@ def capabilities(service: Service) -> Response:
     response.headers["Allow"] = "GET, HEAD, OPTIONS"
     response.headers["Vary"] = "Accept"
     return response
-
-
-def openapi(service: Service) -> Response:
-    """The same as an OpenAPI document, for programs that make clients or tests of it."""
-    paths = {one.path: {method.lower(): _operation(one, method) for method in one.methods} for one in resources()}
-    failures = {"400": "malformed", "401": "no credentials", "404": "unknown", "406": "not to be had in that form"}
-    return jsonify(
-        openapi="3.1.0",
-        info={"title": "DICOMweb", "version": "PS3.18 2026"},
-        servers=[{"url": service.base()}],
-        security=[{"token": []}, {"basic": []}],
-        paths=paths,
-        components={
-            "securitySchemes": {"token": _scheme("bearer"), "basic": _scheme("basic")},
-            "responses": {status: {"description": text} for status, text in failures.items()},
-        },
-    )
 
 
 def resources() -> Iterator[Resource]:
@@ -124,23 +111,6 @@ def _wadl_resource(one: Resource) -> str:
 def _wadl_method(one: Resource, method: str) -> str:
     if method not in ("GET", "HEAD"):
         return f'<method name="{method}"/>'
-    asked = "".join(f'<param name="{name}" style="query"/>' for name in _PAGING) if one.is_search else ""
+    asked = "".join(f'<param name="{name}" style="query"/>' for name in PAGING) if one.is_search else ""
     media = "".join(f"<representation mediaType={quoteattr(name)}/>" for name in one.given)
     return f'<method name="{method}"><request>{asked}</request><response status="200">{media}</response></method>'
-
-
-def _operation(one: Resource, method: str) -> dict[str, Any]:
-    text = {"schema": {"type": "string"}}
-    given: list[dict[str, Any]] = [{"name": name, "in": "path", "required": True, **text} for name in one.variables]
-    if one.is_search and method in ("GET", "HEAD"):
-        given += [{"name": name, "in": "query", **text} for name in _PAGING]
-    done: dict[str, Any] = {"description": "done"}
-    if method == "GET":
-        done["content"] = {name: {} for name in one.given}
-    refused = {status: {"$ref": f"#/components/responses/{status}"} for status in ("400", "401", "404", "406")}
-    nothing = {"204": {"description": "nothing matches"}} if one.is_search and method in ("GET", "HEAD") else {}
-    return {"parameters": given, "responses": {"200": done, **nothing, **refused}}
-
-
-def _scheme(kind: str) -> dict[str, str]:
-    return {"type": "http", "scheme": kind}

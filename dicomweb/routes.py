@@ -13,7 +13,7 @@ from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, capabilities, deletion, everything, frames, instances, qido, rendered, stow, wado
+from . import bulkdata, capabilities, deletion, everything, frames, instances, openapi, qido, rendered, stow, wado
 from .answers import Service, failure
 from .stow import Reception
 
@@ -81,7 +81,7 @@ def blueprint(
     deletes = _view(service, deletion.delete, Permission.DELETE)
     for rule in DELETES:
         web.add_url_rule(rule, "delete", deletes, methods=["DELETE"], strict_slashes=False)
-    told, described = _view(service, capabilities.capabilities), _view(service, capabilities.openapi)
+    told, described = _view(service, capabilities.capabilities), _view(service, openapi.openapi)
     web.add_url_rule("/", "capabilities", told, methods=["GET", "OPTIONS"], strict_slashes=False)
     web.add_url_rule("/openapi.json", "openapi", described, methods=["GET"])
     web.add_url_rule("/<path:_rest>", "unknown", _unknown, methods=["GET"])

@@ -65,7 +65,7 @@ def test_openapi_names_every_route_with_its_variables(web: FlaskClient) -> None:
         for operation in operations.values():
             named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
             assert named == {word.strip("{}") for word in path.split("/") if "{" in word}
-            assert operation["responses"]["200"]["description"]
+            assert operation["responses"]["404"]
     search, study = (document["paths"][path]["get"] for path in ("/studies", "/studies/{study}"))
     assert "application/dicom+json" in search["responses"]["200"]["content"]
     assert list(study["responses"]["200"]["content"]) == ['multipart/related; type="application/dicom"']

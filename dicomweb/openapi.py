@@ -1,0 +1,95 @@
+"""Describes the service as an OpenAPI document, made from its routes: parameters, bodies, every status it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response, jsonify
+
+from .accept import JSON_TYPES
+from .answers import Service
+from .capabilities import PAGING, Resource, resources
+from .composing import METADATA_TYPES
+
+_DESCRIPTIONS = {
+    "200": "done",
+    "202": "stored in part, or not yet clean",
+    "204": "nothing matches, or there is no more of it",
+    "206": "the range that was asked for",
+    "304": "not changed",
+    "400": "malformed",
+    "401": "no credentials",
+    "403": "not permitted",
+    "404": "unknown",
+    "405": "not to be done here",
+    "406": "not to be had in that form",
+    "409": "nothing was stored",
+    "413": "too large",
+    "415": "no such format of a body",
+    "416": "no such range",
+    "429": "too many attempts",
+    "503": "not now",
+}
+_EVERYWHERE = ("400", "401", "403", "404", "406", "429", "503")
+_ANSWERS = {"GET": ("200",), "HEAD": ("200",), "POST": ("200", "202", "409", "413", "415"), "DELETE": ("204",)}
+_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+_UID: dict[str, Any] = {"schema": {"type": "string", "maxLength": 64}}
+_WISHES = ("window", "viewport", "quality", "annotation", "iccprofile")
+_HEADERS = ("Accept", "If-None-Match", "Range")
+_BODIES = (
+    "application/dicom",
+    *(f'multipart/related; type="{kind}"' for kind in ("application/dicom", *METADATA_TYPES)),
+)
+
+
+def openapi(service: Service) -> Response:
+    """The document, for programs that make clients or tests of it."""
+    paths = {one.path: {method.lower(): _operation(one, method) for method in one.methods} for one in resources()}
+    return jsonify(
+        openapi="3.1.0",
+        info={"title": "DICOMweb", "version": "PS3.18 2026"},
+        servers=[{"url": service.base()}],
+        security=[{"token": []}, {"basic": []}],
+        paths=paths,
+        components={
+            "securitySchemes": {"token": _scheme("bearer"), "basic": _scheme("basic")},
+            "responses": {status: {"description": text} for status, text in _DESCRIPTIONS.items()},
+        },
+    )
+
+
+def _operation(one: Resource, method: str) -> dict[str, Any]:
+    operation: dict[str, Any] = {"parameters": _parameters(one, method), "responses": _responses(one, method)}
+    if method == "POST":
+        operation["requestBody"] = {"required": True, "content": {name: {} for name in _BODIES}}
+    return operation
+
+
+def _parameters(one: Resource, method: str) -> list[dict[str, Any]]:
+    reads = method in ("GET", "HEAD")
+    query = PAGING if one.is_search else _WISHES if one.is_picture else ()
+    asked: dict[str, Sequence[str]] = {"path": one.variables}
+    if reads:
+        asked |= {"query": ("accept", *query), "header": _HEADERS}
+    return [
+        {"name": name, "in": place, "required": place == "path", **(_UID if place == "path" else _TEXT)}
+        for place, names in asked.items()
+        for name in names
+    ]
+
+
+def _responses(one: Resource, method: str) -> dict[str, Any]:
+    statuses = [*_ANSWERS[method], *_EVERYWHERE]
+    if method in ("GET", "HEAD"):
+        statuses += ["204"] if one.is_search else ["206", "304", "416"]
+    responses: dict[str, Any] = {status: {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
+    if method == "GET":
+        responses["200"] = {"description": _DESCRIPTIONS["200"], "content": {name: {} for name in one.given}}
+    elif method == "POST":
+        responses["200"] = {"description": _DESCRIPTIONS["200"], "content": {JSON_TYPES[0]: {}}}
+    return responses
+
+
+def _scheme(kind: str) -> dict[str, str]:
+    return {"type": "http", "scheme": kind}
