@@ -11,6 +11,7 @@ from .accept import JSON_TYPES
 from .answers import Service
 from .capabilities import PAGING, Resource, resources
 from .composing import METADATA_TYPES
+from .wishes import PROFILES
 
 _DESCRIPTIONS = {
     "200": "done",
@@ -33,9 +34,23 @@ _DESCRIPTIONS = {
 }
 _EVERYWHERE = ("400", "401", "403", "404", "406", "429", "503")
 _ANSWERS = {"GET": ("200",), "HEAD": ("200",), "POST": ("200", "202", "409", "413", "415"), "DELETE": ("204",)}
-_TEXT: dict[str, Any] = {"schema": {"type": "string"}}
-_UID: dict[str, Any] = {"schema": {"type": "string", "maxLength": 64}}
+_TEXT: dict[str, Any] = {"type": "string"}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_UID: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": 64}
+_NUMBER = r"-?[0-9]{1,4}(\.[0-9]{1,4})?"
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("study", "series", "instance"), _UID),
+    "numbers": {"type": "string", "pattern": "^[1-9][0-9]{0,5}(,[1-9][0-9]{0,5})*$"},
+    **dict.fromkeys(("limit", "offset"), _COUNT),
+    "fuzzymatching": {"type": "boolean"},
+    "quality": {"type": "integer", "minimum": 1, "maximum": 100},
+    "iccprofile": {"enum": list(PROFILES)},
+    "window": {"type": "string", "pattern": f"^{_NUMBER},[1-9][0-9]{{0,4}},(linear|linear-exact|sigmoid)$"},
+    "viewport": {"type": "string", "pattern": "^[1-9][0-9]{0,2},[1-9][0-9]{0,2}$"},
+}
+"""What parameters look like that are not just text; a viewport may also name a region."""
 _WISHES = ("window", "viewport", "quality", "annotation", "iccprofile")
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _HEADERS = ("Accept", "If-None-Match", "Range")
 _BODIES = (
     "application/dicom",
@@ -62,7 +77,7 @@ def openapi(service: Service) -> Response:
 def _operation(one: Resource, method: str) -> dict[str, Any]:
     operation: dict[str, Any] = {"parameters": _parameters(one, method), "responses": _responses(one, method)}
     if method == "POST":
-        operation["requestBody"] = {"required": True, "content": {name: {} for name in _BODIES}}
+        operation["requestBody"] = {"required": True, "content": {name: _BINARY for name in _BODIES}}
     return operation
 
 
@@ -73,7 +88,7 @@ def _parameters(one: Resource, method: str) -> list[dict[str, Any]]:
     if reads:
         asked |= {"query": ("accept", *query), "header": _HEADERS}
     return [
-        {"name": name, "in": place, "required": place == "path", **(_UID if place == "path" else _TEXT)}
+        {"name": name, "in": place, "required": place == "path", "schema": _SCHEMAS.get(name, _TEXT)}
         for place, names in asked.items()
         for name in names
     ]
