@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run demo test check lint types lock fuzz bench-kill bench-faults bench-deid bench-pixels bench-dimse bench-dicomweb ohif clean
+.PHONY: setup run demo test check lint types lock fuzz fuzz-http bench-kill bench-faults bench-deid bench-pixels bench-dimse bench-dicomweb ohif clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,10 @@ lock:
 # Spoilt files, the same on every run: `make test` takes the first few hundred.
 fuzz: setup
 	LETHE_FUZZ_CASES=$(or $(CASES),10000) $(BIN)/pytest -q -s tests/test_deid_fuzz.py
+
+# Requests that schemathesis makes up from our OpenAPI document: `make test` makes a few of each kind.
+fuzz-http: setup
+	LETHE_HTTP_CASES=$(or $(CASES),200) $(BIN)/pytest -q -s tests/test_dicomweb_fuzz.py
 
 bench-kill: setup
 	$(BIN)/python benchmarks/kill.py

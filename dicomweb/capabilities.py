@@ -1,5 +1,5 @@
-"""Says what this service can do (Retrieve Capabilities, PS3.18 8.9): as WADL, as JSON, or as an OpenAPI document, all
-made from the routes themselves.
+"""Says what this service can do (Retrieve Capabilities, PS3.18 8.9): as WADL or JSON, made from the routes
+themselves; `openapi.py` says the same as an OpenAPI document.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from flask import Response, current_app, jsonify, request
@@ -21,7 +20,7 @@ WADL = "application/vnd.sun.wadl+xml"
 _NAMESPACE = "http://wadl.dev.java.net/2009/02"
 _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
 _SEARCHES = ("studies", "series", "instances", "workitems")
-_PAGING = ("limit", "offset", "includefield", "fuzzymatching")
+PAGING = ("limit", "offset", "includefield", "fuzzymatching")
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
 _GIVEN = {
     "metadata": (JSON_TYPES[0],),
@@ -45,7 +44,6 @@ _ASKED = {
     ("POST", "/workitems/{workitem}"): ("transaction-uid",),
     ("POST", _SUBSCRIBER): ("deletionlock", "filter"),
 }
-_OF_WORKITEMS = {"403": "not permitted", "409": "not in this state", "410": "removed", "415": "another format"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,11 @@ class Resource:
     def is_search(self) -> bool:
         """Whether GET searches here."""
         return self.kind in _SEARCHES and not self.path.endswith("}")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether GET draws here."""
+        return self.kind in ("rendered", "thumbnail")
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -110,23 +113,6 @@ def capabilities(service: Service) -> Response:
     return response
 
 
-def openapi(service: Service) -> Response:
-    """The same as an OpenAPI document, for programs that make clients or tests of it."""
-    paths = {one.path: {method.lower(): _operation(one, method) for method in one.methods} for one in resources()}
-    failures = {"400": "malformed", "401": "no credentials", "404": "unknown", "406": "not to be had in that form"}
-    return jsonify(
-        openapi="3.1.0",
-        info={"title": "DICOMweb", "version": "PS3.18 2026"},
-        servers=[{"url": service.base()}],
-        security=[{"token": []}, {"basic": []}],
-        paths=paths,
-        components={
-            "securitySchemes": {"token": _scheme("bearer"), "basic": _scheme("basic")},
-            "responses": {status: {"description": text} for status, text in failures.items()},
-        },
-    )
-
-
 def resources() -> Iterator[Resource]:
     """Every address that the blueprint of this request answers, in the order of their names."""
     found: dict[str, set[str]] = {}
@@ -162,29 +148,6 @@ def _wadl_method(one: Resource, method: str) -> str:
         return f'<method name="{method}"><request>{asked}{taken}</request>{done}</method>'
     if method not in ("GET", "HEAD"):
         return f'<method name="{method}"/>'
-    asked = "".join(f'<param name="{name}" style="query"/>' for name in _PAGING) if one.is_search else ""
+    asked = "".join(f'<param name="{name}" style="query"/>' for name in PAGING) if one.is_search else ""
     media = "".join(f"<representation mediaType={quoteattr(name)}/>" for name in one.given)
     return f'<method name="{method}"><request>{asked}</request><response status="200">{media}</response></method>'
-
-
-def _operation(one: Resource, method: str) -> dict[str, Any]:
-    text = {"schema": {"type": "string"}}
-    given: list[dict[str, Any]] = [{"name": name, "in": "path", "required": True, **text} for name in one.variables]
-    if one.is_search and method in ("GET", "HEAD"):
-        given += [{"name": name, "in": "query", **text} for name in _PAGING]
-    done: dict[str, Any] = {"description": "done"}
-    if method == "GET":
-        done["content"] = {name: {} for name in one.given}
-    refused = {status: {"$ref": f"#/components/responses/{status}"} for status in ("400", "401", "404", "406")}
-    nothing = {"204": {"description": "nothing matches"}} if one.is_search and method in ("GET", "HEAD") else {}
-    whole: dict[str, Any] = {"parameters": given, "responses": {one.done(method): done, **nothing, **refused}}
-    if one.is_worklist:
-        whole["parameters"] = given + [{"name": name, "in": "query", **text} for name in one.asked(method)]
-        whole["responses"] |= {status: {"description": meaning} for status, meaning in _OF_WORKITEMS.items()}
-        if taken := one.taken(method):
-            whole["requestBody"] = {"content": {name: {} for name in taken}}
-    return whole
-
-
-def _scheme(kind: str) -> dict[str, str]:
-    return {"type": "http", "scheme": kind}

@@ -14,7 +14,20 @@ from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, capabilities, deletion, everything, frames, instances, qido, rendered, stow, ups, wado
+from . import (
+    bulkdata,
+    capabilities,
+    deletion,
+    everything,
+    frames,
+    instances,
+    openapi,
+    qido,
+    rendered,
+    stow,
+    ups,
+    wado,
+)
 from .answers import Service, failure
 from .stow import Reception
 
@@ -100,7 +113,7 @@ def blueprint(
     for method, rule, transaction in WORKLIST:
         view = _view(service, transaction, Permission.WORKLIST)
         web.add_url_rule(rule, f"ups_{transaction.__name__}", view, methods=[method], strict_slashes=False)
-    told, described = _view(service, capabilities.capabilities), _view(service, capabilities.openapi)
+    told, described = _view(service, capabilities.capabilities), _view(service, openapi.openapi)
     web.add_url_rule("/", "capabilities", told, methods=["GET", "OPTIONS"], strict_slashes=False)
     web.add_url_rule("/openapi.json", "openapi", described, methods=["GET"])
     web.add_url_rule("/<path:_rest>", "unknown", _unknown, methods=["GET"])

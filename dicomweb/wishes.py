@@ -15,7 +15,7 @@ from .rendering import Curve, Window
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 BIGGEST = 8192
 DEFAULT_QUALITY = 90
-_PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
+PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
 _GIVEN_PROFILES = ("no", "yes", "srgb")
 
 
@@ -88,8 +88,8 @@ def _quality() -> int:
 def _profile() -> tuple[str, tuple[str, ...]]:
     """PS3.18 8.3.5.1.5."""
     profile = request.args.get("iccprofile", "no").lower()
-    if profile not in _PROFILES:
-        raise Refused(f"iccprofile is one of {', '.join(_PROFILES)}")
+    if profile not in PROFILES:
+        raise Refused(f"iccprofile is one of {', '.join(PROFILES)}")
     if profile in _GIVEN_PROFILES:
         return profile, ()
     return "no", ("That ICC profile is not supported; the image has none.",)

@@ -110,6 +110,11 @@ class Http:
     events_port: int = _key("port for event reports of workitems, by WebSocket; 0: none", as_whole(0, 65535), 8081)
     stow_wait: int = _key("seconds that STOW-RS waits for clean instances, to say where they are", as_whole(0, 300), 10)
     stow_largest: int = _key("megabytes of the largest body that STOW-RS takes", as_whole(1, 1_000_000), 4096)
+    audit_reads: int = _key(
+        "seconds for which what one person reads of a study is one entry of the audit trail; 0: reads are not audited",
+        as_whole(0, 3600),
+        10,
+    )
     public_url: str = _key("what users type, if a proxy stands in front; empty: taken from the request", as_url, "")
     cors_origins: tuple[str, ...] = _key(
         'origins whose pages may use DICOMweb and FHIR, such as "https://ohif.example.org"; "*": all',

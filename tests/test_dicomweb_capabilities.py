@@ -65,9 +65,8 @@ def test_openapi_names_every_route_with_its_variables(web: FlaskClient) -> None:
         for operation in operations.values():
             named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
             assert named == {word.strip("{}") for word in path.split("/") if "{" in word}
-            assert any(
-                status.startswith("2") and told["description"] for status, told in operation["responses"].items()
-            )
+            assert any(status.startswith("2") for status in operation["responses"])
+            assert operation["responses"]["404"]
     search, study = (document["paths"][path]["get"] for path in ("/studies", "/studies/{study}"))
     assert "application/dicom+json" in search["responses"]["200"]["content"]
     assert list(study["responses"]["200"]["content"]) == ['multipart/related; type="application/dicom"']

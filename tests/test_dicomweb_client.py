@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -117,6 +119,37 @@ def test_bulk_data_whole_and_in_part(client):
     assert client.retrieve_bulkdata(uri) == [value]
     assert client.retrieve_bulkdata(uri, byte_range=(10, 19)) == [value[10:20]]
     assert client.retrieve_bulkdata(uri, media_types=(OCTETS,)) == [value]
+
+
+def test_what_no_other_test_calls(archive, tmp_path):
+    """Where a new version of the client has a new method, this fails until a test calls it."""
+    changes = {"StudyInstanceUID": "1.2.4.1", "SeriesInstanceUID": "1.2.4.2"}
+    for number in (1, 2, 3):
+        publish(archive, "CT_small.dcm", SOPInstanceUID=f"1.2.4.2.{number}", InstanceNumber=number, **changes)
+    names = ["1.2.4.1", "1.2.4.2", "1.2.4.2.1"]
+    with live(archive) as url:
+        client = DICOMwebClient(url=url)
+        client.set_chunk_size(100_000)
+        client.set_http_retry_params(retry=False)
+        assert [ds.InstanceNumber for ds in client.iter_study(names[0])] == [1, 2, 3]
+        metadata = client.retrieve_series_metadata(*names[:2])
+        assert [one["00200013"]["Value"] for one in metadata] == [[1], [2], [3]]
+        pixels = pydicom.dcmread(sample("CT_small.dcm")).PixelData
+        assert list(client.iter_bulkdata(metadata[0]["7FE00010"]["BulkDataURI"])) == [pixels]
+        assert client.lookup_keyword(client.lookup_tag("PatientID")) == "PatientID"
+        stored = client.store_instances([client.retrieve_instance(*names)])
+        assert stored.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == names[2]
+        client.delete_instance(*names)
+        assert len(client.search_for_instances(names[0])) == 2
+        client.delete_series(*names[:2])
+        assert client.search_for_studies(search_filters={"StudyInstanceUID": names[0]}) == []
+        publish(
+            archive, "MR_small.dcm", SOPInstanceUID="1.2.5.3", StudyInstanceUID="1.2.5.1", SeriesInstanceUID="1.2.5.2"
+        )
+        client.delete_study("1.2.5.1")
+        assert client.search_for_instances("1.2.5.1") == []
+    called = re.findall(r"client\.(\w+)\(", Path(__file__).read_text())
+    assert {name for name in dir(DICOMwebClient) if not name.startswith("_")} == set(called)
 
 
 def test_rendered(client):

@@ -40,6 +40,12 @@ const calls = {
         {...one, mediaTypes: [{mediaType: 'image/png'}]})),
     renderedFrame: async () => first(await client.retrieveInstanceFramesRendered(
         {...one, frameNumbers: [1], mediaTypes: [{mediaType: 'image/jpeg'}]})),
+    frameThumbnail: async () => first(await client.retrieveInstanceFramesThumbnail(
+        {...one, frameNumbers: [1], mediaTypes: [{mediaType: 'image/png'}]})),
+    wadoUri: async () => size(await (await fetch(new DICOMwebClient.api.DICOMwebClient(
+        {url: location.origin + '/wado'}).buildInstanceWadoURIUrl(one))).arrayBuffer()),
+    stored: async () => JSON.parse(await client.storeInstances({datasets: [await client.retrieveInstance(one)]}))
+        ['00081199'].Value[0]['00081155'].Value[0],
     thumbnail: async () => first(await client.retrieveInstanceThumbnail(
         {...one, mediaTypes: [{mediaType: 'image/jpeg'}]})),
     bulkdata: async () => (await client.retrieveBulkData({BulkDataURI:
@@ -50,6 +56,8 @@ const calls = {
     const found = {};
     for (const [name, call] of Object.entries(calls))
         found[name] = await call().catch(error => `failed: ${error.status} ${error.message}`);
+    const methods = Object.getOwnPropertyNames(DICOMwebClient.api.DICOMwebClient.prototype);
+    found.uncalled = methods.filter(name => /^[a-z]/.test(name) && !CALLS.includes(`.${name}(`));
     window.found = JSON.stringify(found);
 })();
 """
@@ -66,7 +74,7 @@ def served(archive: Archive) -> Iterator[str]:
 
 
 @pytest.mark.peer
-def test_every_method_that_reads(tmp_path: Path) -> None:
+def test_every_method(tmp_path: Path) -> None:
     need("chromium")
     if not SCRIPT.is_file():
         pytest.skip("not installed: npm install --prefix .bench/js dicomweb-client@0.11.3")
@@ -76,7 +84,7 @@ def test_every_method_that_reads(tmp_path: Path) -> None:
     with served(archive) as url, page(tmp_path) as shown:
         shown.visit(url)
         uids = json.dumps([entry.study_uid, entry.series_uid, entry.sop_uid])
-        shown.value(CALLS.replace("UIDS", uids))
+        shown.value(f"const CALLS = {json.dumps(CALLS)};\n{CALLS.replace('UIDS', uids)}")
         wait_for(lambda: shown.value("window.found"), what="the client is through")
         found = json.loads(shown.value("window.found"))
     whole, pixels = entry.size, len(dcmread(sample("CT_small.dcm")).PixelData)
@@ -94,6 +102,10 @@ def test_every_method_that_reads(tmp_path: Path) -> None:
         "frames": [pixels],
         "rendered": 0x89,
         "renderedFrame": 0xFF,
+        "frameThumbnail": 0x89,
+        "wadoUri": whole,
+        "stored": entry.sop_uid,
         "thumbnail": 0xFF,
         "bulkdata": [pixels],
+        "uncalled": ["constructor", "setDebug", "getDebug", "setVerbose", "getVerbose"],
     }

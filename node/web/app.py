@@ -22,6 +22,7 @@ from .cors import Cors
 from .credentials import NOBODY, Credentials, session_key
 from .guard import Guard, Sessions
 from .overview import moment
+from .reads import Reads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -57,12 +58,14 @@ def create_app(
     dicom_address: str = "LETHE at 127.0.0.1:11112",
     cors_origins: Sequence[str] = (),
     trusted_proxies: Sequence[str] = (),
+    audit_reads: float = 0,
 ) -> Flask:
     """The application over one archive.
 
     `auth` is "local" or "none"; `blueprints` come with their URL prefix; `outbox` knows the destinations;
     `dicom_address` is ours as "AETITLE at host:port"; pages of `cors_origins` may use DICOMweb and FHIR;
-    `trusted_proxies` are addresses and networks whose word is taken. An empty `admin_token` lets nobody in.
+    `trusted_proxies` are addresses and networks whose word is taken; reads that come within `audit_reads` seconds are
+    audited together, with 0 none are. An empty `admin_token` lets nobody in.
     """
     if auth not in ("local", "none"):
         raise ValueError('auth is "local" or "none"')
@@ -73,6 +76,8 @@ def create_app(
     cors = Cors(cors_origins)
     app.before_request(cors.answer_preflight)
     app.before_request(Guard(credentials, auth=auth, public_url=public_url, cors=cors).check)
+    if audit_reads:
+        app.after_request(Reads(archive, seconds=audit_reads).note)
     app.after_request(_harden)
     app.after_request(cors.allow)  # run first, since the last is: what it says of an answer stays
     faults.register(app)
