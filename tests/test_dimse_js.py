@@ -8,12 +8,51 @@ from pathlib import Path
 
 import pytest
 from builders import ct, saved
-from programs import free_port, need, running_node
+from programs import Node, free_port, need, running_node
 
 from lethe.storage.archive import Archive
 from lethe.storage.performed import StepState
+from lethe.storage.query import Level, Query
 
 MODULE = Path(__file__).resolve().parents[1] / ".bench" / "js" / "node_modules" / "dcmjs-dimse"
+
+
+def workstation(node: Node, port: int, *words: str) -> list[list[object]]:
+    """What the workstation was told."""
+    script = str(Path(__file__).with_name("workstation.cjs"))
+    command = ["node", script, str(MODULE), str(node.dicom), str(port), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+
+
+@pytest.mark.peer
+def test_a_workstation_stores_and_fetches(tmp_path: Path) -> None:
+    need("node")
+    if not MODULE.is_dir():
+        pytest.skip("not installed: npm install --prefix .bench/js dcmjs-dimse@0.3.3")
+    port, ds = free_port(), ct()
+    peer = f'[[peers]]\nname = "js"\nae_title = "JS01"\nhost = "127.0.0.1"\nport = {port}\n'
+    with running_node(tmp_path / "node", peer) as node:
+        said = workstation(node, port, "store", str(saved(ds, tmp_path / "in")))
+        assert said == [["echo", 0x0000], ["store", 0x0000]]
+        node.settle()
+        archive = Archive(node.folder / "data")
+        (clean,) = archive.index.find(Query(Level.INSTANCE))
+        archive.close()
+        assert clean.sop_uid != ds.SOPInstanceUID
+        said = workstation(node, port, "fetch", clean.study_uid)
+        assert [line for line in said if line[0] in ("find", "move", "get")] == [
+            ["find", 1],
+            ["find", 0x0000],
+            ["move", 0x0000],
+            ["get", 0x0000],
+        ]
+        assert [line[:2] for line in said if line[0] in ("moved", "got")] == [
+            ["moved", clean.sop_uid],
+            ["got", clean.sop_uid],
+        ]
+        assert "Traceback" not in node.log.read_text()
 
 
 @pytest.mark.peer

@@ -96,6 +96,21 @@ def test_storescp_without_compression_gets_everything(
         assert ds.get("LossyImageCompression") == stored.get("LossyImageCompression")
 
 
+def test_dcmrecv_with_the_shortest_pdus_gets_everything(archive: Archive, tmp_path: Path) -> None:
+    need("dcmrecv")
+    settings = Path("/etc/dcmtk/storescp.cfg")  # without it, dcmrecv takes no storage class at all
+    if not settings.is_file():
+        pytest.skip("not here: DCMTK's storescp.cfg")
+    originals, folder, port = filled(archive), tmp_path / "in", free_port()
+    folder.mkdir()
+    command = ["/usr/bin/dcmrecv", "-pdu", "4096", "-xf", str(settings), "AllDICOM", "-od", str(folder), str(port)]
+    with running(command, port, tmp_path / "log.txt"):
+        send_all(archive, port, "ARCHIVE")
+    received = [pydicom.dcmread(path) for path in folder.iterdir()]
+    assert {ds.SOPInstanceUID for ds in received} == originals.keys()
+    assert all(same_pixels(ds, originals[ds.SOPInstanceUID]) for ds in received)
+
+
 def test_storescp_that_takes_one_codec_gets_that_as_stored(archive: Archive, tmp_path: Path) -> None:
     originals = filled(archive)
     with storescp(tmp_path / "scp", "+xr") as port:  # RLE, and what is not compressed
