@@ -14,7 +14,21 @@ from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused
 from lethe.storage.users import Permission, needs
 
-from . import bulkdata, capabilities, deletion, everything, frames, instances, qido, rendered, stow, ups, wado
+from . import (
+    bulkdata,
+    capabilities,
+    deletion,
+    everything,
+    following,
+    frames,
+    instances,
+    qido,
+    rendered,
+    stow,
+    ups,
+    upssearch,
+    wado,
+)
 from .answers import Service, failure
 from .stow import Reception
 
@@ -62,15 +76,15 @@ TRANSACTIONS: dict[str, View] = {
 STORES = ("/studies", _STUDY)
 DELETES = (_STUDY, _SERIES, _INSTANCE)
 WORKLIST: tuple[tuple[str, str, View], ...] = (
-    ("GET", "/workitems", ups.search),
+    ("GET", "/workitems", upssearch.search),
     ("POST", "/workitems", ups.create),
     ("GET", _WORKITEM, ups.retrieve),
     ("POST", _WORKITEM, ups.update),
     ("PUT", f"{_WORKITEM}/state", ups.change_state),
     ("POST", f"{_WORKITEM}/cancelrequest", ups.request_cancel),
-    ("POST", _SUBSCRIBER, ups.subscribe),
-    ("DELETE", _SUBSCRIBER, ups.unsubscribe),
-    ("POST", f"{_SUBSCRIBER}/suspend", ups.suspend),
+    ("POST", _SUBSCRIBER, following.subscribe),
+    ("DELETE", _SUBSCRIBER, following.unsubscribe),
+    ("POST", f"{_SUBSCRIBER}/suspend", following.suspend),
 )
 """The transactions of the worklist service (PS3.18 11.3)."""
 

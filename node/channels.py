@@ -33,13 +33,15 @@ class Channels:
         self._archive = archive
         self._threads = ThreadPoolExecutor(_THREADS, "events")
         self._bell = asyncio.Event()
+        self.open = 0
+        """How many there are."""
 
     async def watch(self) -> None:
         """Wake the channels whenever there are new reports, until canceled."""
         last = -1
         while True:
             try:
-                newest = await self.ask(self._archive.step_events.newest)
+                newest = await self.ask(self._archive.step_events.newest) if self.open else last
             except Unavailable as error:
                 log.warning("%s", error)
                 newest = last
@@ -51,11 +53,13 @@ class Channels:
     async def follow(self, connection: ServerConnection, title: str) -> None:
         """Send the reports of an AE title until the other end closes the channel."""
         reader = asyncio.create_task(_passed_over(connection))
+        self.open += 1
         try:
             await self._send(connection, title, reader)
         except ConnectionClosed:
             pass
         finally:
+            self.open -= 1
             reader.cancel()
 
     async def ask(self, question: Callable[..., _Found], *about: object) -> _Found:

@@ -26,12 +26,12 @@ from .choices import ProfileName
 from .config import Config
 from .deid.profile import Option
 from .deid.pseudonyms import Pseudonyms
-from .headerfacts import STUDY, HeaderFacts
 from .projectkeys import key_name, new_key
+from .studyuid import study_uid_of
 
 log = logging.getLogger("lethe.progress")
 
-_LOOK_AGAIN = 1.0
+_LOOK_AGAIN, _LATER = 1.0, 15.0
 _TIDY_EVERY = 3600.0
 _MOST_SEEN, _MOST_READ = 500, 100
 """Jobs that are looked at in one step, and headers that are read in it for those that have no result yet."""
@@ -81,6 +81,7 @@ class Progress:
                     tidy_at = self._clock() + _TIDY_EVERY
             except Unavailable as error:
                 log.warning("%s", error)
+                stopping.wait(_LATER)
             except Exception as error:  # its words may quote what an object says
                 log.error("the progress of studies could not be told (%s)", type(error).__name__)
         self._archive.close()
@@ -101,15 +102,15 @@ class Progress:
     def _study_in(self, one: Seen) -> str:
         """What the Study Instance UID of an object that waits will be."""
         project = self._config.project(one.project)
-        uids = HeaderFacts(self._archive.files.path("inbox", one.subject), {(STUDY,)}).values((STUDY,))
-        if not uids or project is None:
+        uid = study_uid_of(self._archive.files.path("inbox", one.subject))
+        if not uid or project is None:
             return ""
         if project.profile == ProfileName.NONE or Option.RETAIN_UIDS in project.options:
-            return uids[0]
+            return uid
         if one.project not in self._pseudonyms:
             key = self._archive.files.secret(key_name(one.project), new_key)
             self._pseudonyms[one.project] = Pseudonyms(bytes.fromhex(key.decode().strip()), uid_root=project.uid_root)
-        return self._pseudonyms[one.project].uid(uids[0])
+        return self._pseudonyms[one.project].uid(uid)
 
     def _take(self, studies: Sequence[tuple[Seen, str]]) -> None:
         cleanings = self._archive.cleanings

@@ -9,10 +9,11 @@ from typing import Any
 
 from .jobs import State
 
+# The plus keeps SQLite from the index by stage: the few jobs that are new are found by their numbers.
 _SEEN = """SELECT job.id, job.project, job.subject, job.created, COALESCE(study.uid, '')
     FROM job LEFT JOIN instance ON instance.uid = job.result AND job.result <> ''
     LEFT JOIN series ON series.id = instance.series LEFT JOIN study ON study.id = series.study
-    WHERE job.stage = 'clean' AND """
+    WHERE +job.stage = 'clean' AND """
 _NEW = _SEEN + "job.id > (SELECT job FROM cleaning_mark) ORDER BY job.id LIMIT ?"  # noqa: S608 - ours
 _ROUTED = _SEEN + "job.project <> '' AND job.id IN (SELECT job FROM cleaning_job WHERE cleaning = 0) LIMIT ?"  # noqa: S608
 _COUNTS = """SELECT cleaning_job.cleaning, job.state, COUNT(*) FROM cleaning_job JOIN job ON job.id = cleaning_job.job

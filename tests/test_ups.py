@@ -286,7 +286,7 @@ def test_search_returns_what_is_required_and_what_is_asked_for(web: FlaskClient)
 
 
 def test_what_is_left_out_of_a_long_answer_is_told(web: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lethe.dicomweb.ups.MOST", 2)
+    monkeypatch.setattr("lethe.dicomweb.upssearch.MOST", 2)
     for number in range(5):
         create(web, f"1.2.{number}")
     answer = web.get("/dicom-web/workitems")

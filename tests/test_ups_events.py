@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -249,11 +250,14 @@ def test_subscriptions_and_reports_survive_when_the_part_that_sends_them_is_kill
 def test_a_channel_is_opened_only_for_those_who_may(node: Node) -> None:
     address = f"ws://127.0.0.1:{node.events}/dicom-web/ws/subscribers/DOOR"
     good = node.headers
+    password = node.log.read_text().partition("one-time password ")[2].split()[0]
+    once = base64.b64encode(f"admin:{password}".encode()).decode()
     for headers, path, status in (
         ({}, "", 401),
         ({"Authorization": "Bearer wrong"}, "", 401),
         ({"Authorization": "Basic YTpi"}, "", 401),
         ({"Authorization": "Basic %"}, "", 401),
+        ({"Authorization": f"Basic {once}"}, "", 403),  # it has to be changed first
         (good | {"Origin": "https://elsewhere.test"}, "", 403),
         (good, "/more", 404),
     ):

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from builders import PHI, ct, saved
-from dicomweb_archive import app_over
+from dicomweb_archive import app_over, samples
 from flask.testing import FlaskClient
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
@@ -18,6 +19,7 @@ from lethe.node.choices import PixelPolicy
 from lethe.node.config import Config, Project
 from lethe.node.progress import Progress
 from lethe.node.projects import projects_of
+from lethe.node.studyuid import study_uid_of
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive
 from lethe.storage.intake import Origin, Plan
@@ -247,3 +249,17 @@ def test_its_reports_come_as_it_goes(site: Site) -> None:
         (1, "COMPLETED"),
     ]
     assert [value(one, "00741002", "00741004") for one in reports if value(one, "00001002") == 3] == [0, 50, 100]
+
+
+def test_the_study_of_a_file_is_found_whatever_its_form(tmp_path: Path) -> None:
+    found = 0
+    for path in samples():
+        try:
+            expected = str(pydicom.dcmread(path).get("StudyInstanceUID") or "")
+        except Exception:
+            expected = ""
+        if expected:
+            found += 1
+            assert study_uid_of(path) == expected, path.name
+    assert found > 30
+    assert study_uid_of(tmp_path / "nothing") == ""
