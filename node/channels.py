@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from websockets.asyncio.server import ServerConnection
@@ -58,6 +59,9 @@ class Channels:
             await self._send(connection, title, reader)
         except ConnectionClosed:
             pass
+        except Exception as error:  # its words may quote what a report says
+            log.error("a channel is closed, for its reports cannot be read (%s)", type(error).__name__)
+            raise
         finally:
             self.open -= 1
             reader.cancel()
@@ -91,5 +95,6 @@ class Channels:
 
 async def _passed_over(connection: ServerConnection) -> None:
     """Whatever the other end says; nothing is expected of it. Ends with the connection."""
-    async for _message in connection:
-        pass
+    with suppress(ConnectionClosed):
+        async for _message in connection:
+            pass
