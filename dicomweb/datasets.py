@@ -4,6 +4,7 @@ the VR of the standard, and values that can be what it says."""
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +54,8 @@ def data_set_in_request() -> DicomJson:
 
 def _of_json(body: bytes) -> Any:
     try:
-        found = json.loads(body)
+        found = json.loads(body, parse_constant=_no_number)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         raise Refused("the body is not JSON") from None
     if isinstance(found, list):
@@ -61,6 +63,10 @@ def _of_json(body: bytes) -> Any:
             raise Refused("the body holds one data set")
         found = found[0]
     return found
+
+
+def _no_number(_name: str) -> float:
+    raise ValueError("not a number of JSON")
 
 
 def _only_part(body: bytes, boundary: str) -> bytes:
@@ -135,7 +141,8 @@ def _number(vr: str, value: Any) -> Any:
     try:
         if isinstance(value, bool) or (kind is int and float(value) != int(float(value))):
             raise ValueError
-        float(value)
+        if not math.isfinite(float(value)):
+            raise ValueError
     except (ValueError, TypeError, OverflowError):
         raise Refused("a value is not of the kind that its attribute has") from None
     return value

@@ -19,6 +19,7 @@ from . import (
     capabilities,
     deletion,
     everything,
+    following,
     frames,
     instances,
     openapi,
@@ -26,6 +27,7 @@ from . import (
     rendered,
     stow,
     ups,
+    upssearch,
     wado,
 )
 from .answers import Service, failure
@@ -75,15 +77,15 @@ TRANSACTIONS: dict[str, View] = {
 STORES = ("/studies", _STUDY)
 DELETES = (_STUDY, _SERIES, _INSTANCE)
 WORKLIST: tuple[tuple[str, str, View], ...] = (
-    ("GET", "/workitems", ups.search),
+    ("GET", "/workitems", upssearch.search),
     ("POST", "/workitems", ups.create),
     ("GET", _WORKITEM, ups.retrieve),
     ("POST", _WORKITEM, ups.update),
     ("PUT", f"{_WORKITEM}/state", ups.change_state),
     ("POST", f"{_WORKITEM}/cancelrequest", ups.request_cancel),
-    ("POST", _SUBSCRIBER, ups.subscribe),
-    ("DELETE", _SUBSCRIBER, ups.unsubscribe),
-    ("POST", f"{_SUBSCRIBER}/suspend", ups.suspend),
+    ("POST", _SUBSCRIBER, following.subscribe),
+    ("DELETE", _SUBSCRIBER, following.unsubscribe),
+    ("POST", f"{_SUBSCRIBER}/suspend", following.suspend),
 )
 """The transactions of the worklist service (PS3.18 11.3)."""
 

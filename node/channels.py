@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from websockets.asyncio.server import ServerConnection
@@ -33,13 +34,15 @@ class Channels:
         self._archive = archive
         self._threads = ThreadPoolExecutor(_THREADS, "events")
         self._bell = asyncio.Event()
+        self.open = 0
+        """How many there are."""
 
     async def watch(self) -> None:
         """Wake the channels whenever there are new reports, until canceled."""
         last = -1
         while True:
             try:
-                newest = await self.ask(self._archive.step_events.newest)
+                newest = await self.ask(self._archive.step_events.newest) if self.open else last
             except Unavailable as error:
                 log.warning("%s", error)
                 newest = last
@@ -51,11 +54,16 @@ class Channels:
     async def follow(self, connection: ServerConnection, title: str) -> None:
         """Send the reports of an AE title until the other end closes the channel."""
         reader = asyncio.create_task(_passed_over(connection))
+        self.open += 1
         try:
             await self._send(connection, title, reader)
         except ConnectionClosed:
             pass
+        except Exception as error:  # its words may quote what a report says
+            log.error("a channel is closed, for its reports cannot be read (%s)", type(error).__name__)
+            raise
         finally:
+            self.open -= 1
             reader.cancel()
 
     async def ask(self, question: Callable[..., _Found], *about: object) -> _Found:
@@ -87,5 +95,6 @@ class Channels:
 
 async def _passed_over(connection: ServerConnection) -> None:
     """Whatever the other end says; nothing is expected of it. Ends with the connection."""
-    async for _message in connection:
-        pass
+    with suppress(ConnectionClosed):
+        async for _message in connection:
+            pass

@@ -32,7 +32,8 @@ log = logging.getLogger("lethe.events")
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/ws/subscribers/([^/]+)")
 _TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
-_LARGEST = 1 << 10
+_LARGEST, _MOST = 1 << 10, 1000
+"""Bytes of the longest message from a client, none of which is needed, and channels that are open at a time."""
 _TRY_AGAIN = 5.0
 _BASIC = re.compile(r"(?i:basic) +([A-Za-z0-9+/=]+)")
 _BEARER = re.compile(r"(?i:bearer) +(\S+)")
@@ -51,6 +52,8 @@ class Door:
 
     async def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """None opens the channel."""
+        if self._channels.open >= _MOST:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "60"})
         environ = _environ(connection, request)
         self._seen(environ, _never)
         address, headers = str(environ["REMOTE_ADDR"]), request.headers
@@ -87,7 +90,9 @@ class Door:
         parts, public = urlsplit(origin), urlsplit(self._http.public_url)
         own = {(public.scheme, public.netloc)} if public.netloc else set()
         name = urlsplit(f"//{host}").hostname
-        return (parts.scheme, parts.netloc) in own or (parts.hostname == name and parts.port == self._http.port)
+        if (parts.scheme, parts.netloc) in own or parts.netloc == host:
+            return True
+        return parts.hostname == name and parts.port == self._http.port
 
 
 def title_of(request: Request) -> str:

@@ -95,8 +95,8 @@ def work(config: Config) -> int:
 
 
 def deliver(config: Config) -> int:
-    """Send what is published, to each destination on its own thread, studies that are wanted whole once they are, and
-    do the other errands of peers."""
+    """Send what is published, to each destination on its own thread, studies that are wanted whole once they are, do
+    the other errands of peers, and show how far studies are."""
     from .completion import Completion
     from .courier import Courier
     from .dimse.counting import instances_of_study
@@ -104,6 +104,7 @@ def deliver(config: Config) -> int:
     from .dimse.expiry import Expiry
     from .dimse.scu import destination_of
     from .errands import errands_of
+    from .progress import Progress
 
     stopping, archive = _begin("deliver", config), open_archive(config)
     title, credentials = config.node.ae_title, credentials_of(config)
@@ -113,7 +114,9 @@ def deliver(config: Config) -> int:
         Courier(archive, destination_of(config, peer, credentials, folder), _owner("deliver")) for peer in config.peers
     ]
     errands = errands_of(config, archive, credentials)
-    runs = [completion.run, *(courier.run for courier in couriers), *(errand.run for errand in errands)]
+    progress = Progress(archive, config)
+    steady = [completion.run, progress.run]
+    runs = [*steady, *(courier.run for courier in couriers), *(errand.run for errand in errands)]
     threads = [threading.Thread(target=run, args=(stopping,), daemon=True) for run in runs]
     for thread in threads:
         thread.start()

@@ -3,7 +3,6 @@ its destinations."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -35,8 +34,8 @@ from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
 from .ffmpeg import Ffmpeg, is_installed
 from .pdfreader import read_in_bounds
+from .projectkeys import key_name, new_key
 
-_KEY_BYTES = 32
 _WEEK = 7
 
 
@@ -211,16 +210,6 @@ def projects_of(
     """The configured projects by name, each with its own key, made on first use. Without a crosswalk nobody is on a
     list, without a rulebook no device rule is learned."""
     return Projects(config, files, crosswalk, rulebook)
-
-
-def new_key() -> bytes:
-    """A random project key, as text so that it can be kept in a password safe."""
-    return secrets.token_hex(_KEY_BYTES).encode()
-
-
-def key_name(project: str) -> str:
-    """The name of the file that holds a project's key."""
-    return f"project-{project.lower()}.key"
 
 
 def not_listed(project: str) -> str:

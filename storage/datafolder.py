@@ -12,6 +12,7 @@ from peewee import Table
 
 from .audit import AuditTrail
 from .batches import Batches
+from .cleanings import Cleanings
 from .commitments import Commitments
 from .crosswalk import Crosswalk
 from .database import open_database, transaction
@@ -74,6 +75,7 @@ class DataFolder:
         sealing = Sealing(self.crosswalk.sealer, "worklist")
         self.workitems = Workitems(self.database, sealing, clock)
         self.subscriptions = Subscriptions(self.database, sealing)
+        self.cleanings = Cleanings(self.database)
         self.step_events = StepEvents(self.database, sealing, clock)
         self._clock = clock
         self._originals = Originals(self.database, self.files, self.jobs)

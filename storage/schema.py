@@ -323,9 +323,8 @@ _WORKLIST = (
         workitem TEXT NOT NULL,
         arrived REAL NOT NULL,
         told TEXT NOT NULL,
-        is_open INTEGER NOT NULL)""",
-    "CREATE UNIQUE INDEX cleaning_open ON cleaning (project, study) WHERE is_open = 1",
-    # Which CLEAN jobs belong to it (-1: held, 0: to none), and the last job that was looked at.
+        UNIQUE (project, study))""",
+    # Which CLEAN jobs belong to it (0: held, of no project yet), and the last job that was looked at.
     """CREATE TABLE cleaning_job (
         job INTEGER PRIMARY KEY REFERENCES job (id) ON DELETE CASCADE,
         cleaning INTEGER NOT NULL)""",

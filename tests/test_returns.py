@@ -22,7 +22,8 @@ from lethe.node.config import Project as ProjectConfig
 from lethe.node.courier import Courier
 from lethe.node.deid.profile import Option
 from lethe.node.dimse.scu import Destination
-from lethe.node.projects import key_name, new_key, projects_of
+from lethe.node.projectkeys import key_name, new_key
+from lethe.node.projects import projects_of
 from lethe.node.routing import Router
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive

@@ -147,4 +147,4 @@ def test_a_port_that_is_taken_ends_serve_with_one_clear_line(tmp_path: Path) -> 
 def test_as_many_receivers_and_workers_run_as_are_configured(archive: Archive, tmp_path: Path) -> None:
     config = Config(node=NodeConfig(receivers=3, workers=2))
     commands = [part.command for part in Supervisor(config, tmp_path / "config.toml", archive).parts]
-    assert commands == ["receive"] * 3 + ["worker"] * 2 + ["deliver", "web"]
+    assert commands == ["receive"] * 3 + ["worker"] * 2 + ["deliver", "web", "events"]

@@ -289,7 +289,7 @@ def test_names_match_by_the_beginnings_of_their_words_where_that_is_asked_for(we
 
 
 def test_what_is_left_out_of_a_long_answer_is_told(web: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lethe.dicomweb.ups.MOST", 2)
+    monkeypatch.setattr("lethe.dicomweb.upssearch.MOST", 2)
     for number in range(5):
         create(web, f"1.2.{number}")
     answer = web.get("/dicom-web/workitems")

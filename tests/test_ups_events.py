@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from builders import series
 from dicomweb_archive import app_over
 from flask.testing import FlaskClient
 from programs import Node, listens, wait_for
@@ -166,7 +169,8 @@ def test_a_lock_is_set_and_lifted_by_subscribing_again(web: FlaskClient, archive
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    node = Node(tmp_path_factory.mktemp("ups") / "node", events=True).start()
+    extra = "[projects.default]\ncomplete_after = 1\n"
+    node = Node(tmp_path_factory.mktemp("ups") / "node", extra, events=True).start()
     yield node
     node.stop()
 
@@ -246,11 +250,14 @@ def test_subscriptions_and_reports_survive_when_the_part_that_sends_them_is_kill
 def test_a_channel_is_opened_only_for_those_who_may(node: Node) -> None:
     address = f"ws://127.0.0.1:{node.events}/dicom-web/ws/subscribers/DOOR"
     good = node.headers
+    password = node.log.read_text().partition("one-time password ")[2].split()[0]
+    once = base64.b64encode(f"admin:{password}".encode()).decode()
     for headers, path, status in (
         ({}, "", 401),
         ({"Authorization": "Bearer wrong"}, "", 401),
         ({"Authorization": "Basic YTpi"}, "", 401),
         ({"Authorization": "Basic %"}, "", 401),
+        ({"Authorization": f"Basic {once}"}, "", 403),  # it has to be changed first
         (good | {"Origin": "https://elsewhere.test"}, "", 403),
         (good, "/more", 404),
     ):
@@ -260,6 +267,21 @@ def test_a_channel_is_opened_only_for_those_who_may(node: Node) -> None:
         assert ("WWW-Authenticate" in refused.value.response.headers) == (status == 401)
     connect(address, additional_headers=good | {"Origin": node.url}, open_timeout=60).close()
     assert requests.get(address.replace("ws:", "http:"), headers=good, timeout=60).status_code == 426
+
+
+def test_whoever_follows_the_worklist_sees_studies_become_clean(node: Node, tmp_path: Path) -> None:
+    with channel(node, "DEID") as connection:
+        paths = series(tmp_path / "ct", 3)
+        sent = node.lethe("send", *map(str, paths), "--to", f"LETHE@127.0.0.1:{node.dicom}")
+        assert sent.returncode == 0, sent.stdout
+        seen: list[tuple[str, int, str]] = []
+        while not seen or seen[-1][2] != "COMPLETED":
+            seen.append(next_said(connection))
+    assert [state for _, kind, state in seen if kind == 1] == ["SCHEDULED", "IN PROGRESS", "COMPLETED"]
+    (item,) = ask(node, "GET", f"/workitems/{seen[0][0]}").json()
+    (study,) = ask(node, "GET", "/studies").json()
+    assert item["0020000D"]["Value"] == study["0020000D"]["Value"]
+    assert item["00741002"]["Value"][0]["00741006"]["Value"] == ["3 of 3 objects are clean."]
 
 
 def test_nothing_of_a_workitem_is_in_the_log(node: Node) -> None:

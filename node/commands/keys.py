@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..parts import open_archive
-from ..projects import key_name, new_key
+from ..projectkeys import key_name, new_key
 from .context import ACTOR, config_of, demand_project
 from .exits import OK
 

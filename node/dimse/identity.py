@@ -19,7 +19,7 @@ def identity_of(head: bytes, transfer_syntax: str) -> tuple[str | None, str | No
     try:
         if transfer_syntax == _DEFLATED:
             head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, ENOUGH)
-        for tag, value in _elements(head, transfer_syntax):
+        for tag, value in elements(head, transfer_syntax):
             if tag in (_SOP_CLASS, _SOP_INSTANCE):
                 found[tag] = value.decode("ascii", "replace").strip(" \0")
             if tag >= _SOP_INSTANCE:
@@ -29,7 +29,7 @@ def identity_of(head: bytes, transfer_syntax: str) -> tuple[str | None, str | No
     return found.get(_SOP_CLASS) or None, found.get(_SOP_INSTANCE) or None
 
 
-def _elements(head: bytes, transfer_syntax: str) -> Iterator[tuple[int, bytes]]:
+def elements(head: bytes, transfer_syntax: str) -> Iterator[tuple[int, bytes]]:
     """The elements at the top level, in their order. Raises ValueError where the bytes end, or make no sense."""
     order: Literal["big", "little"] = "big" if transfer_syntax == _BIG_ENDIAN else "little"
     at, last = 0, -1

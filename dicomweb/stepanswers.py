@@ -1,0 +1,73 @@
+"""Answers what is asked about workitems: with data sets, with nothing, or by a refusal's status and Warning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
+
+from flask import Response
+
+from lethe.storage.entries import DicomJson
+from lethe.storage.steprules import StepRefused, Why
+from lethe.storage.workitems import Gone
+
+from .answers import Service, failure, json_array
+from .nativexml import xml_parts
+
+View = Callable[..., Response]
+Answer = tuple[int, tuple[str, ...]]
+"""A status, and what the Warning says."""
+
+
+def refusing(table: Mapping[Why, Answer]) -> Callable[[View], View]:
+    """A view whose refusals are answered by this table; whatever is not in it is a 400."""
+
+    def answered(view: View) -> View:
+        @wraps(view)
+        def wrapped(service: Service, **values: str) -> Response:
+            try:
+                return view(service, **values)
+            except StepRefused as refusal:
+                status, warnings = table.get(refusal.why, (400, ()))
+                response = failure(refusal)
+                response.status_code = status
+                return warned(service, response, warnings)
+            except Gone as gone:
+                response = failure(gone)
+                response.status_code = 410
+                return response
+
+        return wrapped
+
+    return answered
+
+
+def given(service: Service, items: Iterable[DicomJson], *, as_xml: bool) -> Response:
+    """Workitems, as JSON or as XML."""
+    texts = _texts(service, items)
+    return xml_parts(texts) if as_xml else json_array(texts)
+
+
+def _texts(service: Service, items: Iterable[DicomJson]) -> Iterator[bytes]:
+    base = json.dumps(service.base())[1:-1]
+    for one in items:
+        text = json.dumps(dict(sorted(one.items())), separators=(",", ":"), ensure_ascii=False)
+        # Where the results of Lethe's own are; a value of a client's has its quotation marks escaped.
+        yield text.replace(
+            '"00081190":{"vr":"UR","Value":["studies/', f'"00081190":{{"vr":"UR","Value":["{base}/studies/'
+        ).encode()
+
+
+def done(status: int) -> Response:
+    """Nothing but a status."""
+    response = Response(status=status, headers={"Cache-Control": "no-cache"})
+    del response.headers["Content-Type"]  # of nothing
+    return response
+
+
+def warned(service: Service, response: Response, warnings: Iterable[str]) -> Response:
+    """The response with these warnings (PS3.18 8.4)."""
+    for text in warnings:
+        response.headers.add("Warning", f"299 {service.base()}: {text}")
+    return response
