@@ -312,7 +312,8 @@ class TestProcess:
             monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
             work = tmp_path / "work"
             work.mkdir()
-            return Ffmpeg(lambda: work, seconds=1)
+            # Where the real one has to be waited for, the machine may be busy.
+            return Ffmpeg(lambda: work, seconds=1 if "sleep" in script else 60)
 
         return pretend
 
