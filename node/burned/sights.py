@@ -14,7 +14,7 @@ from ..deid.pixels import SLIDE, screen_kind
 from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
-from .looking import Eyes, Seen
+from .looking import Eyes, Seen, needs_tiles
 from .moving import followed
 from .proof import suspicious
 from .showing import Showing, Shown
@@ -81,7 +81,7 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
         return Sight(numbers, eyes.look(picture, plain), plain, engines=tuple(eyes.editions))
     if eyes.gate.clears(picture):
         return Sight(numbers, Seen(()), plain, engines=(eyes.gate.edition,))
-    seen = eyes.look(picture, plain, suspicious(frame))
+    seen = eyes.look(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
