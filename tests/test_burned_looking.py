@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.engines import eyes_of
+from lethe.node.burned.looking import uneven
 from lethe.node.burned.proof import suspicious
 from lethe.node.burned.views import picture_of, plain_picture
 
@@ -74,3 +75,12 @@ def test_dark_lines_of_five_pixels_are_found_beside_those_that_are_plain(edge: i
     lines = ["Examined 1997 Apr 16", "Number 98943406", "VANDERQUIST MARGARET", "born 02/27/1931", "Age 66 years"]
     for where in small_lines(frame, lines, 60, 70, 0):
         assert share_found(frame, where) > 0.75
+
+
+def test_an_even_edge_is_not_looked_at_again() -> None:
+    picture = np.full((300, 400, 3), 40, np.uint8)
+    assert not uneven(picture).area
+    picture[100:120, 200:260, 1] = 44
+    assert uneven(picture) == Box(184, 84, 276, 136)
+    picture[:, 5] = 80  # a line from top to bottom: no row is even
+    assert uneven(picture) == Box(184, 0, 276, 300)

@@ -1,12 +1,14 @@
 """Which boxes of a drawn frame are redacted under policy `phi`; the text is read by the engines themselves."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from burned_pictures import Picture, bank, column, decided, drawn
 
+from lethe.node.burned.beginnings import as_far_as_needed
 from lethe.node.burned.box import Box
 from lethe.node.burned.likeness import Likeness
 from lethe.node.burned.policy import PhiPolicy, Reason
@@ -58,6 +60,23 @@ def test_what_looks_like_a_term_is_one(written: str, read: str) -> None:
     terms = bank(person=f"{written}^X") if written.isalpha() else bank(identifier=written)
     assert Likeness(terms).finds(f"T2 {read} AX")
     assert not Likeness(terms).finds("T2 TSE AX 5.0 mm")
+
+
+def test_a_long_line_is_read_as_far_as_it_may_stay() -> None:
+    lines = [
+        ("HARGROVE MARGARET ELEANOR 1961", 40, 40),
+        ("Depth 16 cm  Gain 55%  Zoom 1.5x", 40, 80),
+        ("T2 TSE", 40, 120),
+    ]
+    picture, boxes = drawn(lines)
+    reader = reader_named("rapidocr")
+    whole, policy = reader.read(picture, boxes), PhiPolicy(bank())
+    name, *others = as_far_as_needed(reader, picture, boxes)
+    assert others == whole[1:]
+    assert name.cut
+    assert len(name.text) < len(whole[0].text)
+    reasons = [[one.reason for one in policy.decide(boxes, read)] for read in ([name, *others], whole)]
+    assert reasons[0] == reasons[1] == [Reason.UNPROVEN, Reason.TECHNICAL, Reason.TECHNICAL]
 
 
 def test_a_label_gives_its_neighbour_away_and_goes_with_it() -> None:
@@ -187,3 +206,10 @@ def test_what_is_shown_of_a_reading_is_not_its_text() -> None:
     assert reading.text == "HARGROVE"
     assert "HARG" not in repr(reading) + repr(decision) and "'A'" not in repr(reading)
     assert Reading().confidence == 0
+
+
+def test_of_a_line_that_was_not_read_to_its_end_nothing_stays() -> None:
+    picture, boxes = drawn([("Gain 55%", 40, 40)])
+    [read] = reader_named("rapidocr").read(picture, boxes)
+    reasons = [PhiPolicy(bank()).decide(boxes, [one])[0].reason for one in (read, replace(read, cut=True))]
+    assert reasons == [Reason.TECHNICAL, Reason.UNPROVEN]

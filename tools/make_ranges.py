@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from made_frames import Grey, Line, body, chest, cone, drawn_set, written  # noqa: E402
 
 from lethe.node.burned.dbnet import DbNet  # noqa: E402
+from lethe.node.burned.gate import Gate  # noqa: E402
+from lethe.node.burned.given import take_pictures  # noqa: E402
 from lethe.node.burned.graph import Graph, graph_of  # noqa: E402
 from lethe.node.burned.looking import Eyes  # noqa: E402
 from lethe.node.burned.reader import RapidReader  # noqa: E402
@@ -46,6 +48,7 @@ class Listener:
     def __init__(self, model: str) -> None:
         graph = graph_of(weights_of(model))
         shorten(graph)
+        take_pictures(graph)
         self.names = list(tensors(graph))
         written = onnx.load_from_string(graph.as_bytes())
         results = {one.name for one in written.graph.output}
@@ -53,20 +56,19 @@ class Listener:
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.names if name not in results
         )
         self._session = session(written.SerializeToString())
-        self._given = self._session.get_inputs()[0].name
         self.ranges: dict[str, tuple[float, float]] = {}
-        self.get_inputs, self.get_modelmeta = self._session.get_inputs, self._session.get_modelmeta
+        self.get_modelmeta = self._session.get_modelmeta
 
-    def run(self, _: None, given: dict[str, NDArray[np.float32]]) -> list[Any]:
+    def run(self, _: None, given: dict[str, NDArray[np.uint8]]) -> list[Any]:
         names = [one.name for one in self._session.get_outputs()]
         answers = dict(zip(names, self._session.run(None, given), strict=True))
-        for name, values in {**given, **answers}.items():
+        for name, values in answers.items():
             low, high = self.ranges.get(name, (np.inf, -np.inf))
             self.ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))
         return [answers[names[0]]]
 
     def noted(self) -> dict[str, tuple[float, float]]:
-        return {name: self.ranges[name] for name in (self._given, *self.names) if name in self.ranges}
+        return {name: self.ranges[name] for name in self.names if name in self.ranges}
 
 
 def tensors(graph: Graph) -> Iterator[str]:
@@ -74,14 +76,14 @@ def tensors(graph: Graph) -> Iterator[str]:
     for step in graph.steps:
         if step.kind == LAST:
             return
-        yield from (name for name in step.outputs if step.kind != "Sigmoid")
+        yield from (name for name in step.outputs if step.kind not in ("Sigmoid", "Transpose"))
 
 
 def main() -> None:
     listeners = [Listener(model) for model in MODELS]
     finder, reader = DbNet(), RapidReader()
     finder.__dict__["_network"], reader._session = listeners
-    eyes = Eyes([finder], reader)
+    eyes = Eyes([finder], reader, Gate())
     for frame in frames():
         plain = plain_picture(frame)
         seen = eyes.look(picture_of(frame), plain)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from .box import Box
 from .finder import Found
+from .islands import islands
 from .views import Picture
-from .weights import edition_of, network
+from .weights import PICTURES, edition_of, network
 
 _MODEL = "PP-OCRv6_det_small.onnx"
 _STRIDE = 32
@@ -83,17 +84,12 @@ class DbNet:
         sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in picture.shape[1::-1]]
         shrinks = sides[0] < picture.shape[1]
         resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        batch = (resized.astype(np.float32) * (2 / 255) - 1).transpose(2, 0, 1)[None]
-        heat: Heat = self._network.run(None, {self._input: np.ascontiguousarray(batch)})[0][0, 0]
+        heat: Heat = self._network.run(None, {PICTURES: np.asarray(resized)[None]})[0][0, 0]
         return heat
 
     @cached_property
     def _network(self) -> Any:
         return network(_MODEL)
-
-    @cached_property
-    def _input(self) -> str:
-        return str(self._network.get_inputs()[0].name)
 
 
 def _spots(heat: Heat, likely: float) -> list[Found]:
@@ -101,9 +97,9 @@ def _spots(heat: Heat, likely: float) -> list[Found]:
     sure = heat >= _SURE
     if not sure.any():
         return []
-    _, labels, places, _ = cv2.connectedComponentsWithStats((heat > likely).astype(np.uint8))
+    labels, places = islands((heat > likely).astype(np.uint8))
     spots = []
-    for label in np.unique(labels[sure]).tolist():
+    for label in np.flatnonzero(np.bincount(labels[sure])).tolist():
         left, top, width, height, area = places[label].tolist()
         spot = Box(left, top, left + width, top + height)
         own = heat[spot.rows, spot.columns][labels[spot.rows, spot.columns] == label]

@@ -16,6 +16,7 @@ from ..deid.pixels import is_video
 from ..deid.presidio import Voter
 from ..deid.profile import Option
 from ..deid.terms import TermBank
+from .beginnings import as_far_as_needed
 from .box import Box, without_covered
 from .comments import quiet
 from .devices import DeviceRules
@@ -230,7 +231,7 @@ class FrameCleaner:
         policy = PhiPolicy(terms, self._voter, numbers=BareNumbers.KEPT_ON_SCALES)
         still = [box for box in boxes if sight.can_be_read(box)]
         moving = [box for box in boxes if box not in still]
-        readings = self._eyes.reader.read(sight.plain, still)
+        readings = as_far_as_needed(self._eyes.reader, sight.plain, still)
         chosen = [
             Judged(part, sight.frames, str(one.reason))
             for one in policy.decide(still, readings)
@@ -242,7 +243,8 @@ class FrameCleaner:
         for frame in sight.frames if moving else ():
             picture = sight.alone(frame)
             left = [box for box in moving if box not in doubted]
-            decided = policy.decide([*left, *still], [*self._eyes.reader.read(picture, left), *readings])
+            read = as_far_as_needed(self._eyes.reader, picture, left)
+            decided = policy.decide([*left, *still], [*read, *readings])
             doubted |= {one.box: str(one.reason) for one in decided[: len(left)] if not one.reason.stays}
             if len(doubted) == len(moving):
                 break

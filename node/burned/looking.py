@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
+import numpy.typing as npt
 
 from .beside import blocks_of
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
 from .gate import Gate
 from .reader import Reader
-from .views import Picture, evened
+from .views import Grey, Picture, evened
 
 _USUAL = 736 * 736
 """Pixels of a picture as the detector wants it, which costs the same whatever the frame's size."""
@@ -32,10 +33,17 @@ _SURE = 0.2
 """How sure finders must be, or else what they found has to be read."""
 _SURE_BESIDE, _AROUND = 0.5, 1.6
 """How sure they must be beside other lines, and in how many heights of a line what is usual is measured there."""
+_LARGE = 72
+"""How high, in pixels as a finder has them, the box of a line may be to be seen as well as can be."""
 _LAST_LOOKS = 3
 """How often what comes to light under what was covered is covered, too, before the object is refused for it."""
 _KNOWN = 0.5
+_EVEN, _EDGE = 2, 16
+"""By how many greys the pixels of a row or column differ in which nothing is written, and how many more pixels beside
+what is written are looked at."""
 _READ_SURE, _READ_LETTERS = 0.6, 2
+_TOWERING, _SURE_OF_LARGE = 0.13, 0.9
+"""What is higher than that part of a frame is read without any doubt if it is text: lungs are a doubtful 00."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +77,28 @@ class Eyes:
     def look(self, picture: Picture, plain: Picture, places: Sequence[Box] | None = None) -> Seen:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
-        found = self._found(picture, 1.0, places)
+        found = self._found(picture, _scale(picture.shape), places)
         doubtful = [one.box for one in found if one.sure < _SURE]
-        read = [*self.readable(plain, doubtful), *self.readable(picture, doubtful)]
+        read = self.readable(plain, doubtful)
+        read += self.readable(picture, [box for box in doubtful if box not in read])
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
-        again = [one.box for one in self._found(covered(plain, first), _CLOSER, places)]
+        again = self._again(covered(plain, first), places)
         second = self.readable(plain, [box for box in again if not _is_known(box, first)])
         first = without_covered([*first, *self._beside(plain, [*first, *second])])
         return self.with_the_rest(plain, Seen(tuple(first), tuple(second)))
 
+    def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
+        """What is found closer, with all that was found covered: where the picture is then even, nothing is."""
+        part, scale = uneven(rest), _scale(rest.shape) * _CLOSER
+        if scale < _LEAST:
+            return [one.box for one in self._found(rest, scale, places)]
+        found = self._finds(rest[part.rows, part.columns], scale) if part.area else []
+        return [one.box.moved(part.left, part.top) for one in found]
+
     def _beside(self, plain: Picture, first: Sequence[Box]) -> list[Box]:
         """More lines of blocks of small text, seen closer, what is dark as plain as what is bright."""
         more = list[Box]()
-        for block in blocks_of(first, max(_scale(plain), _LEAST), shape=plain.shape, most=_USUAL):
+        for block in blocks_of(first, max(_scale(plain.shape), _LEAST), shape=plain.shape, most=_USUAL):
             part = evened(plain[block.where.rows, block.where.columns], round(_AROUND * block.height))
             seen = [
                 one.box.moved(block.where.left, block.where.top)
@@ -108,16 +125,18 @@ class Eyes:
         rows, columns = plain.shape[:2]
         shown, left = covered(plain, seen.boxes), list[Box]()
         for box in latest:
-            part = box.grown(2 * box.height, 2 * box.height).within(columns, rows)
-            for one in self._found(shown[part.rows, part.columns], _CLOSER):
+            line = min(box.width, box.height)
+            part = box.grown(2 * line, 2 * line).within(columns, rows)
+            enough = max(_scale(plain.shape) * _CLOSER, _LARGE / line)
+            shape = part.height, part.width
+            for one in self._found(shown[part.rows, part.columns], min(_scale(shape) * _CLOSER, enough)):
                 there = one.box.moved(part.left, part.top)
                 left += [] if _is_known(there, seen.boxes) else [there]
         return self.readable(shown, left)
 
-    def _found(self, picture: Picture, closer: float, places: Sequence[Box] | None = None) -> list[Found]:
+    def _found(self, picture: Picture, scale: float, places: Sequence[Box] | None = None) -> list[Found]:
         """What the finders find: in a large frame also in tiles, or small text would be too small."""
         rows, columns = picture.shape[:2]
-        scale = _scale(picture) * closer
         found = self._finds(picture, scale)
         for tile in tiles(rows, columns, _TILE, _OVERLAP) if scale < _LEAST else ():
             if places is None or any(tile.touches(place) for place in places):
@@ -130,11 +149,12 @@ class Eyes:
 
     def readable(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those in which something can be read."""
-        readings = self.reader.read(picture, boxes) if boxes else []
+        readings, large = self.reader.read(picture, boxes) if boxes else [], _TOWERING * min(picture.shape[:2])
         return [
             box
             for box, reading in zip(boxes, readings, strict=True)
-            if reading.confidence >= _READ_SURE and len(reading.text.replace(" ", "")) >= _READ_LETTERS
+            if reading.confidence >= (_READ_SURE if min(box.width, box.height) <= large else _SURE_OF_LARGE)
+            and len(reading.text.replace(" ", "")) >= _READ_LETTERS
         ]
 
 
@@ -155,12 +175,34 @@ def covered(picture: Picture, boxes: Sequence[Box]) -> Picture:
     return filled
 
 
+def uneven(picture: Picture) -> Box:
+    """What is left of a picture without the rows and columns at its edges in which nothing is written; empty where
+    nothing is anywhere."""
+    colours = [np.ascontiguousarray(picture[..., one]) for one in range(picture.shape[2])]
+    rows, columns = _written(colours, 1), _written(colours, 0)
+    if not len(rows) or not len(columns):
+        return Box(0, 0, 0, 0)
+    inner = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return inner.grown(_EDGE, _EDGE).within(picture.shape[1], picture.shape[0])
+
+
+def _written(colours: Sequence[Grey], axis: int) -> npt.NDArray[np.int64]:
+    """The rows (1) or columns (0) in which pixels differ."""
+    differ = [one.max(axis=axis).astype(np.int16) - one.min(axis=axis) for one in colours]
+    return np.flatnonzero(np.max(differ, axis=0) > _EVEN)
+
+
 def _is_known(box: Box, boxes: Sequence[Box]) -> bool:
     """Whether others hold most of a box."""
     return sum(box.shared(other).area for other in boxes) >= _KNOWN * box.area
 
 
-def _scale(picture: Picture) -> float:
+def needs_tiles(shape: tuple[int, ...]) -> bool:
+    """Whether frames of that shape are looked at in tiles."""
+    return _scale(shape) < _LEAST
+
+
+def _scale(shape: tuple[int, ...]) -> float:
     """By how much a picture is enlarged, or made smaller, to be looked at as a whole."""
-    rows, columns = picture.shape[:2]
+    rows, columns = shape[:2]
     return min(sqrt(_USUAL / (rows * columns)), _MOST_ENLARGED)

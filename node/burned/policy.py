@@ -111,6 +111,8 @@ class PhiPolicy:
             return Reason.EMPTY
         if self._header.finds(text):
             return Reason.HEADER
+        if reading.cut:
+            return Reason.UNPROVEN
         if not _is_well_read(reading):
             return Reason.UNREADABLE
         if is_bare_label(text):
@@ -241,7 +243,7 @@ def _is_surely_technical(piece: Piece, letters: Sequence[Letter]) -> bool:
     return (
         long
         and piece.proof is Proof.STRONG
-        and min(one.sure for one in letters[piece.start : piece.end]) >= _SURE_OF_PART
+        and min(one.sure for one in letters[piece.start : piece.end] if one.character != " ") >= _SURE_OF_PART
     )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from .box import Box, tiles
 from .form import Pixels
+from .islands import islands
 
 _BLOCK = 16
 _SHARP = 5.0
@@ -52,13 +53,13 @@ def _suspicious(levels: Pixels) -> list[Box]:
     marks = _strokes(wide, faint) | _strokes(np.ascontiguousarray(wide.T), faint).T
     wider = np.ones((2 * _MARGIN + 1, 2 * _MARGIN + 1), np.uint8)
     near = np.asarray(cv2.dilate(_large(marks), wider), np.uint8)
-    _, _, found, _ = cv2.connectedComponentsWithStats(near)
+    _, found = islands(near)
     return [Box(left, top, left + width, top + height) for left, top, width, height, _ in found[1:].tolist()]
 
 
 def _large(marks: Marks) -> Marks:
     """Without what is too small to be letters."""
-    _, labels, found, _ = cv2.connectedComponentsWithStats(marks)
+    labels, found = islands(marks)
     kept = found[:, cv2.CC_STAT_AREA] >= _LEAST
     kept[0] = False
     return np.asarray(kept[labels], np.uint8)

@@ -32,7 +32,7 @@ def _pass_by(graph: Graph) -> None:
 
 def _add_within(graph: Graph) -> None:
     """A convolution can add a constant by itself."""
-    for step, after in _pairs(graph):
+    for step, after in pairs(graph):
         if step.kind not in ("Conv", "ConvTranspose") or len(step.inputs) > 2 or after.kind != "Add":
             continue
         others = [name for name in after.inputs if name != step.output]
@@ -66,7 +66,7 @@ def _whole_mean(graph: Graph) -> None:
 
 def _scale_once(graph: Graph) -> None:
     """x + x * s is x * (1 + s), and s is small."""
-    for step, after in _pairs(graph):
+    for step, after in pairs(graph):
         if step.kind == "Mul" and after.kind == "Add" and step.inputs[0] in after.inputs:
             one, more, whole = f"{step.output}.one", f"{step.output}.more", step.inputs[0]
             graph.constants[one] = np.ones((1, 1, 1, 1), np.float32)
@@ -105,7 +105,7 @@ def _enlarge_last(graph: Graph) -> None:
     ]
 
 
-def _pairs(graph: Graph) -> Iterator[tuple[Step, Step]]:
+def pairs(graph: Graph) -> Iterator[tuple[Step, Step]]:
     """Each step whose result only one other uses, and that one."""
     users = graph.users()
     for step in list(graph.steps):

@@ -14,7 +14,7 @@ from ..deid.pixels import SLIDE, screen_kind
 from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
-from .looking import Eyes, Seen
+from .looking import Eyes, Seen, needs_tiles
 from .moving import followed
 from .proof import suspicious
 from .showing import Showing, Shown
@@ -76,12 +76,14 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
 
 def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
     frame = shown.frame(numbers[0])
-    plain, picture = _plain(shown, numbers[0]), picture_of(frame, inverted=shown.inverted)
-    if not proves or frame.ndim == 3:
+    picture = picture_of(frame, inverted=shown.inverted)
+    proves = proves and frame.ndim == 2
+    if proves and eyes.gate.clears(picture):
+        return Sight(numbers, Seen(()), picture, engines=(eyes.gate.edition,))
+    plain = plain_picture(frame, inverted=shown.inverted)
+    if not proves:
         return Sight(numbers, eyes.look(picture, plain), plain, engines=tuple(eyes.editions))
-    if eyes.gate.clears(picture):
-        return Sight(numbers, Seen(()), plain, engines=(eyes.gate.edition,))
-    seen = eyes.look(picture, plain, suspicious(frame))
+    seen = eyes.look(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 

@@ -106,7 +106,9 @@ _WEAK = (
     # Transducers, and how strong a picture is filtered.
     r"|[CLSPXV]\d{1,2}-\d{1,2}|P (?:Low|Med|High)"
 )
-_FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
+FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
+FIRST_WORDS = _WORDS | {label.casefold().partition("_")[0] for label in _table("setting_labels")}
+"""Of technical lines, but for those that the patterns here spell out."""
 _BEHIND_LABEL = " :=#.*-_"
 
 
@@ -136,7 +138,7 @@ def taken_apart(text: str) -> Line:
     text = normal(text)
     if len(text) > _LONGEST:
         return Line((Piece(0, len(text), Proof.NONE),))
-    pieces = tuple(_without_initials(text, _pieces(text)))
+    pieces = tuple(_without_initials(text, pieces_of(text)))
     if any(not piece.proof for piece in pieces) and _is_technical("".join(text.split())):
         # A recogniser puts blanks into words that are spaced widely.
         return Line((Piece(0, len(text), Proof.WORDS),))
@@ -163,7 +165,7 @@ def normal(text: str) -> str:
 
 def names_a_field(text: str) -> bool:
     """Whether the line is the label of something about a person, so that what stands beside or below it is that."""
-    return re.sub(r"\s+", "_", normal(text).strip().rstrip(_BEHIND_LABEL).rstrip()).casefold() in _FIELDS
+    return re.sub(r"\s+", "_", normal(text).strip().rstrip(_BEHIND_LABEL).rstrip()).casefold() in FIELDS
 
 
 def is_bare_label(text: str) -> bool:
@@ -177,7 +179,7 @@ def begins_with_a_field(text: str) -> bool:
     return bool(colon) and names_a_field(head)
 
 
-def _pieces(text: str) -> list[Piece]:
+def pieces_of(text: str) -> list[Piece]:
     """The way to take the line apart that leaves the fewest letters unproven: "kVp 120 mA 300" is not "120 mA"."""
     best: dict[int, tuple[int, list[Piece]]] = {len(text): (0, [])}
     for at in range(len(text) - 1, -1, -1):

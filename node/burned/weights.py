@@ -14,22 +14,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+PICTURES = "pictures"
+"""What a network is given: bytes, (how many, rows, columns, 3)."""
 _SERIOUS = 3
 _RANGES = Path(__file__).parent / "ranges"
 
 
 def network(model: str) -> Any:
-    """The network of that file of weights, ready to run."""
-    ranges = ranges_of(model)
-    if ranges is None:
-        return session(weights_of(model).read_bytes())
+    """The network of that file of weights, ready to be given pictures."""
     from .bytewise import count_in_bytes  # here, for onnx takes a third of a second that others need not spend
+    from .given import take_pictures
     from .graph import graph_of
     from .shorter import shorten
 
-    graph = graph_of(weights_of(model))
-    shorten(graph)
-    count_in_bytes(graph, ranges)
+    ranges, graph = ranges_of(model), graph_of(weights_of(model))
+    if ranges is not None:
+        shorten(graph)
+    take_pictures(graph)
+    if ranges is not None:
+        count_in_bytes(graph, ranges)
     return session(graph.as_bytes())
 
 
