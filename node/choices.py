@@ -42,6 +42,15 @@ class Plain(StrEnum):
     LOOPBACK = "loopback"
 
 
+class Queries(StrEnum):
+    """Whether unique keys of higher levels may be left out of queries and retrievals (PS3.4 C.4.1.2, C.4.2.2)."""
+
+    RELATIONAL = "relational"
+    """By anybody."""
+    HIERARCHICAL = "hierarchical"
+    """By those who negotiate it."""
+
+
 class TlsProfile(StrEnum):
     """How far TLS is restricted."""
 

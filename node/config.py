@@ -22,6 +22,7 @@ from .choices import (
     PixelPolicy,
     Plain,
     ProfileName,
+    Queries,
     Sending,
     TlsProfile,
     UnknownPatients,
@@ -96,6 +97,11 @@ class Node:
     answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)
     most_results: int = _key("results that one C-FIND gets at most", as_whole(1, 1_000_000), 100_000)
+    queries: Queries = _key(
+        'whether unique keys of higher levels may be left out: "relational", or "hierarchical": only if negotiated',
+        as_choice(Queries),
+        Queries.RELATIONAL,
+    )
     commit_days: int = _key("days after which what we cannot vouch for yet is reported as failed", as_whole(1, 365), 3)
     log_level: str = _key("how much is logged; never PHI, at any level", as_log_level, "INFO")
 

@@ -32,11 +32,11 @@ def services_of(
         if peer is not None:
             reporter_for(config, archive, peer, credentials).answer_on(association, number)
 
-    title = config.node.ae_title
+    title, queries = config.node.ae_title, config.node.queries
     services = [
-        query_service(archive, title, most=config.node.most_results),
-        move_service(archive, config.peers, title, credentials),
-        get_service(archive),
+        query_service(archive, title, most=config.node.most_results, queries=queries),
+        move_service(archive, config.peers, title, credentials, queries),
+        get_service(archive, queries),
         commitment.requests(archive, admission, answer_here=OpenAnswer(tell, archive.close)),
         commitment.answers(archive, admission),
         performed_steps(archive),

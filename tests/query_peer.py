@@ -11,6 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, build_role
 from pynetdicom.association import Association
 
+from lethe.node.choices import Queries
 from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.finding import query_service
@@ -25,9 +26,20 @@ STUDY_FIND, STUDY_MOVE, STUDY_GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for n
 
 
 @contextmanager
-def answering(archive: Archive, peers: Sequence[Peer] = (), *, most: int = 1000, trust: bool = True) -> Iterator[int]:
+def answering(
+    archive: Archive,
+    peers: Sequence[Peer] = (),
+    *,
+    most: int = 1000,
+    trust: bool = True,
+    queries: Queries = Queries.RELATIONAL,
+) -> Iterator[int]:
     """The port of a receiver that answers queries and retrievals."""
-    services = (query_service(archive, "LETHE", most=most), move_service(archive, peers, "LETHE"), get_service(archive))
+    services = (
+        query_service(archive, "LETHE", most=most, queries=queries),
+        move_service(archive, peers, "LETHE", None, queries),
+        get_service(archive, queries),
+    )
     admission = Admission("LETHE", peers, trust_loopback=trust)
     receiver = Receiver(archive, admission, always(), services=services)
     try:

@@ -12,9 +12,9 @@ from programs import dcmtk, need
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
-from query_peer import PATIENT_FIND, STUDY_FIND, answering, asking, found, identifier
+from query_peer import PATIENT_FIND, STUDY_FIND, STUDY_GET, answering, asking, found, identifier
 
-from lethe.node.choices import Ability
+from lethe.node.choices import Ability, Queries
 from lethe.node.config import Peer
 from lethe.storage.archive import Archive
 
@@ -305,6 +305,24 @@ def test_a_time_zone_is_not_agreed_to_and_changes_nothing(port: int) -> None:
         (other,), statuses = found(association, zoned)
     assert (one.PatientID, one.StudyTime) == (other.PatientID, other.StudyTime)
     assert statuses == [0xFF00, 0x0000]
+
+
+def test_hierarchical_queries_want_the_keys_of_higher_levels_unless_negotiated(archive: Archive) -> None:
+    relational = negotiation(STUDY_FIND, 1)
+    series = identifier("SERIES", SeriesInstanceUID="", StudyInstanceUID="")
+    with answering(archive, queries=Queries.HIERARCHICAL) as port:
+        assert asked(port, series) == ([], [0xA900])
+        found_all, _ = asked(port, series, ext_neg=[relational])
+        studies = {one.StudyInstanceUID for one in found_all}
+        assert len(studies) > 1
+        series.StudyInstanceUID = sorted(studies)
+        assert asked(port, series) == ([], [0xA900])
+        series.StudyInstanceUID = found_all[0].StudyInstanceUID
+        assert {one.StudyInstanceUID for one in asked(port, series)[0]} == {series.StudyInstanceUID}
+        assert asked(port, identifier("STUDY", StudyInstanceUID=""))[1][-1] == 0x0000
+        with asking(port, STUDY_GET) as association:
+            wanted = identifier("SERIES", SeriesInstanceUID=found_all[0].SeriesInstanceUID)
+            assert [status.Status for status, _ in association.send_c_get(wanted, STUDY_GET)] == [0xA900]
 
 
 def test_an_empty_value_can_be_asked_for(port: int) -> None:

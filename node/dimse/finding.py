@@ -20,7 +20,7 @@ from lethe.storage.entries import DicomJson, Entry, level_of
 from lethe.storage.holding import private_tag
 from lethe.storage.query import Level, Query, Term
 
-from ..choices import Ability
+from ..choices import Ability, Queries
 from .contexts import VERIFICATION_SYNTAXES
 from .identifiers import encoded
 from .records import put_on_record
@@ -32,6 +32,7 @@ from .wanted import (
     UNIQUE_KEYS,
     Wanted,
     creator_of,
+    demand_hierarchy,
     is_creator,
     is_supported,
     terms_of,
@@ -50,13 +51,13 @@ _DATE_TIME = 1
 _HELD = ("Value", "InlineBinary")
 
 
-def query_service(archive: Archive, ae_title: str, *, most: int) -> Service:
+def query_service(archive: Archive, ae_title: str, *, most: int, queries: Queries = Queries.RELATIONAL) -> Service:
     """The SOP Classes by which the clean objects are found; an answer has at most so many results."""
     return Service(
         tuple(_MODELS),
         tuple(VERIFICATION_SYNTAXES),
         Ability.FIND,
-        answers={C_FIND: partial(_find, archive, ae_title, most)},
+        answers={C_FIND: partial(_find, archive, ae_title, most, queries)},
         extended=_agreed,
     )
 
@@ -66,9 +67,11 @@ def _agreed(offered: bytes) -> bytes:
     return bytes(min(theirs, ours) for theirs, ours in zip(offered, _NEGOTIABLE, strict=False))
 
 
-def _find(archive: Archive, ae_title: str, most: int, asked: Asked) -> Iterator[Reply]:
+def _find(archive: Archive, ae_title: str, most: int, queries: Queries, asked: Asked) -> Iterator[Reply]:
     found, status = 0, OUT_OF_RESOURCES
     want = wanted(asked.identifier(), _MODELS[asked.sop_class])
+    if queries == Queries.HIERARCHICAL and not asked.is_relational():
+        demand_hierarchy(want, _MODELS[asked.sop_class])
     try:
         pending = PENDING if all(is_supported(tag, want.level) for tag in want.keys) else PENDING_WITHOUT_SOME_KEYS
         for entry, known in _results(archive, _query(asked, want, most)):

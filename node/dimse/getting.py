@@ -19,7 +19,7 @@ from lethe.storage.entries import Entry
 from lethe.storage.errors import Unavailable
 from lethe.storage.query import Level
 
-from ..choices import Ability
+from ..choices import Ability, Queries
 from .contexts import VERIFICATION_SYNTAXES
 from .fitting import fitted
 from .handover import Tally, handed_over, retrieval
@@ -35,20 +35,20 @@ _MODELS: Mapping[str, Mapping[str, Level]] = {
 }
 
 
-def get_service(archive: Archive) -> Service:
+def get_service(archive: Archive, queries: Queries = Queries.RELATIONAL) -> Service:
     """The SOP Classes by which a peer gets clean objects over its own association."""
     _config.STORE_SEND_CHUNKED_DATASET = True  # streams the file as it is; nothing is decoded or converted
     return Service(
         tuple(_MODELS),
         tuple(VERIFICATION_SYNTAXES),
         Ability.GET,
-        answers={C_GET: partial(_get, archive)},
+        answers={C_GET: partial(_get, archive, queries)},
         extended=relational,
     )
 
 
-def _get(archive: Archive, asked: Asked) -> Iterator[Reply]:
-    level, query = retrieval(asked, _MODELS[asked.sop_class])
+def _get(archive: Archive, queries: Queries, asked: Asked) -> Iterator[Reply]:
+    level, query = retrieval(asked, _MODELS[asked.sop_class], queries)
     tally = Tally(archive.index.count(query))
     try:
         yield from handed_over(archive, asked, query, tally, partial(_give, archive, asked))

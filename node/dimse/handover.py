@@ -12,10 +12,11 @@ from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound, Refused, StorageError, Unavailable
 from lethe.storage.query import Level, Query
 
+from ..choices import Queries
 from .identifiers import encoded
 from .replies import CANCELLED, PENDING, SUCCESS, Asked, Counts, Reply, WrongIdentifier
 from .scu import is_stored
-from .wanted import UNIQUE_KEYS, terms_of, wanted
+from .wanted import UNIQUE_KEYS, demand_hierarchy, terms_of, wanted
 
 log = logging.getLogger("lethe.receive")
 
@@ -62,10 +63,12 @@ class Tally:
         return NONE_DONE if len(self.failed) == self.total else SOME_FAILED
 
 
-def retrieval(asked: Asked, levels: Mapping[str, Level]) -> tuple[Level, Query]:
+def retrieval(asked: Asked, levels: Mapping[str, Level], queries: Queries) -> tuple[Level, Query]:
     """What a C-MOVE or C-GET asks for: its level, and the instances below the unique keys of that, which have no
     wildcards; other keys narrow it. Raises WrongIdentifier."""
     want = wanted(asked.identifier(), levels)
+    if queries == Queries.HIERARCHICAL and not asked.is_relational():
+        demand_hierarchy(want, levels)
     terms = terms_of(want.keys)
     values = [value for term in terms if term.tag == UNIQUE_KEYS[want.level] for value in getattr(term, "values", ())]
     if not values or any(set(value) & set("*?") for value in values):

@@ -17,7 +17,7 @@ from lethe.storage.entries import Entry
 from lethe.storage.errors import Unavailable
 from lethe.storage.query import Level
 
-from ..choices import Ability
+from ..choices import Ability, Queries
 from ..config import Peer
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials
@@ -39,7 +39,11 @@ _MOST_BREAKS = 2
 
 
 def move_service(
-    archive: Archive, peers: Sequence[Peer], ae_title: str, credentials: Credentials | None = None
+    archive: Archive,
+    peers: Sequence[Peer],
+    ae_title: str,
+    credentials: Credentials | None = None,
+    queries: Queries = Queries.RELATIONAL,
 ) -> Service:
     """The SOP Classes by which a peer has clean objects sent to one of the peers."""
     by_title = {peer.ae_title: peer for peer in reversed(peers)}
@@ -47,7 +51,7 @@ def move_service(
         tuple(_MODELS),
         tuple(VERIFICATION_SYNTAXES),
         Ability.MOVE,
-        answers={C_MOVE: partial(_move, archive, by_title, ae_title, credentials)},
+        answers={C_MOVE: partial(_move, archive, by_title, ae_title, credentials, queries)},
         extended=relational,
     )
 
@@ -60,9 +64,14 @@ def relational(offered: bytes) -> bytes:
 
 
 def _move(
-    archive: Archive, peers: Mapping[str, Peer], ae_title: str, credentials: Credentials | None, asked: Asked
+    archive: Archive,
+    peers: Mapping[str, Peer],
+    ae_title: str,
+    credentials: Credentials | None,
+    queries: Queries,
+    asked: Asked,
 ) -> Iterator[Reply]:
-    level, query = retrieval(asked, _MODELS[asked.sop_class])
+    level, query = retrieval(asked, _MODELS[asked.sop_class], queries)
     peer = peers.get(str(asked.request.MoveDestination or "").strip())  # type: ignore[union-attr]
     if peer is None:
         yield Reply(UNKNOWN_DESTINATION, comment="the Move Destination is not one of our peers")

@@ -92,6 +92,10 @@ class Asked:
         """What we answered to its SOP Class Extended Negotiation; empty where there was none."""
         return bytes(self.association.acceptor.sop_class_extended.get(UID(self.sop_class), b""))
 
+    def is_relational(self) -> bool:
+        """Whether relational queries or retrievals were agreed on, which is the first thing to be negotiated."""
+        return self.negotiated()[:1] == b"\1"
+
 
 Answer = Callable[[Asked], Iterator[Reply]]
 Answers = Mapping[type[Any], Answer]

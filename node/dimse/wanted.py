@@ -55,6 +55,15 @@ def wanted(identifier: Dataset, levels: Mapping[str, Level]) -> Wanted:
     return Wanted(levels[name], keys, (str(sets),) if isinstance(sets, str) else tuple(map(str, sets)))
 
 
+def demand_hierarchy(want: Wanted, levels: Mapping[str, Level]) -> None:
+    """That there is one value for the unique key of each higher level (PS3.4 C.4.1.2.1). Raises WrongIdentifier."""
+    for level in levels.values():
+        key = want.keys.get(UNIQUE_KEYS[level], {})
+        values = [_text(value) for value in key.get("Value", ())]
+        if level < want.level and (len(values) != 1 or not values[0] or set(values[0]) & set("*?")):
+            raise WrongIdentifier(f"one value is needed for the unique key of the level {level.name}")
+
+
 def terms_of(keys: DicomJson) -> tuple[Match | Within, ...]:
     """The conditions that the keys make. Raises Refused for a value that nothing can be compared with."""
     return tuple(_terms(keys))
