@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from flask import Response, request
 
 from lethe.storage.errors import Refused
@@ -28,7 +30,7 @@ def subscribe(service: Service, workitem: str, aetitle: str) -> Response:
         raise Refused("a filter is given where the filtered worklist is subscribed to, and nowhere else")
     service.archive.subscribe(workitem, aetitle, terms, locked=lock == "true", actor=service.actor())
     response = done(201)
-    response.headers["Content-Location"] = f"{events}/ws/subscribers/{aetitle}"
+    response.headers["Content-Location"] = f"{events}/ws/subscribers/{quote(aetitle.strip())}"
     return response
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dicomweb_archive import app_over, parts_of
 from flask.testing import FlaskClient
+from pydicom.dataset import Dataset
 from ups_clients import (
     INCONSISTENT,
     INCONSISTENT_UPDATE,
@@ -334,3 +335,17 @@ def test_an_ended_workitem_is_removed_after_a_while_unless_it_is_locked(tmp_path
     archive.tidy_worklist()
     assert found(web, "") == ["1.3"]
     archive.close()
+
+
+def test_pydicom_writes_and_reads_workitems(web: FlaskClient) -> None:
+    ds = Dataset.from_json(workitem())
+    ds.ScheduledStationNameCodeSequence = [Dataset()]
+    ds.ScheduledStationNameCodeSequence[0].CodeValue = "CT1"
+    ds.ScheduledStationNameCodeSequence[0].CodingSchemeDesignator = "99TEST"
+    answer = web.post("/dicom-web/workitems?1.2.5", data=ds.to_json(), headers={"Content-Type": JSON})
+    assert answer.status_code == 201
+    again = Dataset.from_json(read(web, "1.2.5"))
+    assert again.PatientName == "Roe^Jane"
+    assert again.ScheduledStationNameCodeSequence == ds.ScheduledStationNameCodeSequence
+    (found_one,) = web.get("/dicom-web/workitems?ScheduledStationNameCodeSequence.CodeValue=CT1").get_json(force=True)
+    assert Dataset.from_json(found_one).SOPInstanceUID == "1.2.5"

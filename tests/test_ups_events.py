@@ -22,6 +22,9 @@ from ups_clients import JSON, LOCK, PERFORMED, UID, change, code, create, post, 
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from lethe.node.config import Config, Http
+from lethe.node.site import build_app
+from lethe.node.web.credentials import ADMIN_TOKEN_VARIABLE
 from lethe.storage.archive import Archive
 
 ALL, FILTERED = "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.1"
@@ -165,6 +168,23 @@ def test_a_lock_is_set_and_lifted_by_subscribing_again(web: FlaskClient, archive
         subscribe(web, UID, query=query)
         rows = archive.database.execute_sql("SELECT locked FROM workitem_subscription").fetchall()
         assert rows == [(locked,)]
+
+
+def test_the_answer_names_the_address_that_clients_can_reach(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADMIN_TOKEN_VARIABLE, "a-token-for-automation")
+    ours = {"Authorization": "Bearer a-token-for-automation"}
+    proxied = {"X-Forwarded-Host": "pacs.example.org", "X-Forwarded-Proto": "https"}
+    for http, headers, expected in (
+        (Http(events_port=9), {"Host": "node.example.org:8080"}, "ws://node.example.org:9/dicom-web"),
+        (Http(events_port=9), {"Host": "[::1]:8080"}, "ws://[::1]:9/dicom-web"),
+        (Http(public_url="https://lethe.example.org/x"), {}, "wss://lethe.example.org/x/dicom-web"),
+        (Http(trusted_proxies=("127.0.0.1",)), proxied, "wss://pacs.example.org/dicom-web"),
+        (Http(events_port=0), {}, ""),
+    ):
+        web = build_app(Config(http=http, folder=archive.folder), archive).test_client()
+        answer = web.post(f"/dicom-web/workitems/{ALL}/subscribers/MY%20AE", headers=ours | headers)
+        location = f"{expected}/ws/subscribers/MY%20AE" if expected else None
+        assert (answer.status_code, answer.headers.get("Content-Location")) == (201 if expected else 403, location)
 
 
 @pytest.fixture(scope="module")
