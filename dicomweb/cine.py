@@ -15,10 +15,14 @@ from typing import BinaryIO
 
 from PIL.Image import Image
 
+from lethe.storage.errors import Unavailable
+
 from .accept import NotAcceptable
 
 MP4 = "video/mp4"
 _SECONDS = 300.0
+_PATIENCE = 30.0
+_AT_A_TIME = threading.BoundedSemaphore(2)
 _QUIET = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "quiet", "-y", "-protocol_whitelist", "file,pipe"]
 _PLAYABLE = [
     *("-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast"),
@@ -33,7 +37,17 @@ def is_possible() -> bool:
 
 
 def filmed(images: Iterable[Image], size: tuple[int, int], milliseconds: int, folder: Path) -> BinaryIO:
-    """The pictures, all of that size, as an MP4 file, which is gone once it is closed. Raises NotAcceptable."""
+    """The pictures, all of that size, as an MP4 file, which is gone once it is closed. Raises NotAcceptable, and
+    Unavailable where others are being made."""
+    if not _AT_A_TIME.acquire(timeout=_PATIENCE):
+        raise Unavailable("other films are being made")
+    try:
+        return _made(images, size, milliseconds, folder)
+    finally:
+        _AT_A_TIME.release()
+
+
+def _made(images: Iterable[Image], size: tuple[int, int], milliseconds: int, folder: Path) -> BinaryIO:
     descriptor, name = mkstemp(dir=folder, suffix=".mp4")
     film: BinaryIO = os.fdopen(descriptor, "rb")
     try:

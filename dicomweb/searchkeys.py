@@ -81,7 +81,7 @@ def creator_of(tag: str) -> str:
 
 def _vr_of(tag: str) -> str:
     """The VR of an attribute, of a private one what its value is taken for. Raises Refused."""
-    if is_private(tag) and max(tag[4:6], tag[6:] if tag[4:6] == "00" else "") >= "10":
+    if is_private(tag):
         return "LO"
     try:
         return dictionary_VR(tag)

@@ -161,16 +161,18 @@ def test_what_lies_above_the_bits_stored_is_not_seen(get, studio):
     assert abs(shown(get, studio.publish(with_overlay)) - clean).max() == EXACT
 
 
-def test_single_bits(get, studio):
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_single_bits(get, studio, photometric):
     bits = np.random.default_rng(2).integers(0, 2, (3, 7, 5), dtype=np.uint8)
-    ds = an_image(bits[0])
+    ds = an_image(bits[0], photometric)
     packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
     ds.BitsAllocated = ds.BitsStored = 1
     ds.HighBit, ds.NumberOfFrames, ds.PixelData = 0, 3, packed + b"\0" * (len(packed) % 2)
     url = studio.publish(ds)
     for number in (1, 2, 3):
         picture = get(f"{url}/frames/{number}/rendered")
-        assert (np.asarray(Image.open(io.BytesIO(picture.data))) == bits[number - 1] * 255).all()
+        white = bits[number - 1] if photometric == "MONOCHROME2" else 1 - bits[number - 1]
+        assert (np.asarray(Image.open(io.BytesIO(picture.data))) == white * 255).all()
 
 
 @pytest.mark.parametrize("planar", [0, 1])

@@ -8,14 +8,17 @@ import logging
 import re
 import threading
 import time
-from collections import Counter
+from functools import lru_cache
 
-from flask import Response, g, request
+from flask import Request, Response, g
+from flask.globals import request_ctx
 from pydicom.datadict import tag_for_keyword
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor, Record
 from lethe.storage.database import transaction
+
+from .credentials import Caller
 
 _LOG = logging.getLogger(__name__)
 _TOGETHER = 0.1
@@ -25,7 +28,8 @@ _SEARCHES = "qido"
 _NOTHING_OF_AN_OBJECT = ("capabilities", "openapi", "unknown", "store", "delete")
 _LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
-_Key = tuple[Actor, str, str]
+_ANSWERED = (200, 204, 206, 304)
+_Key = tuple[str, str, str, str]
 
 
 class Reads:
@@ -39,17 +43,19 @@ class Reads:
         self._archive = archive
         self._seconds = seconds
         self._lock = threading.Lock()
-        self._waiting: dict[_Key, Counter[str]] = {}
+        self._waiting: dict[_Key, dict[str, int]] = {}
         self._told: set[_Key] = set()
         self._new = threading.Event()
         self._writer: threading.Thread | None = None
 
     def note(self, response: Response) -> Response:
         """For `app.after_request`: count the request, if it was one that reads and was answered."""
-        if request.method in ("GET", "HEAD") and response.status_code in (200, 204, 206, 304):
-            read = _read()
+        asked = request_ctx.request
+        if response.status_code in _ANSWERED and asked.method in ("GET", "HEAD"):
+            read = _read(asked)
             if read is not None:
-                self._count((g.caller.actor, *read[:2]), read[2])
+                caller: Caller = g.caller
+                self._count((caller.name, caller.address, *read[:2]), read[2])
         return response
 
     def write(self) -> bool:
@@ -67,16 +73,19 @@ class Reads:
                     self._count(key, name, count)
         return bool(waiting)
 
-    def _record(self, waiting: dict[_Key, Counter[str]]) -> None:
+    def _record(self, waiting: dict[_Key, dict[str, int]]) -> None:
         with transaction(self._archive.database):
             self._archive.audit.record_all(
-                Record(actor, action, subject, {"requests": dict(what)})
-                for (actor, action, subject), what in waiting.items()
+                Record(Actor(name, address), action, subject, {"requests": what})
+                for (name, address, action, subject), what in waiting.items()
             )
 
     def _count(self, key: _Key, what: str, count: int = 1) -> None:
         with self._lock:
-            self._waiting.setdefault(key, Counter())[what] += count
+            counts = self._waiting.get(key)
+            if counts is None:
+                counts = self._waiting[key] = {}
+            counts[what] = counts.get(what, 0) + count
             if key not in self._told:
                 self._new.set()
             if self._writer is None:
@@ -99,27 +108,39 @@ class Reads:
                     return
 
 
-def _read() -> tuple[str, str, str] | None:
+def _read(asked: Request) -> tuple[str, str, str] | None:
     """What this request read: action, subject, and how it asked; None where it read no object."""
-    values = request.view_args or {}
-    name = (request.endpoint or "").rpartition(".")[2]
-    if request.blueprint == "dicomweb" and name not in _NOTHING_OF_AN_OBJECT:
-        kind, _, rest = name.rpartition("_")[0].partition("_")
-        if kind == _SEARCHES:
-            return "searched", values.get("study", ""), f"{rest} {_keys()}".strip()
-        return ("accessed", values["study"], rest if kind == "wado" else kind) if "study" in values else None
-    if request.blueprint == "wadouri":
-        return "accessed", request.args.get("studyUID", "").strip(" \0"), "wado-uri"
-    if request.path.startswith("/fhir/"):
-        resource, _, identity = request.path.split("/", 3)[-1].partition("/")
-        if resource.isalpha() and resource != "metadata":
-            known = identity if _LOGICAL_ID.fullmatch(identity) else ""
-            return "accessed" if known else "searched", known, f"fhir {resource[:40]}"
-    return None
+    if asked.blueprint == "dicomweb":
+        action, what = _of_dicomweb(asked.endpoint or "")
+        study = (asked.view_args or {}).get("study", "")
+        if action == "searched":
+            return action, study, f"{what} {_keys(asked)}" if asked.query_string else what
+        return (action, study, what) if action and study else None
+    if asked.blueprint == "wadouri":
+        return "accessed", asked.args.get("studyUID", "").strip(" \0"), "wado-uri"
+    return _of_fhir(asked.path) if asked.path.startswith("/fhir/") else None
 
 
-def _keys() -> str:
+@lru_cache(maxsize=256)
+def _of_dicomweb(endpoint: str) -> tuple[str, str]:
+    """Action and kind of a transaction; empty where it gives nothing of an object."""
+    name = endpoint.rpartition(".")[2]
+    if name in _NOTHING_OF_AN_OBJECT:
+        return "", ""
+    kind, _, rest = name.rpartition("_")[0].partition("_")
+    return ("searched", rest) if kind == _SEARCHES else ("accessed", rest if kind == "wado" else kind)
+
+
+def _of_fhir(path: str) -> tuple[str, str, str] | None:
+    resource, _, identity = path.split("/", 3)[-1].partition("/")
+    if not resource.isalpha() or resource == "metadata":
+        return None
+    known = identity if _LOGICAL_ID.fullmatch(identity) else ""
+    return "accessed" if known else "searched", known, f"fhir {resource[:40]}"
+
+
+def _keys(asked: Request) -> str:
     """The names of the attributes that are searched by; what is looked for stays with who asked."""
-    names = {part for name in request.args for part in name.split(".")}
+    names = {part for name in asked.args for part in name.split(".")}
     known = sorted(name for name in names if re.fullmatch("[0-9A-Fa-f]{8}", name) or tag_for_keyword(name))
     return ",".join(known[:_MOST_NAMED])
