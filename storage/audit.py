@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -122,9 +122,10 @@ class AuditTrail:
                 return
             after = page[-1].seq
 
-    def newest(self, count: int) -> list[AuditEvent]:
-        """The last `count` entries, newest first."""
-        return [AuditEvent(**row) for row in self._audit.select().order_by(self._audit.seq.desc()).limit(count).dicts()]
+    def newest(self, count: int, *, but: Sequence[str] = ()) -> list[AuditEvent]:
+        """The last `count` entries, newest first, `but` for those of some actions."""
+        wanted = self._audit.select().where(self._audit.action.not_in(but)) if but else self._audit.select()
+        return [AuditEvent(**row) for row in wanted.order_by(self._audit.seq.desc()).limit(count).dicts()]
 
     def verify(self, anchor: str = "") -> Verdict:
         """Walk the chain from its start. With `anchor`, a head digest noted earlier must still be in it."""

@@ -52,6 +52,12 @@ def test_entries_come_oldest_first_and_after_a_number(trail):
     assert [entry.seq for entry in trail.newest(2)] == [5, 4]
 
 
+def test_the_newest_are_told_without_those_of_some_actions(trail):
+    with transaction(trail._database):
+        trail.record(Actor("viewer"), "accessed", "1.2.3")
+    assert [entry.seq for entry in trail.newest(2, but=("accessed",))] == [5, 4]
+
+
 def test_entries_are_complete_across_pages(trail, monkeypatch):
     monkeypatch.setattr("lethe.storage.audit._PAGE", 2)
     assert [entry.seq for entry in trail.entries()] == [1, 2, 3, 4, 5]

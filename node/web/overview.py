@@ -16,6 +16,7 @@ from lethe.storage.jobs import INTAKE, OUTGOING, Job, Stage, Standstill, State
 from lethe.storage.query import Level, Order, Query
 
 from ..outbox import Outbox, Queue
+from .reads import READS
 
 _STUDIES = 12
 _GROUPS = 12
@@ -126,7 +127,7 @@ def overview(archive: Archive, outbox: Outbox) -> Overview:
             study_card(entry) for entry in archive.index.find(Query(Level.STUDY, (), _STUDIES, 0, Order.NEWEST))
         ),
         destinations=tuple(outbox.queues()),
-        audit=tuple(archive.audit.newest(_AUDIT)),
+        audit=tuple(archive.audit.newest(_AUDIT, but=READS)),
     )
 
 

@@ -28,6 +28,8 @@ _SEARCHES = "qido"
 _NOTHING_OF_AN_OBJECT = ("capabilities", "openapi", "unknown", "store", "delete")
 _LOGICAL_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
+READS = ("searched", "accessed")
+"""The actions that are written here; of what was changed, the portal tells alone."""
 _ANSWERED = (200, 204, 206, 304)
 _Key = tuple[str, str, str, str]
 
