@@ -10,6 +10,7 @@ from pathlib import Path
 
 from peewee import Table
 
+from .arriving import Arriving
 from .audit import AuditTrail
 from .batches import Batches
 from .commitments import Commitments
@@ -68,6 +69,7 @@ class DataFolder:
         self.performed = PerformedSteps(self.database, clock)
         self.pulls = Pulls(self.database, clock)
         self._clock = clock
+        self._arriving = Arriving(self.database, self.files, self.audit)
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)
         self._became = Table("became", _BECAME, _database=self.database)

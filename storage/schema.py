@@ -278,6 +278,11 @@ _RESULTS = (
     "CREATE INDEX audit_deleted ON audit (subject, seq) WHERE action = 'deleted'",
 )
 
+_ARRIVING = (
+    # Originals whose rows may be older than their files: of which process, by its folder in `incoming/`.
+    "CREATE TABLE arriving (id INTEGER PRIMARY KEY, name TEXT NOT NULL, owner TEXT NOT NULL)",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -290,4 +295,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _INDEX_VERSIONS,
     _PULLS,
     _RESULTS,
+    _ARRIVING,
 )
