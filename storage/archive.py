@@ -1,7 +1,8 @@
 """Is one data folder, and owns every change that touches more than one thing in it.
 
 Files come first, synced; then one transaction with the rows that mention them. A crash in between leaves a file that
-nobody mentions, which `sweep` removes, and never a row without its file.
+nobody mentions, which `sweep` removes, and never a row without its file. An original that comes in is the exception:
+`arriving.py` says how its rows and file can be synced at once.
 """
 
 from __future__ import annotations

@@ -19,7 +19,14 @@ from .holding import holds
 from .schema import MIGRATIONS
 from .turn import Turn
 
-_PRAGMAS = {"busy_timeout": 30_000, "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+_PRAGMAS = {
+    "busy_timeout": 30_000,
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "foreign_keys": 1,
+    # 16 MB: UIDs are random, so in a large index each row has pages of its own, which are better written together.
+    "wal_autocheckpoint": 4000,
+}
 _PASSING = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from peewee import Table
 
+from .arriving import Arriving
 from .audit import AuditTrail
 from .batches import Batches
 from .cleanings import Cleanings
@@ -78,6 +79,7 @@ class DataFolder:
         self.cleanings = Cleanings(self.database)
         self.step_events = StepEvents(self.database, sealing, clock)
         self._clock = clock
+        self._arriving = Arriving(self.database, self.files, self.audit)
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)
         self._became = Table("became", _BECAME, _database=self.database)

@@ -2,7 +2,7 @@
 
 The only module that opens a file for writing, beside `incoming.py`, into whose files objects come. Names come from our
 own digests, never from a string a peer sent. A file is visible under its name only when all of it is there: written
-beside, synced, named, and its folder synced before any row mentions it.
+beside, synced, named, and its folder synced before any row mentions it, or meanwhile (`arriving.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +27,7 @@ _SHARDS = [f"{number:02x}" for number in range(256)]
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 ROOMS = ("inbox", "clean", "returns")
-_SYNCS = 16
+_SYNCS = 32
 _SECRET = ("keys", "returns")
 
 
@@ -64,22 +64,39 @@ class FileStore:
     def adopt(self, source: Path, room: str, name: str) -> None:
         """Make a complete file from `incoming/` durable under its name; its age counts from here. Raises
         Unavailable."""
+        adoption = self.adopt_meanwhile(source, room, name)
+        if adoption is not None:
+            try:
+                adoption.wait()
+            except BaseException:
+                adoption.take_back()
+                raise
+
+    def adopt_meanwhile(self, source: Path, room: str, name: str) -> Adoption | None:
+        """As `adopt`, but wait for the disk later, by what is returned; None where the file is durable already. Raises
+        Unavailable."""
+        target = self.path(room, name)
+        with _passing_failures(), ExitStack() as opened:
+            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, descriptor)
+            os.utime(descriptor)
+            if _linked(source, target):
+                opened.pop_all()
+                file, folder = self._syncing.submit(self._sync, descriptor), self._sync_soon(target.parent)
+                return Adoption(source, target, descriptor, (file, folder))
+            # The name is taken by a file that may be in use: what replaces it is synced before.
+            self._sync(descriptor)
+            with _locked(target.parent):
+                source.rename(target)
+            self._sync_folder(target.parent)
+        return None
+
+    def sync(self, room: str, name: str) -> None:
+        """Make a file durable that is there under its name. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures():
-            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.utime(descriptor)
-                if _linked(source, target):
-                    self._sync_with_its_name(target, descriptor)
-                    source.unlink()
-                else:
-                    # The name is taken by a file that may be in use: what replaces it is synced before.
-                    self._sync(descriptor)
-                    with _locked(target.parent):
-                        source.rename(target)
-                    self._sync_folder(target.parent)
-            finally:
-                os.close(descriptor)
+            _sync_path(target, self._sync)
+            _sync_path(target.parent, self._sync)
 
     def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
         """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
@@ -168,6 +185,17 @@ class FileStore:
                     self._incoming = folder
             return self._incoming
 
+    def is_receiving(self, owner: str) -> bool:
+        """Whether the process whose folder in `incoming/` has that name is still there."""
+        try:
+            with (self.folder / "incoming" / owner / ".lock").open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+
     def sweep_incoming(self) -> int:
         """Remove the unfinished files of processes that are gone; they were never acknowledged. Returns how many."""
         swept = 0
@@ -199,7 +227,7 @@ class FileStore:
     def _sync_with_its_name(self, name: Path, descriptor: int) -> None:
         """Sync a file and the folder that has just named it: at once, for one write of the file system's journal then
         holds both, and a disk that others use as well is waited for once."""
-        folder = self._syncing.submit(self._sync_folder, name.parent)
+        folder = self._sync_soon(name.parent)
         try:
             self._sync(descriptor)
             folder.result()
@@ -226,12 +254,53 @@ class FileStore:
         self._sync_folder(target.parent)
         return size
 
+    def _sync_soon(self, folder: Path) -> Future[None]:
+        return self._syncing.submit(self._sync_folder, folder)
+
     def _sync_folder(self, folder: Path) -> None:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._sync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_path(folder, self._sync)
+
+
+class Adoption:
+    """A file that has its name, while it and its folder are being synced: at once, for one write of the file system's
+    journal then holds both, and a disk that others use as well is waited for once."""
+
+    def __init__(self, source: Path, target: Path, descriptor: int, syncs: Sequence[Future[None]]) -> None:
+        self._source, self._target, self._descriptor, self._syncs = source, target, descriptor, syncs
+
+    def wait(self) -> None:
+        """Return once it is durable. Raises Unavailable; it then has its name still."""
+        with _passing_failures():
+            for sync in self._syncs:
+                sync.result()
+            self._source.unlink()
+            self._close()
+
+    def take_back(self) -> None:
+        """Remove its name, unless another file has that meanwhile."""
+        self._ended()
+        _take_back(self._target, self._descriptor)
+        self._close()
+
+    def leave(self) -> None:
+        """Let it have its name, durable or not."""
+        self._ended()
+        self._close()
+
+    def _ended(self) -> None:
+        for sync in self._syncs:
+            sync.exception()
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _sync_path(path: Path, sync: Callable[[int], None]) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _linked(source: Path, target: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +14,7 @@ from .audit import SYSTEM, Actor, Record
 from .database import transaction
 from .datafolder import DataFolder
 from .errors import NotFound, Unavailable
+from .files import Adoption
 from .groupcommit import GroupCommit
 from .jobs import Job, Stage, State
 from .names import data_set_digest
@@ -69,6 +70,10 @@ class Arrival:
     at: float
 
 
+class _KnownMeanwhile(Exception):
+    """The same bytes came in at the same time, and their rows are written: ours come after our file."""
+
+
 Planner = Callable[[Arrival], Plan]
 """Decides what is done with what came in."""
 
@@ -86,6 +91,8 @@ class Placed:
     stage: Stage
     handling: Handling
     by: Actor | None = None
+    mark: int | None = None
+    """Set while its file is being synced."""
 
     @property
     def actor(self) -> Actor:
@@ -104,6 +111,7 @@ class Intake(DataFolder):
 
     def __init__(self, folder: Path, url: str = "", *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(folder, url, clock=clock)
+        self._arriving.recover()
         self._commit: GroupCommit[Placed, Acceptance] = GroupCommit(self._take_over)
 
     def accept(
@@ -121,18 +129,46 @@ class Intake(DataFolder):
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
-        When this returns, file and jobs have survived; what comes in at the same time shares a transaction.
+        When this returns, file and jobs have survived; what comes in at the same time shares a transaction. Of what was
+        not known before both are synced at once, and a mark (`arriving.py`) tells it after a power cut in between.
         With no project the job is held until a route matches. The file is known by `digest`, the SHA-256 of its data
         set, which is read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID
         before, and `sop_class` whether a peer means this object when it asks us to vouch for it. `by` is who sent it,
         where the origin does not say so. Raises Unavailable, with nothing taken over.
         """
         name, size = digest or data_set_digest(path), path.stat().st_size
+        placed = Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling, by)
+        if not self._is_known(name):
+            adoption = self.files.adopt_meanwhile(path, "inbox", name)
+            return self._commit(placed) if adoption is None else self._commit_meanwhile(placed, adoption)
         if self._is_done(stage, name, projects):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
-        return self._commit(Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling, by))
+        return self._commit(placed)
+
+    def _commit_meanwhile(self, placed: Placed, adoption: Adoption) -> Acceptance:
+        """Sync rows and file at once, and return when both are durable."""
+        mark = self._arriving.mark()
+        try:
+            acceptance = self._commit(replace(placed, mark=mark))
+        except _KnownMeanwhile:
+            acceptance = None
+        except Exception:
+            adoption.take_back()
+            raise
+        try:
+            adoption.wait()
+        except Exception:
+            if acceptance is None or self._arriving.withdraw(mark, placed.name):
+                adoption.take_back()
+            else:
+                adoption.leave()
+            raise
+        if acceptance is None:
+            return self._commit(placed)
+        self._arriving.synced(mark)
+        return acceptance
 
     def original(self, job: Job) -> BinaryIO:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
@@ -188,14 +224,16 @@ class Intake(DataFolder):
             table.update({table.study: study}).where((table.name == name) & (table.study == "")).execute()
 
     def _take_over(self, objects: Sequence[Placed]) -> list[Acceptance | Exception]:
-        """Write the rows of all of them in one transaction; their files are durable."""
+        """Write the rows of all of them in one transaction; their files are durable, or marked as arriving."""
         with transaction(self.database):
+            swept = self._arriving.sweep()
             outcomes = [self._enter(placed) for placed in objects]
             self.audit.record_all(
                 Record(placed.actor, outcome, placed.name, placed.detail)
                 for placed, outcome in zip(objects, outcomes, strict=True)
                 if isinstance(outcome, Acceptance)
             )
+        self._arriving.swept(swept)
         return outcomes
 
     def _enter(self, placed: Placed) -> Acceptance | Exception:
@@ -211,8 +249,11 @@ class Intake(DataFolder):
         if placed.name not in known:  # nobody else can know the file yet, nor remove it
             self._add(placed, uid_digest)
             return Acceptance.CONFLICT if known else Acceptance.NEW
+        if placed.mark is not None:
+            return _KnownMeanwhile()
         try:
             with self.database.atomic():
+                self._arriving.replace(placed.name)
                 self._add(placed, uid_digest)
                 self._note_study(placed.name, placed.handling.study)
                 if not self._originals.drop(placed.name) and not self.files.holds("inbox", placed.name):
@@ -224,6 +265,8 @@ class Intake(DataFolder):
 
     def _add(self, placed: Placed, uid_digest: str) -> None:
         origin, handling = placed.origin, placed.handling
+        if placed.mark is not None:
+            self._arriving.enter(placed.mark, placed.name)
         row = (placed.name, uid_digest, origin.source, origin.address, placed.size, self._clock(), placed.sop_class)
         self.database.execute_sql(
             "INSERT INTO received (name, uid_digest, source, address, size, at, sop_class, called, study)"
@@ -237,8 +280,12 @@ class Intake(DataFolder):
             self.jobs.add(of, placed.name, project=project, state=state, reason=reason, priority=priority)
         self._gather(origin, handling)
 
+    def _is_known(self, name: str) -> bool:
+        """Whether these bytes came before."""
+        return self.database.execute_sql("SELECT 1 FROM received WHERE name = ?", (name,)).fetchone() is not None
+
     def _is_done(self, stage: Stage, name: str, projects: Sequence[str]) -> bool:
-        """Whether these bytes are known and every wanted project has done with them, so that no file is needed."""
+        """Whether every wanted project has done with these bytes, so that no file is needed."""
         sql = "SELECT project, state FROM job WHERE stage = ? AND subject = ?"
         jobs = dict(self.database.execute_sql(sql, (stage, name)).fetchall())
         return bool(projects) and all(jobs.get(project) == State.DONE for project in projects)

@@ -333,6 +333,11 @@ _WORKLIST = (
     "INSERT INTO cleaning_mark (job) SELECT COALESCE(MAX(id), 0) FROM job",
 )
 
+_ARRIVING = (
+    # Originals whose rows may be older than their files: of which process, by its folder in `incoming/`.
+    "CREATE TABLE arriving (id INTEGER PRIMARY KEY, name TEXT NOT NULL, owner TEXT NOT NULL)",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -346,4 +351,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _PULLS,
     _RESULTS,
     _WORKLIST,
+    _ARRIVING,
 )

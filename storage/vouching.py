@@ -96,6 +96,7 @@ class Vouching(DataFolder):
                 return Standing.LOST
             return self._when_done(job, demand) if job.state == State.DONE else Standing.LOST
         if demand == Demand.RECEIVED:
+            self._arriving.make_durable(job.subject)
             return Standing.GIVEN  # quarantined or failed as well: it is held durably until a person decides
         return Standing.LOST if job.state in ENDED else Standing.WAITING
 

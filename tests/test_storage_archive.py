@@ -146,13 +146,14 @@ def test_an_accepted_object_survives_the_death_of_its_process(archive):
     reopened.close()
 
 
-def test_the_file_is_durable_before_the_row_is_written(archive, monkeypatch):
+def test_the_file_of_a_known_object_is_durable_before_its_rows_are_written(archive, monkeypatch):
     steps = []
+    hand_in(archive)
     monkeypatch.setattr(archive.files, "_sync", lambda _: steps.append("sync"))
     commit = archive.database.commit
     monkeypatch.setattr(archive.database, "commit", lambda: steps.append("commit") or commit())
-    hand_in(archive)
-    assert steps == ["sync", "sync", "commit"]
+    hand_in(archive, projects=("other",))
+    assert steps[:3] == ["sync", "sync", "commit"]
 
 
 def test_the_same_bytes_twice_are_one_object_and_one_job(archive):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -217,14 +218,16 @@ class TestCrashing:
         later.close()
 
 
-def test_what_was_published_before_there_were_results_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_published_before_there_were_results_has_one(tmp_path: Path) -> None:
     """The migration reads from the audit trail what each job published."""
     (before,) = (number for number, one in enumerate(MIGRATIONS) if any("ADD COLUMN result" in sql for sql in one))
-    monkeypatch.setattr("lethe.storage.database.MIGRATIONS", MIGRATIONS[: before + 1])
+    since = re.findall(r"CREATE TABLE (\w+)", " ".join(sql for one in MIGRATIONS[before + 1 :] for sql in one))
     folder = tmp_path / "old"
     archive = Archive(folder)
     filled(archive)
     for sql in (
+        "PRAGMA foreign_keys = 0",
+        *(f"DROP TABLE {table}" for table in since),
         "ALTER TABLE job DROP COLUMN result",
         "DROP INDEX audit_deleted",
         f"UPDATE schema_version SET version = {before}",

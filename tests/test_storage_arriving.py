@@ -1,0 +1,142 @@
+"""Rows and file of an original are synced at once: acknowledged is what has both, and a power cut in between leaves
+neither or both."""
+
+import errno
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from programs import wait_for
+from test_storage_archive import forked, hand_in, inbox, part10
+
+from lethe.storage.archive import Archive
+from lethe.storage.errors import Unavailable
+from lethe.storage.intake import Acceptance
+from lethe.storage.jobs import Stage, State
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(tmp_path / "data")
+    yield archive
+    archive.close()
+
+
+class Disk:
+    """Syncs nothing until it is told to, and then maybe fails."""
+
+    def __init__(self, archive):
+        self.go_on, self.error, self.waits = threading.Event(), None, threading.Event()
+        self._sync, archive.files._sync = archive.files._sync, self.sync
+
+    def sync(self, descriptor):
+        self.waits.set()
+        assert self.go_on.wait(60)
+        if self.error:
+            raise self.error
+        self._sync(descriptor)
+
+
+@pytest.fixture
+def disk(archive):
+    disk = Disk(archive)
+    yield disk
+    disk.go_on.set()
+
+
+@pytest.fixture
+def handed_in(archive, disk):
+    """An object that has its rows while its file is being synced: what `accept` will answer."""
+
+    def run():
+        try:
+            return hand_in(archive)
+        finally:
+            archive.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(run)
+        wait_for(archive.jobs.find, what="the rows are written")
+        yield answer
+        disk.go_on.set()
+
+
+def marks(archive):
+    return archive.database.execute_sql("SELECT COUNT(*) FROM arriving").fetchone()[0]
+
+
+def test_an_object_is_acknowledged_when_its_file_is_durable_as_well(archive, disk, handed_in):
+    assert not handed_in.done()
+    disk.go_on.set()
+    assert handed_in.result(60) == Acceptance.NEW
+    assert marks(archive) == 1
+    hand_in(archive, part10(b"another"))
+    assert marks(archive) == 1  # the first went with the rows of the second
+
+
+def test_what_another_process_is_receiving_is_left_alone(archive, disk, handed_in):
+    other = Archive(archive.folder)
+    assert len(other.jobs.find()) == marks(other) == 1
+    other.close()
+
+
+def test_an_object_whose_file_cannot_be_synced_is_taken_back(archive, disk, handed_in):
+    disk.error = OSError(errno.EIO, "the disk is broken")
+    disk.go_on.set()
+    with pytest.raises(Unavailable):
+        handed_in.result(60)
+    assert (archive.jobs.find(), inbox(archive), marks(archive), archive.counts()["received"]) == ([], [], 0, 0)
+    assert archive.audit.newest(1)[0].action == "receiving-undone"
+    disk.error = None
+    assert hand_in(archive) == Acceptance.NEW
+
+
+def test_what_a_worker_has_begun_is_not_taken_from_it(archive, disk, handed_in):
+    job = archive.jobs.claim(Stage.CLEAN, "worker", 60)
+    disk.error = OSError(errno.EIO, "the disk is broken")
+    disk.go_on.set()
+    with pytest.raises(Unavailable):
+        handed_in.result(60)
+    assert archive.original(job).read() == part10()
+    assert archive.jobs.find()[0].state == State.RUNNING
+
+
+def test_what_came_again_and_is_durable_is_not_taken_back_with_what_failed(archive, disk, handed_in):
+    blocked, archive.files._sync = archive.files._sync, os.fsync
+    assert hand_in(archive) == Acceptance.AGAIN
+    archive.files._sync = blocked
+    disk.error = OSError(errno.EIO, "the disk is broken")
+    disk.go_on.set()
+    with pytest.raises(Unavailable):
+        handed_in.result(60)
+    (job,) = archive.jobs.find()
+    assert archive.original(job).read() == part10()
+
+
+@pytest.mark.parametrize("left", ["all", "half", "none"])
+def test_a_power_cut_while_an_object_is_synced_leaves_all_of_it_or_nothing(tmp_path, left):
+    folder = tmp_path / "data"
+
+    def cut():
+        archive = Archive(folder)
+        disk = Disk(archive)
+        threading.Thread(target=hand_in, args=(archive,), daemon=True).start()
+        wait_for(archive.jobs.find, what="the rows are written")
+        assert disk.waits.wait(60)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Archive(folder).close()
+    assert forked(cut) == -signal.SIGKILL
+    (path,) = (path for path in (folder / "inbox").glob("*/*"))
+    if left == "half":
+        os.truncate(path, path.stat().st_size // 2)
+    elif left == "none":
+        path.unlink()
+    archive = Archive(folder)
+    assert marks(archive) == 0
+    assert list(archive.verify()) == []
+    assert len(archive.jobs.find()) == len(inbox(archive)) == archive.counts()["received"] == (left == "all")
+    assert hand_in(archive) == (Acceptance.AGAIN if left == "all" else Acceptance.NEW)
+    archive.close()
