@@ -9,13 +9,14 @@ import ctypes
 import fcntl
 import os
 import random
+import select
 import shutil
 import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar
 
 import pytest
@@ -60,25 +61,31 @@ class LossyLink:
     def __init__(self, loss: float) -> None:
         self.near, self.far = End("10.99.0.1"), End("10.99.0.2")
         self.loss, self.passed, self.dropped = loss, 0, 0
-        self._stopping = False
-        for number, (source, sink) in enumerate(((self.near, self.far), (self.far, self.near))):
-            pump = threading.Thread(target=self._pump, args=(source, sink, random.Random(number)), daemon=True)
+        self._stop = os.eventfd(0)
+        ways = ((self.near, self.far), (self.far, self.near))
+        self._pumps = [threading.Thread(target=self._pump, args=(*way, random.Random(n))) for n, way in enumerate(ways)]
+        for pump in self._pumps:
             pump.start()
 
     def close(self) -> None:
-        self.loss = 1.0
+        os.eventfd_write(self._stop, 1)  # it stays readable, for both
+        for pump in self._pumps:
+            pump.join()  # before its descriptors are closed, whose numbers others are given then
         for end in (self.near, self.far):
             end.close()
+        os.close(self._stop)
 
     def _pump(self, source: End, sink: End, dice: random.Random) -> None:
-        with suppress(OSError):
-            while True:
-                packet = os.read(source.descriptor, _LONGEST_PACKET)
-                self.passed += 1
-                if dice.random() < self.loss:
-                    self.dropped += 1
-                else:
-                    os.write(sink.descriptor, packet)
+        poll = select.poll()
+        for descriptor in (source.descriptor, self._stop):
+            poll.register(descriptor, select.POLLIN)
+        while self._stop not in (descriptor for descriptor, _ in poll.poll()):
+            packet = os.read(source.descriptor, _LONGEST_PACKET)
+            self.passed += 1
+            if dice.random() < self.loss:
+                self.dropped += 1
+            else:
+                os.write(sink.descriptor, packet)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event as Flag
 
 import pytest
 import requests
@@ -18,11 +19,13 @@ from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from lethe.node.cli import main
 from lethe.node.config import Config, Peer, Project, Route
-from lethe.node.dimse.pulling import FIND, MOVE, ByMove
+from lethe.node.dimse.fetching import GET, ByGet
+from lethe.node.dimse.limits import Limits
+from lethe.node.dimse.pulling import FIND, MOVE, BrokenOff, ByMove
 from lethe.node.errors import UserError
 from lethe.node.pace import Pace
 from lethe.node.pull import Pull, Study
-from lethe.node.routing import Router
+from lethe.node.routing import Router, always
 from lethe.node.wishlist import Wish, listed, query_wished, studies_wished
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
@@ -288,6 +291,38 @@ def test_what_the_peer_sends_is_counted_against_the_rate(archive: Archive) -> No
     assert [seconds > 5000 for seconds in slept] == [False, False, True, False, True]  # before each, and after the two
     assert pull.tally.counts() == {"found": 0, "pulled_before": 0, "moved": 0, "instances": 0, "failed": 1}
     assert pull.tally.failures[0].startswith("line 1: pacs says it sent 1 instances, but 0 came")
+
+
+def test_a_peer_that_falls_silent_within_a_get_is_given_up_and_one_that_sends_is_not(archive: Archive) -> None:
+    silent, images = Flag(), [ct() for _ in range(4)]
+
+    def give(_event: Event) -> Iterator[object]:
+        yield len(images)
+        for image in images:
+            yield 0xFF00, image
+        silent.wait(60)
+
+    def found(_event: Event) -> Iterator[tuple[int, Dataset]]:
+        answer = Dataset()
+        answer.SOPClassesInStudy = CTImageStorage
+        yield 0xFF00, answer
+
+    ae, port = AE("PACS"), free_port()
+    for uid in (FIND, GET):
+        ae.add_supported_context(uid)
+    ae.add_supported_context(CTImageStorage, scu_role=True, scp_role=True)
+    handlers = [(evt.EVT_C_GET, give), (evt.EVT_C_FIND, found)]
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+    peer, limits = Peer("pacs", "PACS", "127.0.0.1", port), Limits(least_free=0)
+    try:
+        with ByGet(peer, "LETHE", to="LETHE", archive=archive, plan_for=always("default"), limits=limits) as pacs:
+            pacs._ae.network_timeout = 2  # it is a quarter of an hour
+            with pytest.raises(BrokenOff):
+                pacs.bring("1.2.3", lambda _instances: None)
+        assert archive.counts()["received"] == 4
+    finally:
+        silent.set()
+        server.shutdown()
 
 
 def test_what_was_pulled_is_remembered_by_peer_and_request_as_digests(archive: Archive) -> None:

@@ -69,8 +69,8 @@ class Credentials:
         for peer in self._peers:
             for subject in peer.tls_certificates:
                 _check_subject(subject, peer.name)
-        self._demand_strength(_read(self._certificate)[0])
         self._server.current()
+        self._demand_strength(_read(self._certificate)[0])
         for context in self._clients.values():
             context.current()
         for certificates in self._trusted.values():

@@ -5,7 +5,9 @@ What comes is taken in as what comes to the receiver is: 0x0000 is answered only
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from pydicom.uid import UID
 from pynetdicom import build_context
@@ -30,6 +32,7 @@ from .pulling import Moved, Pacs, Told, asked_for
 from .services import NOT_AUTHORIZED
 from .storing import Storing
 
+_LOOK = 1.0
 # The most usual first: of many SOP Classes, each is proposed in fewer transfer syntaxes.
 _COMPRESSED = tuple(f"1.2.840.10008.1.2.{tail}" for tail in ("4.70", "4.90", "4.50", "4.91", "5", "4.80", "4.51"))
 _IMAGE = "1.2.840.10008.5.1.4.1.1."
@@ -85,7 +88,9 @@ class ByGet(Pacs):
     def bring(self, study: str, told: Told) -> Moved:
         """Have it send a study."""
         association = self._open_for(frozenset(self._classes(study)) or frozenset(_USUAL))
-        moved = self._retrieved(association.send_c_get, told, asked_for("STUDY", {"StudyInstanceUID": study}), GET)
+        asked = asked_for("STUDY", {"StudyInstanceUID": study})
+        with _patient(association):
+            moved = self._retrieved(association.send_c_get, told, asked, GET)
         if moved.status == NOT_AUTHORIZED:
             raise Refused(f"{self.peer.name} does not let us get studies")
         return moved
@@ -123,6 +128,28 @@ class ByGet(Pacs):
             for one in (value,) if isinstance(value, str) else value or ():
                 if UID(str(one)).is_valid:
                     yield str(one)
+
+
+@contextmanager
+def _patient(association: PromptAssociation) -> Iterator[None]:
+    """A peer may send for hours and answer at the end alone: the association is given up only where nothing at all
+    comes for its network timeout."""
+    patience, over = association.dimse_timeout, threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK):
+            if association.dul.idle_timer_expired():
+                association.abort()
+                return
+
+    association.dimse_timeout = None
+    association.dul._idle_timer.restart()
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        association.dimse_timeout = patience
 
 
 def contexts_for(classes: Sequence[str]) -> Iterator[PresentationContext]:
