@@ -22,7 +22,7 @@ _TELLING = 3
 _KNOWN = (
     FIRST_WORDS
     | set("frame image slice series acq phase max min peak kernel filter conv algo matrix mtx map".split())
-    | set("compressed compression ratio jpeg lossy lvot rvot rao lao averages phases deg px pixels".split())
+    | set("w c l compressed compression ratio jpeg lossy lvot rvot rao lao averages phases deg px pixels".split())
     | set("msec khz mhz fps kvp kev mev mas mgy cgy mbq gbq mci mmhg bpm ppm bits dan dpi rpm".split())
 )
 """Words that something technical may begin with, or go on with behind a number."""

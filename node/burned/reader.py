@@ -179,8 +179,7 @@ def _crop(picture: Picture, box: Box) -> Crop:
     counts = np.bincount(part.ravel(), minlength=_GREYS).cumsum()
     low, high = np.searchsorted(counts, (0.01 * (part.size - 1), 0.99 * (part.size - 1)), side="right")
     stretched = ((np.arange(_GREYS) - low) / max(high - low, _FLATTEST)).clip(0, 1).astype(np.float32)
-    crop: Crop = stretched[part]
-    return crop
+    return np.asarray(stretched[part], np.float32)
 
 
 def _turns(crop: Crop) -> tuple[Orientation, ...]:
