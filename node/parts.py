@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -28,6 +29,8 @@ log = logging.getLogger("lethe.parts")
 OWNER_VARIABLE = "LETHE_OWNER"
 LIFELINE_VARIABLE = "LETHE_LIFELINE"
 _SWEEP_EVERY = 3600.0
+_SWITCH = 0.0005
+"""Associations wait for the disk most of the time; who comes back from it should not wait 5 ms for Python's lock."""
 _LAST_PATIENCE = 40.0
 
 
@@ -51,6 +54,7 @@ def receive(config: Config) -> int:
     if config.node.tls_port and credentials is not None:
         credentials.check()
     _allow_many_descriptors()
+    sys.setswitchinterval(_SWITCH)
     archive.sweep()
     archive.route_held(router.plan)
     title, trusts = config.node.ae_title, config.node.trust_loopback
