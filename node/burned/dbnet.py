@@ -37,6 +37,9 @@ _MOST_AGAIN = 900 * 900
 """Pixels of a spot that are looked at again, or it is made smaller: the network takes 600 bytes for each."""
 _MARGIN = 8
 
+_EVEN = (np.rint(np.arange(256) - 127.5) + 128).clip(0, 255).astype(np.uint8)
+"""Greys as even numbers: as the finder was measured, which in flat places then sees nothing."""
+
 Heat = npt.NDArray[np.float32]
 
 
@@ -84,7 +87,7 @@ class DbNet:
         sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in picture.shape[1::-1]]
         shrinks = sides[0] < picture.shape[1]
         resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        heat: Heat = self._network.run(None, {PICTURES: np.asarray(resized)[None]})[0][0, 0]
+        heat: Heat = self._network.run(None, {PICTURES: _EVEN[np.asarray(resized)][None]})[0][0, 0]
         return heat
 
     @cached_property
