@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .box import Box
 from .finder import Found
+from .greys import as_bytes
 from .islands import islands
 from .views import Picture
 from .weights import PICTURES, edition_of, network
@@ -37,8 +38,8 @@ _MOST_AGAIN = 900 * 900
 """Pixels of a spot that are looked at again, or it is made smaller: the network takes 600 bytes for each."""
 _MARGIN = 8
 
-_EVEN = (np.rint(np.arange(256) - 127.5) + 128).clip(0, 255).astype(np.uint8)
-"""Greys as even numbers: as the finder was measured, which in flat places then sees nothing."""
+_GREYS = as_bytes(np.arange(256, dtype=np.float32) * (2 / 255) - 1)
+"""As what the network is given each grey."""
 
 Heat = npt.NDArray[np.float32]
 
@@ -87,7 +88,7 @@ class DbNet:
         sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in picture.shape[1::-1]]
         shrinks = sides[0] < picture.shape[1]
         resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        heat: Heat = self._network.run(None, {PICTURES: _EVEN[np.asarray(resized)][None]})[0][0, 0]
+        heat: Heat = self._network.run(None, {PICTURES: cv2.LUT(resized, _GREYS)[None]})[0][0, 0]
         return heat
 
     @cached_property

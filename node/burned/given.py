@@ -7,17 +7,15 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from .graph import Graph, Step
+from .greys import MIDDLE, STEP
 from .weights import PICTURES
-
-_MIDDLE, _STEP = 128, 2 / 255
-"""Which byte is 0, and by how much the next one is more."""
 
 
 def take_pictures(graph: Graph) -> None:
     """Change a graph that takes floating point numbers from -1 to 1, colour after colour."""
     (given,) = (one.name for one in graph.model.graph.input)
     size, zero, turned = f"{given}.size", f"{given}.zero", f"{PICTURES}.turned"
-    graph.constants[size], graph.constants[zero] = np.array(_STEP, np.float32), np.array(_MIDDLE, np.uint8)
+    graph.constants[size], graph.constants[zero] = np.array(STEP, np.float32), np.array(MIDDLE, np.uint8)
     graph.steps[:0] = [
         Step("Transpose", [PICTURES], [turned], [helper.make_attribute("perm", [0, 3, 1, 2])]),
         Step("DequantizeLinear", [turned, size, zero], [given]),

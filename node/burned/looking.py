@@ -18,7 +18,7 @@ from .beside import blocks_of
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
 from .gate import Gate
-from .reader import Reader
+from .reader import Reader, Reading
 from .views import Grey, Picture, evened
 
 _USUAL = 736 * 736
@@ -42,8 +42,8 @@ _EVEN, _EDGE = 2, 16
 """By how many greys the pixels of a row or column differ in which nothing is written, and how many more pixels beside
 what is written are looked at."""
 _READ_SURE, _READ_LETTERS = 0.6, 2
-_TOWERING, _SURE_OF_LARGE = 0.13, 0.9
-"""What is higher than that part of a frame is read without any doubt if it is text: lungs are a doubtful 00."""
+_TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
+"""A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +149,12 @@ class Eyes:
 
     def readable(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those in which something can be read."""
-        readings, large = self.reader.read(picture, boxes) if boxes else [], _TOWERING * min(picture.shape[:2])
+        readings = self.reader.read(picture, boxes) if boxes else []
+        towering = _TOWERING * min(picture.shape[:2])
         return [
             box
             for box, reading in zip(boxes, readings, strict=True)
-            if reading.confidence >= (_READ_SURE if min(box.width, box.height) <= large else _SURE_OF_LARGE)
-            and len(reading.text.replace(" ", "")) >= _READ_LETTERS
+            if _is_read(reading, towers=min(box.width, box.height) > towering)
         ]
 
 
@@ -190,6 +190,12 @@ def _written(colours: Sequence[Grey], axis: int) -> npt.NDArray[np.int64]:
     """The rows (1) or columns (0) in which pixels differ."""
     differ = [one.max(axis=axis).astype(np.int16) - one.min(axis=axis) for one in colours]
     return np.flatnonzero(np.max(differ, axis=0) > _EVEN)
+
+
+def _is_read(reading: Reading, *, towers: bool) -> bool:
+    letters = len(reading.text.replace(" ", ""))
+    sure = _SURE_OF_LARGE if towers and letters < _LONG else _READ_SURE
+    return letters >= _READ_LETTERS and reading.confidence >= sure
 
 
 def _is_known(box: Box, boxes: Sequence[Box]) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box
+from .greys import as_bytes
 from .weights import PICTURES, edition_of, network
 
 Picture = NDArray[np.uint8]
@@ -146,7 +147,7 @@ class RapidReader:
             members = [at for at, one in enumerate(widths) if one == width]
             batch = np.full((len(members), _HEIGHT, width, 1), _GREY, np.uint8)
             for place, at in enumerate(members):
-                batch[place, :, : lines[at].width, 0] = np.round(lines[at].pixels * 255).clip(0, 255)
+                batch[place, :, : lines[at].width, 0] = as_bytes(lines[at].pixels * 2 - 1)
             answers = self._session.run(None, {PICTURES: np.repeat(batch, 3, axis=3)})[0]
             for at, answer in zip(members, answers, strict=True):
                 readings[at] = _reading(self._letters(answer, lines[at], width), lines[at])
