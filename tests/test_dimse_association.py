@@ -19,6 +19,7 @@ from pynetdicom.events import Event
 
 from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.association import PromptAssociation
 from lethe.node.dimse.calling import associate
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
@@ -47,6 +48,21 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> list[threading.ExceptHookArgs]:
 
 def echo(port: int) -> int:
     return Destination(Peer("lethe", "LETHE", "127.0.0.1", port), "MODALITY").echo()
+
+
+def test_who_waits_for_an_answer_hears_of_the_end_although_the_reactor_looks_as_well() -> None:
+    for _ in range(30):
+        association = PromptAssociation(AE(), "requestor", longest_pdu=16_384)
+        association.dimse_timeout = None  # as while a peer sends what was asked for
+        messages, heard = association.dimse, list[object]()
+        waiter = threading.Thread(target=lambda: heard.append(messages.get_msg(block=True)), daemon=True)  # noqa: B023
+        waiter.start()
+        wait_for(lambda: messages.msg_queue.not_empty._waiters, what="it waits")  # type: ignore[attr-defined]  # noqa: B023
+        messages.end()
+        messages.get_msg(block=False)
+        waiter.join(10)
+        assert heard == [(None, None)]
+        association.dul._bell.close()
 
 
 def test_a_connection_that_closes_before_its_association_runs_is_a_normal_ending(

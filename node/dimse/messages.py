@@ -63,7 +63,10 @@ class Messages(DIMSEServiceProvider):
         so for an answer: what the peer asks for meanwhile comes after it, but for reports, which it may want
         taken before it answers."""
         if not block:
-            return super().get_msg()
+            next_one = super().get_msg()
+            if next_one[1] is None and self._is_over:  # that it is over, is for who waits
+                self.msg_queue.put(next_one)
+            return next_one
         requests: list[Any] = []
         while True:
             found: Any = super().get_msg(block=not self._is_over)
