@@ -266,7 +266,7 @@ def test_what_breaks_the_protocol_ends_its_own_association_only(
 
 
 def test_many_requests_before_the_first_answer_end_the_association(archive: Archive, start: Start) -> None:
-    port = start()
+    port = start(idle_seconds=1)
     with Wire(port) as wire:
         assert wire.associate()[0] == ACCEPT
         asked = (fragment(store_request("1.2.3", number=n), 3) + fragment(bytes(8), 2) for n in range(500))
