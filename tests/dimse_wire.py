@@ -149,4 +149,6 @@ def failing_network(port: int, *, after: int, how: str) -> Iterator[int]:
         yield int(listener.getsockname()[1])
     finally:
         for one in opened:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # which ends the threads that wait for it, as closing does not
             one.close()
