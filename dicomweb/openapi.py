@@ -10,6 +10,7 @@ from flask import Response, jsonify
 from .accept import JSON_TYPES
 from .answers import Service
 from .capabilities import PAGING, Resource, resources
+from .captions import PATIENT, TECHNIQUE
 from .composing import METADATA_TYPES
 from .wishes import PROFILES
 
@@ -50,6 +51,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "fuzzymatching": {"type": "boolean"},
     "quality": {"type": "integer", "minimum": 1, "maximum": 100},
     "iccprofile": {"enum": list(PROFILES)},
+    "annotation": {"enum": [PATIENT, TECHNIQUE, f"{PATIENT},{TECHNIQUE}"]},
     "window": {"type": "string", "pattern": f"^{_NUMBER},[1-9][0-9]{{0,4}},(linear|linear-exact|sigmoid)$"},
     "viewport": {"type": "string", "pattern": "^[1-9][0-9]{0,2},[1-9][0-9]{0,2}$"},
 }

@@ -1,7 +1,8 @@
 """Retrieves rendered resources and thumbnails (WADO-RS, PS3.18 10.4.1.1.3 and 10.4.1.1.6).
 
 A study or series is shown by one picture: its first image when rendered, one from its middle as a thumbnail, because
-the first slice of a scan often shows nothing. No text is drawn into a picture but a presentation state's own.
+the first slice of a scan often shows nothing. No text is drawn into a picture but a presentation state's own, and what
+is asked for.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 from flask import Response
@@ -22,6 +24,7 @@ from lethe.storage.query import Level, Query
 from . import cine, documents, frames, pictures
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body, stretch, tagged, unchanged
+from .captions import caption_of, captioned
 from .drawing import Drawing, drawing_of
 from .multipart import Part
 from .pictures import Viewport
@@ -84,6 +87,8 @@ def answer(
     layout = drawing.open()
     try:
         shown, offer = _choice(layout.shape, numbers, ranges)
+        if wanted.annotation:
+            wanted = replace(wanted, caption=caption_of(service.metadata_of(drawing.held), wanted.annotation))
         response = _shown(service, drawing, shown, offer, wanted)
     except BaseException:
         drawing.close()
@@ -121,9 +126,13 @@ def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offe
     return tagged(_moving(drawing, shown, wanted) if moving else _still(service, drawing, shown, offer, wanted), tag)
 
 
+def _picture(drawing: Drawing, number: int, wanted: Wishes) -> Image:
+    return captioned(pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport), wanted.caption)
+
+
 def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     def made(number: int) -> bytes:
-        image = pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport)
+        image = _picture(drawing, number, wanted)
         return pictures.encoded(image, offer.media_type, wanted.quality, drawing.profile(wanted.profile))
 
     if offer.packing is Packing.SINGLE:
@@ -143,7 +152,7 @@ def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
     images: list[Image] = []
     size = 0
     for number in shown:
-        images.append(pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport))
+        images.append(_picture(drawing, number, wanted))
         size += images[-1].width * images[-1].height
         if size > _MOST_PIXELS:
             raise NotAcceptable("so many frames of that size cannot be had as one animation; ask with a viewport")
@@ -151,7 +160,7 @@ def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
 
 
 def _filmed(service: Service, drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
-    images = (pictures.fitted(drawing.picture(number, wanted.window), wanted.viewport) for number in shown)
+    images = (_picture(drawing, number, wanted) for number in shown)
     first = next(images)
     film = cine.filmed(chain([first], images), first.size, drawing.milliseconds(), service.archive.files.incoming())
     length = film.seek(0, os.SEEK_END)

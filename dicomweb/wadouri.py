@@ -20,7 +20,7 @@ from .drawing import Drawing, drawing_of
 from .pictures import Viewport
 from .rendering import Window
 from .shape import Shape
-from .wishes import BIGGEST, DEFAULT_QUALITY, Wishes, number, quality_of
+from .wishes import BIGGEST, DEFAULT_QUALITY, Wishes, annotation, number, quality_of
 
 _DICOM = "application/dicom"
 _UIDS = ("studyUID", "seriesUID", "objectUID")
@@ -107,12 +107,11 @@ def _frame(shape: Shape) -> int | None:
 
 def _wishes(shape: Shape) -> Wishes:
     """The parameters of PS3.18 9.5.1. Raises Refused."""
-    passed_over = ("Annotations are not supported; nothing is written onto the image.",)
     return Wishes(
         window=_window(),
         viewport=_viewport(shape),
         quality=quality_of(request.args.get("imageQuality", str(DEFAULT_QUALITY))),
-        passed_over=passed_over if request.args.get("annotation") else (),
+        annotation=annotation(),
     )
 
 

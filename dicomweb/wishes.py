@@ -9,6 +9,7 @@ from flask import request
 
 from lethe.storage.errors import Refused
 
+from .captions import PATIENT, TECHNIQUE, Caption
 from .pictures import Viewport
 from .rendering import Curve, Window
 
@@ -21,12 +22,15 @@ _GIVEN_PROFILES = ("no", "yes", "srgb")
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a picture is wanted. `passed_over` says, in sentences of ours, what cannot be fulfilled."""
+    """How a picture is wanted: with what kinds of text, which then is in `caption`. `passed_over` says, in sentences of
+    ours, what cannot be fulfilled."""
 
     window: Window | None
     viewport: Viewport | None
     quality: int
     profile: str = "no"
+    annotation: frozenset[str] = frozenset()
+    caption: Caption = Caption()
     passed_over: tuple[str, ...] = ()
 
     def within(self, viewport: Viewport) -> Wishes:
@@ -37,9 +41,15 @@ class Wishes:
 def wishes() -> Wishes:
     """The wishes of this request. Raises Refused where one is malformed."""
     profile, passed_over = _profile()
-    if request.args.get("annotation"):
-        passed_over += ("Annotations are not supported; nothing is written onto the image.",)
-    return Wishes(_window(), _viewport(), _quality(), profile, passed_over=passed_over)
+    return Wishes(_window(), _viewport(), _quality(), profile, annotation(), passed_over=passed_over)
+
+
+def annotation() -> frozenset[str]:
+    """PS3.18 8.3.5.1.1, and 9.5.1.1 alike: what is to be written onto the picture. Raises Refused."""
+    kinds = frozenset(one.strip().lower() for one in request.args.get("annotation", "").split(",") if one.strip())
+    if not kinds <= {PATIENT, TECHNIQUE}:
+        raise Refused(f"annotation is {PATIENT}, {TECHNIQUE}, or both with a comma between them")
+    return kinds
 
 
 def number(text: str) -> float | None:

@@ -147,8 +147,22 @@ def test_viewport_quality_and_media_type(get, url):
     assert sizes[0] < sizes[2]
     assert get(base, "application/dicom+json").status_code == 406
     assert get(f"{base}?accept=image/png", "image/jpeg").content_type == "image/png"
-    warned = get(f"{base}?annotation=patient")
-    assert (warned.status_code, warned.headers["Warning"][:3]) == (200, "299")
+
+
+def test_text_is_written_where_it_is_asked_for_and_only_there(get, url):
+    base = f"{url('CT_small.dcm')}/rendered?viewport=512,512"
+    plain = pixels(get(base, "image/png"))
+    for words, top, bottom in (("patient", True, False), ("technique", False, True), ("technique,patient", True, True)):
+        response = get(f"{base}&annotation={words}", "image/png")
+        assert "Warning" not in response.headers
+        written = (pixels(response) != plain).any(axis=1)
+        assert (written[:100].any(), written[420:].any()) == (top, bottom), words
+        assert not written[200:300].any()
+    assert pixels(get(f"{url('CT_small.dcm')}/rendered?viewport=8,8&annotation=patient", "image/png")).shape[:2] == (
+        8,
+        8,
+    )
+    assert get(f"{base}&annotation=everything").status_code == 400
 
 
 def test_a_picture_is_not_sent_twice(archive, url):
