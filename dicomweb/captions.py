@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from lethe.storage.entries import DicomJson, first_text
+
+from .lettering import LEADING, has_character, widest, write
 
 PATIENT, TECHNIQUE = "patient", "technique"
 _LINES_IN_PICTURE, _LEAST, _MOST = 30, 9, 64
@@ -50,15 +52,9 @@ def captioned(image: Image.Image, caption: Caption) -> Image.Image:
     """The picture with its lines, so small that they fit."""
     if not caption.top and not caption.bottom:
         return image
-    image = image.copy()
-    canvas, size = ImageDraw.Draw(image), _size(image, (*caption.top, *caption.bottom))
-    font, step = ImageFont.load_default(size), round(size * 1.2)
-    white, black = (255, 0) if image.mode == "L" else ((255, 255, 255), (0, 0, 0))
-    bottom = image.height - _EDGE - step * len(caption.bottom)
-    for start, lines in ((_EDGE, caption.top), (bottom, caption.bottom)):
-        for number, line in enumerate(lines):
-            place = (_EDGE, start + number * step)
-            canvas.text(place, line, fill=white, font=font, stroke_width=1, stroke_fill=black)
+    image, size = image.copy(), _size(image, (*caption.top, *caption.bottom))
+    write(image, caption.top, (_EDGE, _EDGE), size)
+    write(image, caption.bottom, (_EDGE, image.height - _EDGE - LEADING * size * len(caption.bottom)), size)
     return image
 
 
@@ -71,12 +67,11 @@ def _lines(attributes: DicomJson, kind: str) -> Iterator[str]:
 
 
 def _drawable(text: str) -> str:
-    """The font has the characters of Western Europe."""
-    return "".join(character if character.isprintable() and ord(character) < 0x100 else "?" for character in text)
+    return "".join(character if character.isprintable() and has_character(character) else "?" for character in text)
 
 
 def _size(image: Image.Image, lines: Sequence[str]) -> int:
     size = max(_LEAST, min(image.height // _LINES_IN_PICTURE, _MOST))
-    widest = max(ImageFont.load_default(size).getlength(line) for line in lines)
-    room = min((image.width - 2 * _EDGE) / max(widest, 1), (image.height - 2 * _EDGE) / (1.2 * size * len(lines)))
+    across = (image.width - 2 * _EDGE) / max(widest(lines, size), 1)
+    room = min(across, (image.height - 2 * _EDGE) / (LEADING * size * len(lines)))
     return max(1, int(size * min(1.0, room)))
