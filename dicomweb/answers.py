@@ -191,6 +191,13 @@ def stretch(file: BinaryIO, offset: int, length: int, part: Part, *, word: int =
     return response
 
 
+def warned(service: Service, response: Response, warnings: Iterable[str]) -> Response:
+    """The response with these warnings (PS3.18 8.4)."""
+    for text in warnings:
+        response.headers.add("Warning", f"299 {service.base()}: {text}")
+    return response
+
+
 def unchanged(tag: str) -> Response | None:
     """304 where the client has what the tag names already, otherwise None (RFC 9110 13.1.2)."""
     if not request.if_none_match.contains_weak(tag):

@@ -25,7 +25,6 @@ _DESCRIPTIONS = {
     "401": "no credentials",
     "403": "not permitted",
     "404": "unknown",
-    "405": "not to be done here",
     "406": "not to be had in that form",
     "409": "nothing was stored, or not in this state",
     "410": "removed",

@@ -23,10 +23,10 @@ from lethe.storage.holding import private_tag
 from lethe.storage.query import Level, Match, Query, Within
 
 from . import searchkeys
-from .answers import Keep, Service, json_array, json_kept
+from .answers import Keep, Service, json_array, json_kept, warned
 from .dicomjson import served
 from .nativexml import wants_xml, xml_parts
-from .searchkeys import count_asked, creator_of, fields_asked, is_private
+from .searchkeys import creator_of, fields_asked, is_private, page_asked
 
 MOST = 5000
 """How many results one answer has at most (PS3.18 8.3.4.4)."""
@@ -87,28 +87,17 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     parents = tuple(Match(tag, (uid,)) for tag, uid in zip(_PATH_UIDS, uids, strict=False) if uid)
     matches = searchkeys.matches()
     wish = _wish(_levels(level, uids), matches)
-    asked, offset = count_asked("limit"), count_asked("offset") or 0
-    limit = MOST if asked is None else min(asked, MOST)
-    query = Query(level, (*parents, *matches), limit=limit, offset=offset, counted=COUNTED & wish.tags)
-    entries = service.archive.index.find(query) if limit else []
-    warning = _warning(service, query, len(entries), asked)
+    page = page_asked(MOST)
+    query = Query(level, (*parents, *matches), page.limit, page.offset, counted=COUNTED & wish.tags)
+    entries = service.archive.index.find(query) if page.limit else []
+    warnings = page.warnings(len(entries), lambda: service.archive.index.count(query) - page.offset - len(entries))
     if not entries:
         response = Response(status=204, headers={"Cache-Control": "no-cache"})
     elif keep is None:
         response = xml_parts(_results(service, query, entries, wish))
     else:
-        response = json_array(_results(service, query, entries, wish), None if warning else keep)
-    if warning:
-        response.headers.add("Warning", f"299 {service.base()}: {warning}")
-    return response
-
-
-def _warning(service: Service, query: Query, found: int, asked: int | None) -> str:
-    """That there are more results than one answer has (PS3.18 8.3.4.4); empty where there are not."""
-    if found < MOST or asked == MOST:
-        return ""
-    remaining = service.archive.index.count(query) - query.offset - found
-    return f"There are {remaining} additional results that can be requested" if remaining > 0 else ""
+        response = json_array(_results(service, query, entries, wish), None if warnings else keep)
+    return warned(service, response, warnings)
 
 
 def _wish(levels: tuple[Level, ...], keys: Sequence[Match | Within]) -> _Wish:

@@ -23,7 +23,7 @@ from lethe.storage.query import Level, Query
 
 from . import cine, documents, frames, pictures
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, accepted, multipart_body, stretch, tagged, unchanged
+from .answers import Service, accepted, multipart_body, stretch, tagged, unchanged, warned
 from .captions import caption_of, captioned
 from .drawing import Drawing, drawing_of
 from .multipart import Part
@@ -95,9 +95,7 @@ def answer(
         raise
     response.call_on_close(drawing.close)
     cut_off = (_CUT_OFF,) if _is_moving(offer) and numbers is None and layout.shape.frames > _MOST_ANIMATED else ()
-    for text in (*wanted.passed_over, *drawing.passed_over, *cut_off):
-        response.headers.add("Warning", f"299 {service.base()}: {text}")
-    return response
+    return warned(service, response, (*wanted.passed_over, *drawing.passed_over, *cut_off))
 
 
 def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:

@@ -4,7 +4,8 @@ path, private ones beside their Private Creator (PS3.5 7.8.1); what of the resul
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from flask import request
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -114,8 +115,28 @@ def fields_asked() -> tuple[set[str], bool]:
     return tags, "all" in map(str.lower, names)
 
 
-def count_asked(name: str) -> int | None:
-    """The whole number that a parameter gives, if it is given. Raises Refused."""
+@dataclass(frozen=True)
+class Page:
+    """The part of the results that is asked for. `is_ours`: its end is the most that one answer has, not the client's
+    limit."""
+
+    limit: int
+    offset: int
+    is_ours: bool
+
+    def warnings(self, found: int, remaining: Callable[[], int]) -> tuple[str, ...]:
+        """That there are more results than so many that were found (PS3.18 8.3.4.4); `remaining` counts them."""
+        left = remaining() if self.is_ours and found == self.limit else 0
+        return (f"There are {left} additional results that can be requested",) if left > 0 else ()
+
+
+def page_asked(most: int) -> Page:
+    """What `limit` and `offset` ask for, of at most so many results an answer. Raises Refused."""
+    asked, offset = _count("limit"), _count("offset") or 0
+    return Page(most if asked is None else min(asked, most), offset, asked is None or asked > most)
+
+
+def _count(name: str) -> int | None:
     values = [value for value in control(name) if value]
     if not values:
         return None

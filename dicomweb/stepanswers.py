@@ -12,7 +12,7 @@ from lethe.storage.entries import DicomJson
 from lethe.storage.steprules import StepRefused, Why
 from lethe.storage.workitems import Gone
 
-from .answers import Service, failure, json_array
+from .answers import Service, failure, json_array, warned
 from .nativexml import xml_parts
 
 View = Callable[..., Response]
@@ -63,11 +63,4 @@ def done(status: int) -> Response:
     """Nothing but a status."""
     response = Response(status=status, headers={"Cache-Control": "no-cache"})
     del response.headers["Content-Type"]  # of nothing
-    return response
-
-
-def warned(service: Service, response: Response, warnings: Iterable[str]) -> Response:
-    """The response with these warnings (PS3.18 8.4)."""
-    for text in warnings:
-        response.headers.add("Warning", f"299 {service.base()}: {text}")
     return response

@@ -31,7 +31,7 @@ from lethe.storage.outcomes import Outcome
 
 from . import accept
 from .accept import JSON_TYPES, MULTIPART, MediaRange, Offer
-from .answers import Service, accepted
+from .answers import Service, accepted, warned
 from .composing import METADATA_TYPES, Composer
 from .identify import Identity, identify
 from .nativexml import native_xml
@@ -80,9 +80,7 @@ def store(service: Service, study: str = "", *, reception: Reception) -> Respons
     response.status_code = report.status
     if report.status == 503:
         response.headers["Retry-After"] = "60"
-    for text in report.warnings:
-        response.headers.add("Warning", f"299 {service.base()}: {text}")
-    return response
+    return warned(service, response, report.warnings)
 
 
 def _take_over(service: Service, reception: Reception, files: Sequence[Path], study: str, report: Report) -> None:

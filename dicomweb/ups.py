@@ -10,12 +10,12 @@ from flask import Response, request
 
 from lethe.storage.entries import first_text, is_uid
 from lethe.storage.errors import Refused
-from lethe.storage.steprules import REASON, REASON_CODES, SOP_INSTANCE, STATE, TRANSACTION, Judged, StepRefused, Why
+from lethe.storage.steprules import SOP_INSTANCE, STATE, TRANSACTION, Judged, StepRefused, Why
 
-from .answers import Service
+from .answers import Service, warned
 from .datasets import data_set_in_request
 from .nativexml import wants_xml
-from .stepanswers import Answer, done, given, refusing, warned
+from .stepanswers import Answer, done, given, refusing
 
 _CREATED_MODIFIED = "The Workitem was created with modifications."
 _NOT_CLAIMED = "The target URI did not reference a claimed Workitem."
@@ -113,8 +113,7 @@ def change_state(service: Service, workitem: str) -> Response:
 def request_cancel(service: Service, workitem: str) -> Response:
     """Request that a workitem be canceled (PS3.18 11.8)."""
     asked = data_set_in_request()
-    known = {tag: asked[tag] for tag in (REASON, REASON_CODES, "0074100A", "0074100C") if tag in asked}
-    service.archive.request_cancel(workitem, known, actor=service.actor())
+    service.archive.request_cancel(workitem, asked, actor=service.actor())
     return done(202)
 
 

@@ -11,9 +11,9 @@ from lethe.storage.entries import DicomJson
 from lethe.storage.steprules import SOP_INSTANCE, STATE
 
 from . import searchkeys
-from .answers import Service
+from .answers import Service, warned
 from .nativexml import wants_xml
-from .stepanswers import done, given, warned
+from .stepanswers import done, given
 
 MOST = 1000
 """How many workitems one answer has at most (PS3.18 8.3.4.4)."""
@@ -32,19 +32,16 @@ def search(service: Service) -> Response:
     as_xml = wants_xml()
     terms = searchkeys.matches()
     wanted, everything = searchkeys.fields_asked()
-    asked, offset = searchkeys.count_asked("limit"), searchkeys.count_asked("offset") or 0
-    limit = MOST if asked is None else min(asked, MOST)
+    page = searchkeys.page_asked(MOST)
     found = service.archive.workitems.find(terms)
-    results = [item.attributes for item in islice(found, offset, offset + limit)] if limit else []
-    remaining = sum(1 for _ in found) if len(results) == MOST and asked != MOST else 0
+    results = [item.attributes for item in islice(found, page.offset, page.offset + page.limit)] if page.limit else []
+    warnings = page.warnings(len(results), lambda: sum(1 for _ in found))
     tags = {*_RETURNED, *wanted, *(term.tag for term in terms)}
     if results:
         response = given(service, (_result(one, tags, everything=everything) for one in results), as_xml=as_xml)
     else:
         response = done(204)
-    if remaining:
-        warned(service, response, (f"There are {remaining} additional results that can be requested",))
-    return response
+    return warned(service, response, warnings)
 
 
 def _result(attributes: DicomJson, tags: Iterable[str], *, everything: bool) -> DicomJson:

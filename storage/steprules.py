@@ -29,11 +29,11 @@ _SEQUENCES = (
 )
 _TEXTS = {
     **dict.fromkeys(("00100020", "00100021", "00380010", "00081080"), "LO"),
-    **dict.fromkeys(("00100010",), "PN"),
-    **dict.fromkeys(("00100030",), "DA"),
-    **dict.fromkeys(("00100040",), "CS"),
-    **dict.fromkeys(("0020000D",), "UI"),
-    **dict.fromkeys(("00400400",), "LT"),
+    "00100010": "PN",
+    "00100030": "DA",
+    "00100040": "CS",
+    "0020000D": "UI",
+    "00400400": "LT",
 }
 _MAY_BE_EMPTY = dict.fromkeys(_SEQUENCES, "SQ") | _TEXTS
 _OF_PATIENT = ("00100010", "00100020", "00100021", "00100030", "00100040", "00380010", "00380014")
