@@ -13,20 +13,19 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from itertools import groupby
 
 from lethe.storage.archive import Archive
 from lethe.storage.cleanings import Cleaning, Result, Seen, Tally
 from lethe.storage.entries import DicomJson
 from lethe.storage.errors import Unavailable
-from lethe.storage.steprules import PROGRESS, REASON, StepState, code, element
+from lethe.storage.steprules import PROGRESS, REASON, StepState, code, element, moment
 
 from .choices import ProfileName
 from .config import Config
 from .deid.profile import Option
 from .deid.pseudonyms import Pseudonyms
-from .projectkeys import key_name, new_key
+from .projectkeys import key_of
 from .studyuid import study_uid_of
 
 log = logging.getLogger("lethe.progress")
@@ -108,8 +107,8 @@ class Progress:
         if project.profile == ProfileName.NONE or Option.RETAIN_UIDS in project.options:
             return uid
         if one.project not in self._pseudonyms:
-            key = self._archive.files.secret(key_name(one.project), new_key)
-            self._pseudonyms[one.project] = Pseudonyms(bytes.fromhex(key.decode().strip()), uid_root=project.uid_root)
+            key = key_of(self._archive.files, one.project)
+            self._pseudonyms[one.project] = Pseudonyms(key, uid_root=project.uid_root)
         return self._pseudonyms[one.project].uid(uid)
 
     def _take(self, studies: Sequence[tuple[Seen, str]]) -> None:
@@ -138,7 +137,7 @@ class Progress:
             "00741200": element("CS", "MEDIUM"),
             "00741204": element("LO", _LABEL),
             "00741202": element("LO", one.project[:64]),
-            "00404005": element("DT", _moment(one.created)),
+            "00404005": element("DT", moment(one.created)),
             "00404041": element("CS", "READY"),
             "00404018": element("SQ", code(*_WORK)),
             "00404025": element("SQ", code(title, "99LETHE", title)),
@@ -188,7 +187,7 @@ class Progress:
         return {
             "00404028": element("SQ", code(title, "99LETHE", title)),
             "00404050": started,
-            "00404051": element("DT", _moment(self._clock())),
+            "00404051": element("DT", moment(self._clock())),
             "00404019": element("SQ", code(*_WORK)),
             "00404033": element("SQ", *_output(results)),
         }
@@ -228,7 +227,3 @@ def _output(results: Sequence[Result]) -> list[DicomJson]:
             }
         )
     return found
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d%H%M%S+0000")

@@ -1,8 +1,10 @@
-"""Names and makes the keys of projects, from which pseudonyms are made."""
+"""Names, makes and reads the keys of projects, from which pseudonyms are made."""
 
 from __future__ import annotations
 
 import secrets
+
+from lethe.storage.files import FileStore
 
 _KEY_BYTES = 32
 
@@ -15,3 +17,8 @@ def new_key() -> bytes:
 def key_name(project: str) -> str:
     """The name of the file that holds a project's key."""
     return f"project-{project.lower()}.key"
+
+
+def key_of(files: FileStore, project: str) -> bytes:
+    """A project's key, made on first use."""
+    return bytes.fromhex(files.secret(key_name(project), new_key).decode().strip())

@@ -34,7 +34,7 @@ from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
 from .ffmpeg import Ffmpeg, is_installed
 from .pdfreader import read_in_bounds
-from .projectkeys import key_name, new_key
+from .projectkeys import key_name, key_of, new_key
 
 _WEEK = 7
 
@@ -177,7 +177,7 @@ class Projects(Mapping[str, Project]):
             name=project.name,
             profile=Profile(project.options, project.text_voter) if project.profile == ProfileName.BASIC else None,
             pseudonyms=Pseudonyms(
-                bytes.fromhex(self._files.secret(key_name(project.name), new_key).decode().strip()),
+                key_of(self._files, project.name),
                 uid_root=project.uid_root,
                 listed=patients.trial_id if patients else nobody,
                 day_step=_WEEK if project.whole_weeks else 1,

@@ -19,6 +19,7 @@ from lethe.storage.vouching import Standing, Vow
 
 from .config import Peer
 from .deid.registry import is_storage_class
+from .dimse.calling import unbroken
 from .dimse.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, report_of
 from .dimse.credentials import Credentials
 from .dimse.errand import errand, is_taken, status_of
@@ -107,8 +108,6 @@ class Reporter:
 
     def _send(self, association: Association, uid: str, vows: list[Vow]) -> int:
         kind, ds = report_of(uid, vows)
-        try:
+        with unbroken(self._peer):
             answer = association.send_n_event_report(ds, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise Unavailable(f"{self._peer.name}: the association broke ({type(error).__name__})") from error
         return status_of(self._peer, answer)

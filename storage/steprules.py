@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -93,6 +94,11 @@ class Judged(StrEnum):
     DONE = "done"
     ALREADY_CANCELED = "The UPS is already in the requested state of CANCELED."
     ALREADY_COMPLETED = "The UPS is already in the requested state of COMPLETED."
+
+
+def moment(seconds: float) -> str:
+    """A point in time, in seconds since the epoch, as DT."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d%H%M%S+0000")
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:

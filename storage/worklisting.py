@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from .audit import Actor
 from .database import transaction
@@ -28,6 +27,7 @@ from .steprules import (
     ended,
     first_item,
     has_value,
+    moment,
     updated,
 )
 from .subscriptions import Standing, Terms
@@ -216,7 +216,7 @@ class Worklisting(DataFolder):
         self.step_events.tell([title], Event.STATE_REPORT, item.uid, state_report(item.attributes))
 
     def _step_moment(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%d%H%M%S+0000")
+        return moment(self._clock())
 
 
 def _in_state(item: Workitem, state: StepState) -> Workitem:

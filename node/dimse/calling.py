@@ -1,8 +1,9 @@
-"""Opens associations to peers, of our own kind (`association.py`)."""
+"""Opens associations to peers, of our own kind (`association.py`), and says where one broke."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from pynetdicom import AE
@@ -12,12 +13,24 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
+from lethe.storage.errors import Unavailable
+
+from ..config import Peer
 from .association import PromptAssociation
 from .secure import Secure, SecureConnection
 from .storing import Storing
 from .transport import Connection
 
 LONGEST_PDU = 1 << 17
+
+
+@contextmanager
+def unbroken(peer: Peer) -> Iterator[None]:
+    """Unavailable for what pynetdicom raises where the association with that peer, or its context, is gone."""
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError) as error:
+        raise Unavailable(f"{peer.name}: the association broke ({type(error).__name__})") from error
 
 
 def associate(

@@ -12,7 +12,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as F
 from lethe.storage.errors import Unavailable
 
 from ..config import Peer
-from .calling import associate
+from .calling import associate, unbroken
 from .credentials import Credentials, secure_for
 
 _PENDING = (0xFF00, 0xFF01)
@@ -33,9 +33,8 @@ def instances_of_study(peer: Peer, ae_title: str, study_uid: str, credentials: C
     if not association.is_established:
         raise Unavailable(f"{peer.name} does not answer, or takes no queries")
     try:
-        return _of_the_study(association, study_uid) or _of_its_series(association, study_uid)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise Unavailable(f"{peer.name}: the association broke ({type(error).__name__})") from error
+        with unbroken(peer):
+            return _of_the_study(association, study_uid) or _of_its_series(association, study_uid)
     finally:
         association.release()
 

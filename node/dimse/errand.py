@@ -14,7 +14,7 @@ from pynetdicom.events import Event, EventType
 from lethe.storage.errors import Unavailable
 
 from ..config import Peer
-from .calling import associate
+from .calling import associate, unbroken
 from .credentials import Credentials, secure_for
 
 SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
@@ -53,13 +53,8 @@ def errand(
         why = "rejected the association" if association.is_rejected else "does not answer"
         raise Unavailable(f"{peer.name} {why}")
     try:
-        yield association
-    except (
-        RuntimeError,
-        ValueError,
-        OSError,
-    ) as error:  # what pynetdicom raises where the association or context is gone
-        raise Unavailable(f"{peer.name}: the association broke ({type(error).__name__})") from error
+        with unbroken(peer):
+            yield association
     finally:
         if association.is_established:
             association.release()

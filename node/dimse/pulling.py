@@ -17,7 +17,7 @@ from lethe.storage.errors import Refused, Unavailable
 
 from ..config import Peer
 from .association import PromptAssociation
-from .calling import associate
+from .calling import associate, unbroken
 from .credentials import Credentials, secure_for
 from .errand import SYNTAXES
 from .services import NOT_AUTHORIZED
@@ -213,7 +213,5 @@ def asked_for(level: str, keys: Mapping[str, str]) -> Dataset:
 
 def _guarded(peer: Peer, send: Callable[..., Iterator[Answer]], *arguments: object) -> Iterator[Answer]:
     """The answers; Unavailable where the association or context is gone."""
-    try:
+    with unbroken(peer):
         yield from send(*arguments)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise Unavailable(f"{peer.name}: the association broke ({type(error).__name__})") from error

@@ -20,7 +20,7 @@ from lethe.storage.errors import Unavailable
 
 from ..config import Config, Peer
 from .association import PromptAssociation
-from .calling import associate
+from .calling import associate, unbroken
 from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials, secure_for
@@ -101,9 +101,8 @@ class Destination:
         """The status of a C-ECHO. Raises Unavailable."""
         association = self._associate([build_context(Verification, VERIFICATION_SYNTAXES)])
         try:
-            return self._status(association.send_c_echo())
-        except (RuntimeError, OSError, ValueError) as error:
-            raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
+            with unbroken(self.peer):
+                return self._status(association.send_c_echo())
         finally:
             association.release()
 
@@ -133,20 +132,17 @@ class Destination:
         association = self._association
         if association is None or not association.is_established or context not in self._accepted:
             raise Unavailable(f"{self.peer.name}: the association is gone")
-        try:
-            with path.open("rb") as file:
-                meta = read_file_meta(file)
-                request = StoreRequest(
-                    self._accepted[context],
-                    next(self._messages) & 0xFFFF,
-                    context[0],
-                    meta.sop_instance,
-                    *((mover.ae_title, mover.message_id) if mover else ()),
-                )
-                size = os.fstat(file.fileno()).st_size - meta.end
-                status = association.store(file, size, request)
-        except (RuntimeError, OSError, ValueError) as error:
-            raise Unavailable(f"{self.peer.name}: the association broke ({type(error).__name__})") from error
+        with unbroken(self.peer), path.open("rb") as file:
+            meta = read_file_meta(file)
+            request = StoreRequest(
+                self._accepted[context],
+                next(self._messages) & 0xFFFF,
+                context[0],
+                meta.sop_instance,
+                *((mover.ae_title, mover.message_id) if mover else ()),
+            )
+            size = os.fstat(file.fileno()).st_size - meta.end
+            status = association.store(file, size, request)
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
         return Sent(status, context[1], size)
