@@ -4,7 +4,6 @@ those who may use the worklist, on a port of its own, since the server of all el
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import os
 import re
@@ -16,27 +15,25 @@ from urllib.parse import unquote, urlsplit
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from werkzeug.datastructures import Authorization
 
+from lethe.storage.aetitles import ae_title
 from lethe.storage.archive import Archive
-from lethe.storage.users import GRANTS, Permission, Role
+from lethe.storage.users import Permission
 
 from .channels import Channels
 from .config import Config
-from .web.arrival import HEADERS as FORWARDED
 from .web.arrival import arriving
-from .web.credentials import ADMIN_TOKEN_VARIABLE, Caller, Credentials, Unknown, session_key
-from .web.guard import is_loopback
+from .web.credentials import ADMIN_TOKEN_VARIABLE, Caller, Credentials, Unknown, everyone, session_key
+from .web.guard import is_from_here
 from .web.throttle import TooManyAttempts
 
 log = logging.getLogger("lethe.events")
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/ws/subscribers/([^/]+)")
-_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 _LARGEST, _MOST = 1 << 10, 1000
 """Bytes of the longest message from a client, none of which is needed, and channels that are open at a time."""
 _TRY_AGAIN = 5.0
-_BASIC = re.compile(r"(?i:basic) +([A-Za-z0-9+/=]+)")
-_BEARER = re.compile(r"(?i:bearer) +(\S+)")
 
 
 class Door:
@@ -57,7 +54,7 @@ class Door:
         environ = _environ(connection, request)
         self._seen(environ, _never)
         address, headers = str(environ["REMOTE_ADDR"]), request.headers
-        if self._mode == "none" and not _is_from_here(address, headers):
+        if self._mode == "none" and not is_from_here(address, headers.get("Host", ""), headers):
             return _refusal(HTTPStatus.FORBIDDEN)
         if not self._is_of_ours(headers, str(environ.get("HTTP_HOST", ""))):
             return _refusal(HTTPStatus.FORBIDDEN)
@@ -73,13 +70,11 @@ class Door:
 
     def _caller(self, authorization: str, address: str) -> Caller:
         if self._mode == "none":
-            return Caller("local", address, GRANTS[Role.ADMINISTRATOR])
-        if found := _BEARER.fullmatch(authorization):
-            return self._credentials.by_token(found[1], address)
-        if found := _BASIC.fullmatch(authorization):
-            name, _, password = _decoded(found[1]).partition(":")
-            return self._credentials.by_basic(name, password, address)
-        raise Unknown
+            return everyone(address)
+        caller = self._credentials.by_authorization(Authorization.from_header(authorization), address)
+        if caller is None:
+            raise Unknown
+        return caller
 
     def _is_of_ours(self, headers: Headers, host: str) -> bool:
         """Browsers let every page open a channel, and say of which origin it is: it has to be ours or a configured
@@ -98,8 +93,7 @@ class Door:
 def title_of(request: Request) -> str:
     """The AE title that a channel is asked for; empty where the address is none of a channel."""
     found = _PATH.fullmatch(urlsplit(request.path).path)
-    title = unquote(found[1]) if found else ""
-    return title.strip() if _TITLE.fullmatch(title) else ""
+    return ae_title(unquote(found[1])) if found else ""
 
 
 def serve_events(config: Config, archive: Archive, stopping: threading.Event) -> None:
@@ -147,20 +141,6 @@ def _environ(connection: ServerConnection, request: Request) -> dict[str, Any]:
         key = "HTTP_" + name.upper().replace("-", "_")
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
-
-
-def _is_from_here(address: str, headers: Headers) -> bool:
-    """That nobody else's machine asks, nor a page whose host name was made to point here."""
-    host = urlsplit(f"//{headers.get('Host', '')}").hostname or ""
-    proxied = any(name in headers for name in FORWARDED)
-    return not proxied and is_loopback(address) and (host == "localhost" or is_loopback(host))
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode()
-    except ValueError:
-        raise Unknown from None
 
 
 def _refusal(status: HTTPStatus, more: dict[str, str] | None = None) -> Response:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pydicom.uid
 
+from lethe.storage.aetitles import ae_title
+
 from .deface import INPUT, OUTPUT
 from .deid.pseudonyms import LONGEST_ROOT
 from .headerfacts import path_from
@@ -25,10 +27,10 @@ def as_text(value: Any) -> str:
 
 
 def as_ae_title(value: Any) -> str:
-    """PS3.5 6.2: at most 16 characters of the default repertoire, no backslash, not only spaces."""
-    if not isinstance(value, str) or not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", value) or not value.strip():
+    title = ae_title(value) if isinstance(value, str) else ""
+    if not title:
         raise ValueError("an AE title: 1 to 16 characters without backslash")
-    return value.strip()
+    return title
 
 
 def as_whole(least: int, most: int) -> Callable[[Any], int]:

@@ -3,9 +3,9 @@ it changes, the reports to those who follow, and its audit entry."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
+from .aetitles import ae_title, as_ae_title
 from .audit import Actor
 from .database import transaction
 from .datafolder import DataFolder
@@ -34,7 +34,6 @@ from .subscriptions import Standing, Terms
 from .workitems import Workitem, lock_of
 
 FILTERED_UID = f"{WORKLIST_UID}.1"
-_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 _DAY = 86_400.0
 _EVENT_DAYS, _ENDED_DAYS = 7.0, 30.0
 
@@ -95,7 +94,7 @@ class Worklisting(DataFolder):
                 told = item.attributes | {PROGRESS: element("SQ", progress)}
                 self._end_step(replace(item, attributes=told), StepState.CANCELED)
             else:
-                told = cancel_requested(request, _title_of(actor))
+                told = cancel_requested(request, as_ae_title(actor.name) or "UNKNOWN")
                 self.step_events.tell(self.subscriptions.followers(item.number), Event.CANCEL_REQUESTED, uid, told)
             self.audit.record(actor, "workitem-cancel-requested", uid)
 
@@ -231,11 +230,8 @@ def _require_lock(item: Workitem, transaction_uid: str) -> None:
 
 
 def _checked(title: str) -> str:
-    """An AE title without the spaces around it, which mean nothing (PS3.5 6.2). Raises Refused."""
-    if not _TITLE.fullmatch(title) or not title.strip():
+    """An AE title without the spaces around it. Raises Refused."""
+    checked = ae_title(title)
+    if not checked:
         raise Refused("an AE title has 1 to 16 characters of ASCII and no backslash")
-    return title.strip()
-
-
-def _title_of(actor: Actor) -> str:
-    return re.sub(r"[^\x20-\x5b\x5d-\x7e]", "?", actor.name)[:16] or "UNKNOWN"
+    return checked

@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from werkzeug.datastructures import Authorization
+
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
@@ -55,6 +57,11 @@ class Caller:
 NOBODY = Caller("", "", frozenset({Permission.ANYONE}))
 
 
+def everyone(address: str) -> Caller:
+    """Whoever comes where there are no accounts."""
+    return Caller("local", address, GRANTS[Role.ADMINISTRATOR])
+
+
 class Credentials:
     """Checks credentials against the users of one archive and the administrator's token, if there is one."""
 
@@ -82,6 +89,15 @@ class Credentials:
     def seal(self, user: User) -> str:
         """What a session carries to prove that the password is still the one it was opened with."""
         return hmac.new(self._key, f"{user.name}\0{user.fingerprint}".encode(), hashlib.sha256).hexdigest()
+
+    def by_authorization(self, given: Authorization | None, address: str) -> Caller | None:
+        """The caller that an Authorization header names; None where it holds no token or password. Raises Unknown or
+        TooManyAttempts."""
+        if given is not None and given.type == "bearer":
+            return self.by_token(given.token or "", address)
+        if given is not None and given.type == "basic":
+            return self.by_basic(given.username or "", given.password or "", address)
+        return None
 
     def by_token(self, token: str, address: str) -> Caller:
         """The holder of the administrator's token. Raises Unknown; an unset token matches nothing."""

@@ -7,17 +7,17 @@ something must come from our own pages or from a program, never from a page of a
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 
-from lethe.storage.users import GRANTS, Permission, Role
+from lethe.storage.users import Permission
 
 from .arrival import HEADERS as FORWARDED
 from .cors import Cors
-from .credentials import NOBODY, Caller, Credentials, Unknown
+from .credentials import NOBODY, Caller, Credentials, Unknown, everyone
 from .faults import answer, wants_html
 from .throttle import TooManyAttempts
 
@@ -37,7 +37,7 @@ class Guard:
     def check(self) -> Response | None:
         """For `app.before_request`: None lets the request pass."""
         g.caller = NOBODY
-        if self._auth == "none" and not _is_from_here():
+        if self._auth == "none" and not is_from_here(request.remote_addr or "", request.host, request.headers):
             return answer(403, "Without accounts, only this machine itself is served.")
         if request.method not in _SAFE and not (self._is_same_origin() or self._brings_its_token()):
             return answer(403, "This request comes from a page of another site.")
@@ -57,18 +57,14 @@ class Guard:
 
     def _open_caller(self) -> Caller | None:
         """Where anyone may come, a session tells whom to greet, and wrong credentials do no harm."""
-        return _everyone() if self._auth == "none" else self._by_session()
+        return everyone(request.remote_addr or "") if self._auth == "none" else self._by_session()
 
     def _caller(self) -> Caller | None:
         """The caller, None where there are no credentials. Raises Unknown where they are wrong."""
+        address = request.remote_addr or ""
         if self._auth == "none":
-            return _everyone()
-        given, address = request.authorization, request.remote_addr or ""
-        if given is not None and given.type == "bearer":
-            return self._credentials.by_token(given.token or "", address)
-        if given is not None and given.type == "basic":
-            return self._credentials.by_basic(given.username or "", given.password or "", address)
-        return self._by_session()
+            return everyone(address)
+        return self._credentials.by_authorization(request.authorization, address) or self._by_session()
 
     def _by_session(self) -> Caller | None:
         name, seal = session.get("name"), session.get("seal")
@@ -146,17 +142,19 @@ def _see_other(location: str) -> Response:
     return response
 
 
-def _everyone() -> Caller:
-    return Caller("local", request.remote_addr or "", GRANTS[Role.ADMINISTRATOR])
+class HeaderNames(Protocol):
+    """The headers of a request."""
+
+    def __contains__(self, name: str, /) -> bool: ...
 
 
-def _is_from_here() -> bool:
+def is_from_here(address: str, host: str, headers: HeaderNames) -> bool:
     """That the connection is from this machine, not through a proxy, and not from a page whose host name was made to
     point here (DNS rebinding)."""
-    if any(name in request.headers for name in FORWARDED):
+    if any(name in headers for name in FORWARDED):
         return False
-    host = urlsplit(f"//{request.host}").hostname or ""
-    return is_loopback(request.remote_addr or "") and (host == "localhost" or is_loopback(host))
+    name = urlsplit(f"//{host}").hostname or ""
+    return is_loopback(address) and (name == "localhost" or is_loopback(name))
 
 
 def is_loopback(address: str) -> bool:
