@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from peewee import Table, fn
 
 from .crosswalk import Crosswalk
 from .database import transaction
 from .errors import Refused
+from .sealing import decrypted, encrypted
 
 _COLUMNS = ("id", "peer", "digest", "sealed", "duplicate", "state", "attempts", "ready_at", "created", "updated")
-_NONCE_BYTES = 12
 
 
 class Progress(StrEnum):
@@ -142,15 +140,13 @@ class Commitments:
 
     def _sealed(self, peer: str, digest: str, uid: str, references: Sequence[Reference]) -> bytes:
         body = json.dumps({"uid": uid, "references": [(one.sop_class, one.sop_uid) for one in references]})
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher().encrypt(nonce, zlib.compress(body.encode()), _bound_to(peer, digest))
+        return encrypted(self._cipher(), zlib.compress(body.encode()), _bound_to(peer, digest))
 
     def _opened(self, row: tuple[Any, ...]) -> Commitment:
         number, peer, digest, sealed, duplicate, _, attempts, _, created, _ = row
-        sealed = bytes(sealed)
         try:
-            text = self._cipher().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(peer, digest))
-        except (InvalidTag, ValueError):
+            text = decrypted(self._cipher(), sealed, _bound_to(peer, digest))
+        except ValueError:
             raise Refused(f"row {number} of the commitments was altered and cannot be read") from None
         body = json.loads(zlib.decompress(text))
         references = tuple(Reference(*one) for one in body["references"])

@@ -10,22 +10,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from peewee import Table, fn
 
 from .database import transaction
 from .errors import Refused, Unavailable
+from .sealing import decrypted, encrypted
 
 _COLUMNS = ("id", "project", "kind", "digest", "pseudonym", "sealed", "listed", "first_seen")
-_KEY_BYTES, _DIGEST_BYTES, _NONCE_BYTES = 32, 16, 12
+_KEY_BYTES, _DIGEST_BYTES = 32, 16
 _PAGE = 500
 _INSERT = (
     "INSERT INTO crosswalk (project, kind, digest, pseudonym, sealed, listed, first_seen) VALUES {} "
@@ -256,17 +255,17 @@ class Crosswalk:
         return ids, owners, listed
 
     def _row(self, project: str, entry: CrosswalkEntry, listed: int) -> Row:
-        digest, nonce = self._digest(project, entry.kind, entry.original), os.urandom(_NONCE_BYTES)
+        digest = self._digest(project, entry.kind, entry.original)
         bound = _bound_to(project, entry.kind, digest, entry.pseudonym, listed)
-        sealed = nonce + self._open()[1].encrypt(nonce, entry.original.encode(errors=_ANY), bound)
+        sealed = encrypted(self._open()[1], entry.original.encode(errors=_ANY), bound)
         return Row(project, entry.kind, digest, entry.pseudonym, sealed, listed, self._clock())
 
     def _entry(self, row: Mapping[str, Any]) -> CrosswalkEntry:
-        sealed, aead = bytes(row["sealed"]), self._open()[1]
+        cipher = self._open()[1]
         bound = _bound_to(row["project"], row["kind"], bytes(row["digest"]), row["pseudonym"], row["listed"])
         try:
-            original = aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound).decode(errors=_ANY)
-        except (InvalidTag, ValueError):
+            original = decrypted(cipher, row["sealed"], bound).decode(errors=_ANY)
+        except ValueError:
             raise Refused(f"row {row['id']} of the crosswalk was altered and cannot be read") from None
         return CrosswalkEntry(Kind(row["kind"]), original, row["pseudonym"], row["project"])
 

@@ -8,19 +8,17 @@ crosswalk is and under a key made from the crosswalk's.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .crosswalk import Crosswalk
 from .entries import DicomJson
 from .errors import Refused, Unavailable
+from .sealing import decrypted, encrypted
 
-_NONCE_BYTES = 12
 _PAGE = 500
 _COLUMNS = "id, project, study, patient, sealed"
 _UPSERT = (
@@ -104,15 +102,13 @@ class Identities:
 
     def _seal(self, row: tuple[str, str, str], identity: Identity) -> bytes:
         body = {"attributes": identity.attributes, "dates": sorted(identity.dates), "days": identity.days}
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._key().encrypt(nonce, json.dumps(body).encode(), _bound_to(row))
+        return encrypted(self._key(), json.dumps(body).encode(), _bound_to(row))
 
     def _opened(self, row: tuple[Any, ...]) -> Identity:
         number, project, study, patient, sealed = row
-        sealed, bound = bytes(sealed), _bound_to((project, study, patient))
         try:
-            text = self._key().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)
-        except (InvalidTag, ValueError):
+            text = decrypted(self._key(), sealed, _bound_to((project, study, patient)))
+        except ValueError:
             raise Refused(f"row {number} of the identities was altered and cannot be read") from None
         body: Mapping[str, Any] = json.loads(text)
         return Identity(study, patient, body["attributes"], frozenset(body["dates"]), body["days"])

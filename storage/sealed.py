@@ -8,18 +8,16 @@ Instance UID, so that one that was altered or put beside another instance cannot
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .errors import NotFound, Refused, Unavailable
+from .sealing import decrypted, encrypted
 
-_NONCE_BYTES = 12
 _LEVEL = 1  # three times as fast as the usual 6, and nearly as small
 _PAGE = 100
 _KEEP = """INSERT INTO sealed_header (instance, sealed) SELECT id, ? FROM instance WHERE uid = ?
@@ -49,9 +47,8 @@ class SealedHeaders:
 
     def sealed(self, project: str, sop_uid: str, header: OriginalHeader) -> bytes:
         """What is to be kept of a header, to be made before the transaction that keeps it."""
-        nonce = os.urandom(_NONCE_BYTES)
         plain = header.transfer_syntax.encode() + b"\0" + zlib.compress(header.encoded, _LEVEL)
-        return nonce + self._cipher(project).encrypt(nonce, plain, _bound_to(project, sop_uid))
+        return encrypted(self._cipher(project), plain, _bound_to(project, sop_uid))
 
     def keep(self, sop_uid: str, sealed: bytes) -> None:
         """Keep it for a published instance, in the place of one it had before, inside the caller's transaction."""
@@ -87,11 +84,10 @@ class SealedHeaders:
             after = page[-1][0]
 
     def _plain(self, project: str, sop_uid: str, sealed: bytes) -> bytes:
-        nonce, rest = bytes(sealed[:_NONCE_BYTES]), bytes(sealed[_NONCE_BYTES:])
         cipher = self._cipher(project)
         try:
-            return cipher.decrypt(nonce, rest, _bound_to(project, sop_uid))
-        except (InvalidTag, ValueError):
+            return decrypted(cipher, sealed, _bound_to(project, sop_uid))
+        except ValueError:
             raise Refused(f"the original header of the instance {sop_uid} was altered and cannot be read") from None
 
     def _cipher(self, project: str) -> AESGCM:

@@ -1,5 +1,6 @@
-"""Seals small values, so that whoever takes the database, but not `keys/crosswalk.key`, learns nothing of them:
-AES-256-GCM, each bound to its place, so that one that was altered or put elsewhere cannot be opened."""
+"""Encrypts what the database keeps (AES-256-GCM), each value bound to its place, so that one that was altered or put
+elsewhere cannot be opened; and seals small values: whoever takes the database, but not `keys/crosswalk.key`, learns
+nothing of them."""
 
 from __future__ import annotations
 
@@ -18,6 +19,20 @@ from .errors import Refused
 _NONCE_BYTES = 12
 
 
+def encrypted(cipher: AESGCM, plain: bytes, bound: bytes) -> bytes:
+    """What only the same key opens, and only with what it is bound to: a nonce, and what was encrypted with it."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, plain, bound)
+
+
+def decrypted(cipher: AESGCM, sealed: bytes, bound: bytes) -> bytes:
+    """What was encrypted. Raises ValueError where it was altered or put elsewhere, or the key is another."""
+    try:
+        return cipher.decrypt(bytes(sealed[:_NONCE_BYTES]), bytes(sealed[_NONCE_BYTES:]), bound)
+    except InvalidTag:
+        raise ValueError("it was altered, or the key is another") from None
+
+
 class Sealing:
     """What is sealed for one purpose. `cipher_for` makes its cipher from the crosswalk's key; it may raise
     Unavailable."""
@@ -28,15 +43,14 @@ class Sealing:
 
     def sealed(self, place: str, value: Any) -> bytes:
         """A JSON value for this place."""
-        nonce = os.urandom(_NONCE_BYTES)
         plain = zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
-        return nonce + self._cipher.encrypt(nonce, plain, self._bound_to(place))
+        return encrypted(self._cipher, plain, self._bound_to(place))
 
     def text(self, place: str, sealed: bytes) -> str:
         """The JSON text of what was sealed for this place. Raises Refused where it was altered."""
         try:
-            plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], bytes(sealed[_NONCE_BYTES:]), self._bound_to(place))
-        except InvalidTag:
+            plain = decrypted(self._cipher, sealed, self._bound_to(place))
+        except ValueError:
             raise Refused("something that was kept encrypted was altered, or the key is another") from None
         return zlib.decompress(plain).decode()
 
