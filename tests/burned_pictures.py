@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.policy import Decision, PhiPolicy
-from lethe.node.burned.reader import reader_named
+from lethe.node.burned.readers import reader_named
 from lethe.node.deid.terms import Kind, TermBank
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"

@@ -13,7 +13,7 @@ from pydicom.pixels import apply_color_lut, pixel_array
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.policy import BareNumbers, Decision, PhiPolicy
-from lethe.node.burned.reader import reader_named
+from lethe.node.burned.readers import reader_named
 from lethe.node.deid.collect import collect_terms
 from lethe.node.deid.profile import Profile
 from lethe.node.deid.terms import TermBank

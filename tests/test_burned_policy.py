@@ -12,7 +12,8 @@ from lethe.node.burned.beginnings import as_far_as_needed
 from lethe.node.burned.box import Box
 from lethe.node.burned.likeness import Likeness
 from lethe.node.burned.policy import PhiPolicy, Reason
-from lethe.node.burned.reader import Orientation, Reading, reader_named
+from lethe.node.burned.reader import Orientation, Reading
+from lethe.node.burned.readers import reader_named
 from lethe.node.deid.terms import TermBank
 
 

@@ -5,7 +5,7 @@ from burned_pictures import bank, column, decided, drawn
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.policy import BareNumbers, PhiPolicy, Reason
-from lethe.node.burned.reader import reader_named
+from lethe.node.burned.readers import reader_named
 from lethe.node.burned.scales import scale_marks
 from lethe.node.deid.terms import TermBank
 

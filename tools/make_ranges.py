@@ -29,7 +29,7 @@ from lethe.node.burned.gate import Gate  # noqa: E402
 from lethe.node.burned.given import take_pictures  # noqa: E402
 from lethe.node.burned.graph import Graph, graph_of  # noqa: E402
 from lethe.node.burned.looking import Eyes  # noqa: E402
-from lethe.node.burned.reader import RapidReader  # noqa: E402
+from lethe.node.burned.rapidreader import RapidReader  # noqa: E402
 from lethe.node.burned.shorter import shorten  # noqa: E402
 from lethe.node.burned.views import picture_of, plain_picture  # noqa: E402
 from lethe.node.burned.weights import digest_of, session, weights_of  # noqa: E402

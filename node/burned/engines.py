@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from .finder import TextFinder
 from .gate import Gate
 from .looking import Eyes
-from .reader import reader_named
+from .readers import reader_named
 
 GROUP = "lethe.text_finders"
 """The group of entry points by which packages offer finders."""
