@@ -17,20 +17,34 @@ from lethe.storage.query import Level, Query
 MODULE = Path(__file__).resolve().parents[1] / ".bench" / "js" / "node_modules" / "dcmjs-dimse"
 
 
+@pytest.fixture(autouse=True)
+def _installed() -> None:
+    need("node")
+    if not MODULE.is_dir():
+        pytest.skip("not installed: npm install --prefix .bench/js dcmjs-dimse@0.3.3")
+
+
+def client(script: str, node: Node, port: int, *words: str) -> subprocess.CompletedProcess[str]:
+    """One of our scripts for dcmjs-dimse, run to its end."""
+    path = str(Path(__file__).with_name(f"{script}.cjs"))
+    command = ["node", path, str(MODULE), str(node.dicom), str(port), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def told(done: subprocess.CompletedProcess[str]) -> list[list[object]]:
+    """What it was told."""
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+
+
 def workstation(node: Node, port: int, *words: str) -> list[list[object]]:
     """What the workstation was told."""
-    script = str(Path(__file__).with_name("workstation.cjs"))
-    command = ["node", script, str(MODULE), str(node.dicom), str(port), *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = client("workstation", node, port, *words)
     assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return told(done)
 
 
 @pytest.mark.peer
 def test_a_workstation_stores_and_fetches(tmp_path: Path) -> None:
-    need("node")
-    if not MODULE.is_dir():
-        pytest.skip("not installed: npm install --prefix .bench/js dcmjs-dimse@0.3.3")
     port, ds = free_port(), ct()
     peer = f'[[peers]]\nname = "js"\nae_title = "JS01"\nhost = "127.0.0.1"\nport = {port}\n'
     with running_node(tmp_path / "node", peer) as node:
@@ -57,9 +71,6 @@ def test_a_workstation_stores_and_fetches(tmp_path: Path) -> None:
 
 @pytest.mark.peer
 def test_a_modality_works_through_its_day(tmp_path: Path) -> None:
-    need("node")
-    if not MODULE.is_dir():
-        pytest.skip("not installed: npm install --prefix .bench/js dcmjs-dimse@0.3.3")
     port, ds = free_port(), ct()
     (tmp_path / "list.csv").write_text("PatientName,AccessionNumber,Modality\nDOE^JANE,A1,CT\n", encoding="utf-8")
     extra = f"""[[peers]]
@@ -73,10 +84,8 @@ table = "{tmp_path / "list.csv"}"
 """
     with running_node(tmp_path / "node", extra) as node:
         node.lethe("send", str(saved(ds, tmp_path / "in")), "--to", f"LETHE@127.0.0.1:{node.dicom}")
-        words = (str(MODULE), str(node.dicom), str(port), str(ds.SOPClassUID), str(ds.SOPInstanceUID))
-        command = ["node", str(Path(__file__).with_name("modality.cjs")), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        said = [tuple(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("[")]
+        done = client("modality", node, port, str(ds.SOPClassUID), str(ds.SOPInstanceUID))
+        said = [tuple(line) for line in told(done)]
         assert said[:-1] == [
             ("worklist", "A1"),
             ("worklist", 0x0000),
