@@ -18,9 +18,10 @@ run: setup
 demo: setup
 	$(BIN)/lethe demo
 
-# Coverage counts the node's own processes too; its table stands above pytest's summary line, which comes last.
+# Coverage counts the node's own processes too; its table stands above pytest's summary line, which comes last. Two
+# processes share the files of tests between them: tests spend half their time waiting for peers.
 test: setup
-	$(BIN)/pytest --cov --cov-report=term:skip-covered $(PYTEST)
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST)
 
 check: lint types test
 
