@@ -7,6 +7,7 @@ was acknowledged, for an object is acknowledged when its rows and its file are b
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from contextlib import suppress
 from typing import Any
@@ -28,10 +29,11 @@ class Arriving:
         self._files = files
         self._audit = audit
         self._synced: set[int] = set()
+        self._first, self._numbers = secrets.randbits(62), itertools.count()  # other processes begin elsewhere
 
     def mark(self) -> int:
         """The number of a mark that is still to be written."""
-        return secrets.randbits(62)
+        return (self._first + next(self._numbers)) % (1 << 62)
 
     def enter(self, mark: int, name: str) -> None:
         """Write it, inside the caller's transaction."""

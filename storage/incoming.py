@@ -3,26 +3,67 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import Refused, StorageError, Unavailable
+
+_NUMBERS = itertools.count()
+_Made = tuple[Path, int]
+"""A file and its descriptor, -1 where it could not be made."""
+
+
+class IncomingFiles:
+    """Makes files in `incoming/`. One is kept ready: to make it can take as long as to fill it, and a peer waits."""
+
+    def __init__(self, folder: Callable[[], Path]) -> None:
+        self._folder = folder
+        self._ready: list[_Made] = []
+
+    def begin(self, meta: bytes, *, largest: int) -> IncomingFile:
+        """A file for an object that begins to come, of which it holds the file meta information."""
+        try:
+            made = self._ready.pop()
+        except IndexError:
+            made = self._make()
+        return IncomingFile(*made, meta, largest=largest)
+
+    def prepare(self) -> None:
+        """Make one that is wanted soon, if there is none."""
+        if not self._ready:
+            path, descriptor = self._make()
+            if descriptor >= 0:  # else the next object tries anew
+                self._ready.append((path, descriptor))
+
+    def close(self) -> None:
+        """Remove what is ready; more can be begun after that."""
+        while self._ready:
+            path, descriptor = self._ready.pop()
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+
+    def _make(self) -> _Made:
+        path = self._folder() / f"{os.getpid():x}-{next(_NUMBERS):x}"  # the folder is this process's own
+        try:
+            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        except OSError:
+            return path, -1
 
 
 class IncomingFile:
     """One Part 10 file in `incoming/`. A failure to write is kept and told at the end: until then the rest has to be
     taken from the peer, and is not stored."""
 
-    def __init__(self, folder: Path, meta: bytes, *, largest: int) -> None:
-        self.path = folder / uuid.uuid4().hex
+    def __init__(self, path: Path, descriptor: int, meta: bytes, *, largest: int) -> None:
+        self.path = path
         self.size = 0
         self._largest = largest
         self._hash = hashlib.sha256()
-        self._descriptor = -1
+        self._descriptor = descriptor
         self._failure: StorageError | None = None
         try:
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
             self._put(meta)
         except OSError:
             self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))

@@ -52,6 +52,12 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 60.0, what: st
         time.sleep(0.05)
 
 
+def half_written(data: Path) -> list[Path]:
+    """What of no use is in `incoming/` of a data folder; a file that is kept ready is empty."""
+    files = (path for path in (data / "incoming").glob("*/*") if path.name != ".lock")
+    return [path for path in files if path.is_dir() or path.stat().st_size]
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)

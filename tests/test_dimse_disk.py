@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from builders import ct, saved
 from dimse_wire import ACCEPT, CT, LITTLE, REJECT, Wire
-from programs import wait_for
+from programs import half_written, wait_for
 from pydicom.dataset import FileDataset
 
 from lethe.node.config import Peer
@@ -75,8 +75,7 @@ def associated(port: int) -> tuple[int, bytes]:
 
 
 def nothing_half_written(archive: Archive) -> None:
-    incoming = archive.folder / "incoming"
-    wait_for(lambda: not [path for path in incoming.rglob("[0-9a-f]*") if path.is_file()], what="no file is left")
+    wait_for(lambda: not half_written(archive.folder), what="no file is left")
     assert list(archive.verify()) == []
 
 

@@ -26,7 +26,7 @@ from dimse_wire import (
     status_of,
     store_request,
 )
-from programs import wait_for
+from programs import half_written, wait_for
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
@@ -85,8 +85,7 @@ def descriptors_open() -> int:
 
 def nothing_is_left(archive: Archive) -> None:
     """Of what was not acknowledged, no file stays in `incoming/`."""
-    incoming = archive.folder / "incoming"
-    wait_for(lambda: not [path for path in incoming.rglob("[0-9a-f]*") if path.is_file()], what="no file is left")
+    wait_for(lambda: not half_written(archive.folder), what="no file is left")
 
 
 # Many

@@ -126,13 +126,18 @@ class PromptAssociation(Association):
     def answer_store(self, request: StoreRequest) -> None:
         """Have what came stored, and answer; in the thread that has read it, for handing it over takes its time."""
         intake = self.dimse.intakes.pop(request, None)
-        if intake is None or self._stored is None or self._sent_release:
+        if intake is None:
             return
-        status = self._stored(request, intake)
-        self.dul._idle_timer.restart()
-        if self.dul.may_send():
-            answer = encoded_store_response(request, status)
-            cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
+        try:
+            if self._stored is None or self._sent_release:
+                return
+            status = self._stored(request, intake)
+            self.dul._idle_timer.restart()
+            if self.dul.may_send():
+                answer = encoded_store_response(request, status)
+                cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
+        finally:
+            intake.discard()  # while the peer goes on
 
     def has_ended(self) -> None:
         """One of the two threads ends; what is to be done then is done in each."""

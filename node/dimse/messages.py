@@ -40,7 +40,7 @@ class Intake(Protocol):
         """Take a piece of it."""
 
     def discard(self) -> None:
-        """No more will come: forget it."""
+        """It is answered, or no more will come: keep nothing that was not stored."""
 
 
 class Messages(DIMSEServiceProvider):

@@ -114,6 +114,7 @@ class Receiver:
         while any(one.is_established for one in self._ae.active_associations) and time.monotonic() < deadline:
             time.sleep(0.05)
         self._ae.shutdown()
+        self._storing.close()
         self._gate.close()
 
     def _asked(self, association: Association, message: Any, context_id: int) -> bool:

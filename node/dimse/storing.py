@@ -10,7 +10,7 @@ from typing import Protocol, cast
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
-from lethe.storage.incoming import IncomingFile
+from lethe.storage.incoming import IncomingFile, IncomingFiles
 from lethe.storage.intake import Arrival, Origin, Planner
 
 from ..choices import Ability
@@ -60,8 +60,8 @@ class Unwanted:
 class Wanted:
     """The data set of a request that may be stored: its file, and its first bytes."""
 
-    def __init__(self, file: IncomingFile, origin: Origin, transfer_syntax: str) -> None:
-        self.file, self.origin, self.transfer_syntax = file, origin, transfer_syntax
+    def __init__(self, files: IncomingFiles, file: IncomingFile, origin: Origin, transfer_syntax: str) -> None:
+        self._files, self.file, self.origin, self.transfer_syntax = files, file, origin, transfer_syntax
         self.head = b""
 
     def write(self, data: memoryview) -> None:
@@ -73,6 +73,7 @@ class Wanted:
     def discard(self) -> None:
         """Nothing of it stays in `incoming/`."""
         self.file.discard()
+        self._files.prepare()
 
 
 class Storing:
@@ -94,9 +95,11 @@ class Storing:
         self._plan_for = plan_for
         self._largest = largest
         self._whose = whose
+        self._files = IncomingFiles(archive.files.incoming)
 
     def close(self) -> None:
-        """Let go of what this thread has open."""
+        """Let go of what this thread has open, and of what is ready."""
+        self._files.close()
         self._archive.close()
 
     def open(self, association: PromptAssociation, request: StoreRequest) -> Intake:
@@ -122,8 +125,7 @@ class Storing:
             transfer_syntax=syntax,
             source=origin.source,
         )
-        file = IncomingFile(self._archive.files.incoming(), meta, largest=self._largest)
-        return Wanted(file, origin, syntax)
+        return Wanted(self._files, self._files.begin(meta, largest=self._largest), origin, syntax)
 
     def store(self, request: StoreRequest, intake: Intake) -> int:
         """Take over one object. The status is a promise: 0x0000 only after file and jobs are durable."""
@@ -141,8 +143,6 @@ class Storing:
         except Exception:
             log.exception("%s: not stored", wanted.origin.source)
             return PROCESSING_FAILURE
-        finally:
-            wanted.discard()
 
     def _take_over(self, request: StoreRequest, wanted: Wanted) -> int:
         path, digest = wanted.file.complete()
