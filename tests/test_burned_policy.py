@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from lethe.node.burned.beginnings import as_far_as_needed
 from lethe.node.burned.box import Box
 from lethe.node.burned.likeness import Likeness
 from lethe.node.burned.policy import PhiPolicy, Reason
+from lethe.node.burned.rapidreader import RapidReader
 from lethe.node.burned.reader import Orientation, Reading
 from lethe.node.burned.readers import reader_named
 from lethe.node.deid.terms import TermBank
@@ -135,6 +138,25 @@ def test_coloured_text_is_read() -> None:
     coloured = np.stack([np.full_like(picture, 90), np.full_like(picture, 90), picture], axis=2)
     [reading] = reader_named("rapidocr").read(coloured, boxes)
     assert reading.text.replace(" ", "") == "Depth16cm"
+
+
+def test_a_line_that_was_just_read_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, calls = RapidReader(), [0]
+    run = reader._session.run
+
+    def counted(*arguments: Any) -> Any:
+        calls[0] += 1
+        return run(*arguments)
+
+    monkeypatch.setattr(reader, "_session", SimpleNamespace(run=counted))
+    picture, boxes = drawn(column("MILLER JOHN", "120 kV"))
+    first, before = reader.read(picture, boxes), calls[0]
+    assert before > 0
+    assert reader.read(picture, boxes) == first
+    assert calls[0] == before
+    other, places = drawn(column("MILLER JANE", "120 kV"))
+    assert reader.read(other, places)[0] != first[0]
+    assert calls[0] > before
 
 
 def _without_ink(picture: Picture) -> Picture:

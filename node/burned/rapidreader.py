@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import cv2
@@ -24,6 +25,8 @@ _STEP, _GREY = 16, 128
 """Lines are filled up with grey to a multiple of it."""
 _WIDEST = 1600
 _WELL_READ = 0.8
+_REMEMBERED = 200
+"""Lines; an object with a full screen has about half as many."""
 _LONGEST = 8.0
 _SHORT, _SHORT_MARGIN = 2.2, 24
 """One or two letters are not squeezed, and read better with more ground around them."""
@@ -37,6 +40,7 @@ class RapidReader:
         self._session = network(_MODEL)
         characters = self._session.get_modelmeta().custom_metadata_map["character"].splitlines()
         self._characters = ["", *characters, " "]
+        self._known: dict[bytes, Reading] = {}
 
     @property
     def version(self) -> str:
@@ -53,8 +57,18 @@ class RapidReader:
         return [best.get(at, Reading()) for at in range(len(boxes))]
 
     def _lines(self, given: Iterable[_Line]) -> list[Reading]:
-        """The lines, narrow ones first, so that those of a width go through the network together."""
+        """What the lines say. What stays on a picture is read again for verification, and banners come again with the
+        next object: of the latest, the readings are known."""
         lines = list(given)
+        keys = [line.digest() for line in lines]
+        read = {key: known for key in keys if (known := self._known.get(key)) is not None}
+        fresh = {key: line for key, line in zip(keys, lines, strict=True) if key not in read}
+        read |= zip(fresh, self._read(list(fresh.values())), strict=True)
+        self._known = dict(islice((read | self._known).items(), _REMEMBERED))
+        return [read[key] for key in keys]
+
+    def _read(self, lines: Sequence[_Line]) -> list[Reading]:
+        """Narrow ones first, so that those of a width go through the network together."""
         widths = [-(-line.width // _STEP) * _STEP for line in lines]
         readings: dict[int, Reading] = {}
         for width in sorted(set(widths)):
@@ -108,6 +122,10 @@ class _Line(NamedTuple):
     def width(self) -> int:
         """With the margins."""
         return int(self.pixels.shape[1])
+
+    def digest(self) -> bytes:
+        """Of all that the network sees of it."""
+        return hashlib.sha256(bytes((self.margin,)) + self.pixels.tobytes()).digest()
 
     def share(self, across: float) -> float:
         """Where a column of it lies in the box: 0 at its left edge, 1 at its right."""
