@@ -14,6 +14,6 @@ def ae_title(text: str) -> str:
     return text.strip() if _TITLE.fullmatch(text) else ""
 
 
-def as_ae_title(name: str) -> str:
+def title_for(name: str) -> str:
     """Something like a title for a name that may be none."""
     return _OTHERS.sub("?", name)[:16]

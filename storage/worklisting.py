@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .aetitles import ae_title, as_ae_title
+from .aetitles import ae_title, title_for
 from .audit import Actor
 from .database import transaction
 from .datafolder import DataFolder
@@ -94,7 +94,7 @@ class Worklisting(DataFolder):
                 told = item.attributes | {PROGRESS: element("SQ", progress)}
                 self._end_step(replace(item, attributes=told), StepState.CANCELED)
             else:
-                told = cancel_requested(request, as_ae_title(actor.name) or "UNKNOWN")
+                told = cancel_requested(request, title_for(actor.name) or "UNKNOWN")
                 self.step_events.tell(self.subscriptions.followers(item.number), Event.CANCEL_REQUESTED, uid, told)
             self.audit.record(actor, "workitem-cancel-requested", uid)
 
