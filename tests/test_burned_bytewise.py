@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lethe.node.burned import weights
 from lethe.node.burned.graph import graph_of
 from lethe.node.burned.shorter import shorten
-from lethe.node.burned.weights import PICTURES, edition_of, network, ranges_of, session, weights_of
+from lethe.node.burned.weights import CHANNELS, PICTURES, edition_of, network, ranges_of, session, weights_of
 
 FINDER, READER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 MODELS = pytest.mark.parametrize("model", [FINDER, READER])
@@ -24,12 +24,12 @@ def page(model: str) -> NDArray[np.uint8]:
     ground = np.linspace(20, 90, columns).astype(np.uint8)[None].repeat(rows, axis=0)
     for top in range(40, rows + 20, 60):
         cv2.putText(ground, "HARGROVE 4711", (8, min(top, rows - 8)), cv2.FONT_HERSHEY_SIMPLEX, size, 230.0, 2)
-    return np.repeat(ground[None, ..., None], 3, axis=3)
+    return np.repeat(ground[None, ..., None], CHANNELS, axis=3)
 
 
 def numbers(model: str) -> NDArray[np.float32]:
     """The same as the weights want it that came with the wheel."""
-    return ((page(model).astype(np.float32) - 128) * np.float32(2 / 255)).transpose(0, 3, 1, 2)
+    return ((page(model)[..., :3].astype(np.float32) - 128) * np.float32(2 / 255)).transpose(0, 3, 1, 2)
 
 
 def as_they_came(model: str) -> NDArray[np.float32]:
@@ -64,6 +64,13 @@ def test_in_bytes_the_reader_reads_the_same() -> None:
     before, after = as_they_came(READER)[0], network(READER).run(None, {PICTURES: page(READER)})[0][0]
     assert letters(before) == letters(after)
     assert len(letters(before)) == len("HARGROVE")
+
+
+@MODELS
+def test_the_last_channel_of_a_picture_counts_for_nothing(model: str) -> None:
+    one, other, run = page(model), page(model), network(model).run
+    other[..., 3] = 255 - other[..., 3]
+    assert run(None, {PICTURES: one})[0].tobytes() == run(None, {PICTURES: other})[0].tobytes()
 
 
 @MODELS

@@ -88,7 +88,8 @@ class DbNet:
         sides = [max(round(side * scale / _STRIDE), 1) * _STRIDE for side in picture.shape[1::-1]]
         shrinks = sides[0] < picture.shape[1]
         resized = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        heat: Heat = self._network.run(None, {PICTURES: cv2.LUT(resized, _GREYS)[None]})[0][0, 0]
+        given = cv2.cvtColor(cv2.LUT(resized, _GREYS), cv2.COLOR_RGB2RGBA)
+        heat: Heat = self._network.run(None, {PICTURES: given[None]})[0][0, 0]
         return heat
 
     @cached_property

@@ -16,7 +16,7 @@ from .box import Box
 from .crops import TALL, Crop, crop_of, turned, turns_of
 from .greys import as_bytes
 from .reader import Letter, Orientation, Picture, Reading
-from .weights import PICTURES, edition_of, network
+from .weights import CHANNELS, PICTURES, edition_of, network
 
 _HEIGHT = 48
 _SQUEEZED = 0.75
@@ -76,7 +76,7 @@ class RapidReader:
             batch = np.full((len(members), _HEIGHT, width, 1), _GREY, np.uint8)
             for place, at in enumerate(members):
                 batch[place, :, : lines[at].width, 0] = as_bytes(lines[at].pixels * 2 - 1)
-            answers = self._session.run(None, {PICTURES: np.repeat(batch, 3, axis=3)})[0]
+            answers = self._session.run(None, {PICTURES: np.repeat(batch, CHANNELS, axis=3)})[0]
             for at, answer in zip(members, answers, strict=True):
                 readings[at] = _reading(self._letters(answer, lines[at], width), lines[at])
         return [readings[at] for at in range(len(lines))]

@@ -1,4 +1,5 @@
-"""Makes a network do the same in fewer steps: those that do nothing go, and what several do one does."""
+"""Makes a network do the same in fewer steps, or in less time: those that do nothing go, what several do one does, and
+none has fewer channels than a processor computes at once."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import helper
 
-from .graph import Graph, Step
+from .graph import Constant, Graph, Step
+
+_AT_ONCE = 16
 
 
 def shorten(graph: Graph) -> None:
@@ -18,6 +21,7 @@ def shorten(graph: Graph) -> None:
     _whole_mean(graph)
     _scale_once(graph)
     _enlarge_last(graph)
+    _widen(graph)
 
 
 def _pass_by(graph: Graph) -> None:
@@ -103,6 +107,33 @@ def _enlarge_last(graph: Graph) -> None:
         Step("Sigmoid", ["last.3"], ["last.4"]),
         Step("DepthToSpace", ["last.4"], last.outputs, layout),
     ]
+
+
+def _widen(graph: Graph) -> None:
+    """A convolution that gives a few channels takes half the time if it gives sixteen, the rest of them zeros."""
+    users = graph.users()
+    for step in [one for one in graph.steps if _sums_neighbours(graph, one)]:
+        after = users[step.output]
+        if [one.kind for one in after] == ["Relu"]:
+            after = users[after[0].output]
+        channels = len(graph.constants[step.inputs[1]])
+        if channels < _AT_ONCE and len(after) == 1 and _sums_neighbours(graph, after[0]):
+            for name in step.inputs[1:]:
+                graph.constants[name] = padded(graph.constants[name], _AT_ONCE, axis=0)
+            further = after[0].inputs[1]
+            graph.constants[further] = padded(graph.constants[further], _AT_ONCE, axis=1)
+
+
+def _sums_neighbours(graph: Graph, step: Step) -> bool:
+    """Whether it is a convolution that sums all channels of several pixels."""
+    weights = graph.constants.get(step.inputs[1]) if step.kind == "Conv" else None
+    return weights is not None and weights.shape[1] > 1 and weights.shape[2] > 1
+
+
+def padded(weights: Constant, channels: int, *, axis: int) -> Constant:
+    """The same with zeros for more channels."""
+    missing = [(0, channels - size if at == axis else 0) for at, size in enumerate(weights.shape)]
+    return np.pad(weights, missing)
 
 
 def pairs(graph: Graph) -> Iterator[tuple[Step, Step]]:

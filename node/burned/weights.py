@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-PICTURES = "pictures"
-"""What a network is given: bytes, (how many, rows, columns, 3)."""
+PICTURES, CHANNELS = "pictures", 4
+"""What a network is given: bytes, (how many, rows, columns, 4); the last channel may hold anything."""
 _SERIOUS = 3
 _RANGES = Path(__file__).parent / "ranges"
 
