@@ -3,7 +3,7 @@
 import pytest
 from burned_pictures import column, drawn
 
-from lethe.node.burned.beside import blocks_of
+from lethe.node.burned.beside import blocks_of, goes_on
 from lethe.node.burned.box import Box
 from lethe.node.burned.engines import eyes_of
 from lethe.node.burned.looking import Seen
@@ -42,3 +42,26 @@ def test_what_comes_to_light_is_covered_and_looked_at_again_but_not_for_ever(lin
     assert (not seen.left) == proven
     if proven:
         assert all(sum(one.shared(box).area for one in seen.second) > 0.6 * box.area for box in boxes[1:])
+
+
+LINE = Box(100, 50, 200, 70)
+
+
+@pytest.mark.parametrize(
+    ("box", "goes"),
+    [
+        (Box(205, 50, 220, 70), True),
+        (Box(80, 52, 102, 68), True),
+        (Box(230, 50, 250, 70), False),
+        (Box(205, 75, 220, 95), False),
+        (Box(205, 20, 240, 100), False),
+    ],
+)
+def test_what_a_line_goes_on_with_stands_at_its_end_and_is_as_high(box: Box, goes: bool) -> None:
+    assert goes_on(box, LINE) is goes
+    upright = Box(box.top, box.left, box.bottom, box.right)
+    assert goes_on(upright, Box(50, 100, 70, 200)) is goes
+
+
+def test_nothing_goes_on_from_a_spot_that_is_no_line() -> None:
+    assert not goes_on(Box(125, 50, 140, 70), Box(100, 50, 120, 70))

@@ -84,3 +84,12 @@ def test_an_even_edge_is_not_looked_at_again() -> None:
     assert uneven(picture) == Box(184, 84, 276, 136)
     picture[:, 5] = 80  # a line from top to bottom: no row is even
     assert uneven(picture) == Box(184, 0, 276, 300)
+
+
+def test_one_letter_is_read_where_a_line_goes_on_and_nowhere_else() -> None:
+    frame, letter = written(np.full((200, 400), 40, np.uint8), "N", (200, 100), 0.6)
+    eyes, plain, box = eyes_of(("rapidocr",)), plain_picture(frame), letter.grown(4, 4)
+    line = Box(box.left - 120, box.top, box.left - 4, box.bottom)
+    assert eyes.readable(plain, [box]) == []
+    assert eyes.readable(plain, [box], lines=[line.moved(0, 60)]) == []
+    assert eyes.readable(plain, [box], lines=[line]) == [box]

@@ -6,7 +6,7 @@ from burned_pictures import bank, column, decided, drawn
 from lethe.node.burned.box import Box
 from lethe.node.burned.policy import BareNumbers, PhiPolicy, Reason
 from lethe.node.burned.readers import reader_named
-from lethe.node.burned.scales import scale_marks
+from lethe.node.burned.scales import lone_digits, scale_marks
 from lethe.node.deid.terms import TermBank
 
 
@@ -43,6 +43,43 @@ def test_other_numbers_beside_a_scale_are_not_of_it() -> None:
 )
 def test_what_is_no_scale(marks: tuple[tuple[str, int, int], ...]) -> None:
     assert not found(*marks)
+
+
+def alone(*marks: tuple[str, int, int]) -> set[int]:
+    boxes = [Box(left, top, left + 8 * len(text), top + 12) for text, left, top in marks]
+    return lone_digits(boxes, [text for text, _, _ in marks])
+
+
+def test_a_digit_far_from_all_text_is_alone() -> None:
+    assert alone(("4", 600, 190), ("-8", 600, 310), ("O", 300, 20), ("MRN 10984795", 10, 20)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        (("4", 600, 190), ("7", 620, 190)),
+        (("4", 600, 190), ("MRN", 560, 190)),
+        (("4", 600, 190), ("Doe", 600, 215)),
+        (("63", 600, 190),),
+        (("B", 600, 190),),
+        (("", 600, 190),),
+    ],
+)
+def test_what_is_no_digit_alone(marks: tuple[tuple[str, int, int], ...]) -> None:
+    assert not alone(*marks)
+
+
+def test_a_box_as_long_as_two_digits_is_not_that_of_one() -> None:
+    assert lone_digits([Box(600, 190, 612, 202)], ["4"])
+    assert not lone_digits([Box(600, 190, 630, 202)], ["4"])
+
+
+@pytest.mark.parametrize(("numbers", "stays"), [(BareNumbers.REDACTED, False), (BareNumbers.KEPT_ON_SCALES, True)])
+def test_a_digit_alone_stays_only_where_that_was_chosen(numbers: BareNumbers, stays: bool) -> None:
+    picture, boxes = drawn([("4", 600, 190), ("63", 40, 40)])
+    readings = reader_named("rapidocr").read(picture, boxes)
+    decisions = PhiPolicy(TermBank(), numbers=numbers).decide(boxes, readings)
+    assert [one.reason.stays for one in decisions] == [stays, False]
 
 
 @pytest.mark.parametrize(("numbers", "stays"), [(BareNumbers.REDACTED, False), (BareNumbers.KEPT_ON_SCALES, True)])

@@ -66,6 +66,19 @@ def blocks_of(found: Sequence[Box], scale: float, *, shape: tuple[int, ...], mos
             yield Block(tuple(lines), where, closer)
 
 
+def goes_on(box: Box, line: Box) -> bool:
+    """Whether a box, about as high, begins where a line ends or ends where it begins; lines may stand upright."""
+    if line.height > line.width:
+        box, line = _turned(box), _turned(line)
+    apart = max(box.left - line.right, line.left - box.right)
+    high = line.height / _ALIKE <= box.height <= line.height * _ALIKE
+    return high and line.width >= _LONG * line.height and apart <= line.height and _share_rows(box, line)
+
+
+def _turned(box: Box) -> Box:
+    return Box(box.top, box.left, box.bottom, box.right)
+
+
 def _together(lines: Sequence[Box]) -> list[list[Box]]:
     """The lines of each block."""
     blocks = list[list[Box]]()

@@ -34,6 +34,8 @@ _HUGE = 0.13
 """Of the shorter side of the frame: no line of text is that high."""
 _AGAIN = (1.0, 0.5)
 """At which scales a huge spot is looked at again; noise that looks like text at one does not at the other."""
+_ENOUGH_AGAIN, _COARSER = 400 * 400, 0.6
+"""So many pixels of a spot are enough to tell, down to that part of the scale: a larger one is seen to be large."""
 _MOST_AGAIN = 900 * 900
 """Pixels of a spot that are looked at again, or it is made smaller: the network takes 600 bytes for each."""
 _MARGIN = 8
@@ -79,7 +81,8 @@ class DbNet:
         """What is in a huge spot, seen by itself. What is huge at every scale stays so: most of it is no text."""
         rows, columns = picture.shape[:2]
         part = where.grown(_MARGIN, _MARGIN).within(columns, rows)
-        scale = min(again[0], (_MOST_AGAIN / part.area) ** 0.5)
+        enough, most = ((pixels / part.area) ** 0.5 for pixels in (_ENOUGH_AGAIN, _MOST_AGAIN))
+        scale = min(again[0] * min(max(enough, _COARSER), 1.0), most)
         for box, sure in self._looked(picture[part.rows, part.columns], scale, huge, again[1:]):
             yield Found(box.moved(part.left, part.top), sure)
 

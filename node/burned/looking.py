@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from .beside import blocks_of
+from .beside import blocks_of, goes_on
 from .box import Box, tiles, without_covered
 from .finder import Found, TextFinder
 from .gate import Gate
@@ -83,7 +83,7 @@ class Eyes:
         read += self.readable(picture, [box for box in doubtful if box not in read])
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
         again = self._again(covered(plain, first), places)
-        second = self.readable(plain, [box for box in again if not _is_known(box, first)])
+        second = self.readable(plain, [box for box in again if not _is_known(box, first)], lines=first)
         first = without_covered([*first, *self._beside(plain, [*first, *second])])
         return self.with_the_rest(plain, Seen(tuple(first), tuple(second)))
 
@@ -147,14 +147,18 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
-    def readable(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
-        """Those in which something can be read."""
+    def readable(self, picture: Picture, boxes: Sequence[Box], *, lines: Sequence[Box] = ()) -> list[Box]:
+        """Those in which something can be read: where one of the lines goes on, a single letter."""
         readings = self.reader.read(picture, boxes) if boxes else []
         towering = _TOWERING * min(picture.shape[:2])
         return [
             box
             for box, reading in zip(boxes, readings, strict=True)
-            if _is_read(reading, towers=min(box.width, box.height) > towering)
+            if _is_read(
+                reading,
+                towers=min(box.width, box.height) > towering,
+                enough=1 if any(goes_on(box, line) for line in lines) else _READ_LETTERS,
+            )
         ]
 
 
@@ -192,10 +196,10 @@ def _written(colours: Sequence[Grey], axis: int) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.max(differ, axis=0) > _EVEN)
 
 
-def _is_read(reading: Reading, *, towers: bool) -> bool:
+def _is_read(reading: Reading, *, towers: bool, enough: int) -> bool:
     letters = len(reading.text.replace(" ", ""))
     sure = _SURE_OF_LARGE if towers and letters < _LONG else _READ_SURE
-    return letters >= _READ_LETTERS and reading.confidence >= sure
+    return letters >= enough and reading.confidence >= sure
 
 
 def _is_known(box: Box, boxes: Sequence[Box]) -> bool:

@@ -16,7 +16,7 @@ from lethe.node.deid.terms import TermBank
 from .box import Box
 from .likeness import Likeness
 from .reader import Letter, Orientation, Reading
-from .scales import scale_marks
+from .scales import lone_digits, scale_marks
 from .technical import Line, Piece, Proof, begins_with_a_field, is_bare_label, names_a_field, taken_apart
 
 
@@ -25,7 +25,8 @@ class BareNumbers(StrEnum):
 
     REDACTED = "redacted"
     KEPT_ON_SCALES = "kept on scales"
-    """Where three or more stand in a column or row and grow evenly, as beside an ultrasound picture."""
+    """Where three or more stand in a column or row and grow evenly, as beside an ultrasound picture, or where a single
+    digit stands alone."""
 
 
 class Reason(StrEnum):
@@ -78,6 +79,7 @@ _SURE, _EACH = 0.8, 0.45
 _SURE_OF_ONE = 0.9
 _UNREAD = 0.9
 """How many heights of ink may be left over beside the letters."""
+_UNREAD_BESIDE_ONE = 0.3
 
 
 class PhiPolicy:
@@ -138,12 +140,20 @@ class PhiPolicy:
 
 
 def _with_scales(seen: Sequence[_Seen]) -> list[_Seen]:
-    """The numbers of scales as proven by what stands around them, which also says that they were read right."""
+    """The numbers of scales as proven by what stands around them, which also says that they were read right, and single
+    digits by nothing standing there, if they were read well."""
     unproven = (Reason.UNPROVEN, Reason.UNREADABLE)
-    marks = scale_marks([one.box for one in seen], [one.reading.text if one.reason in unproven else "" for one in seen])
+    boxes = [one.box for one in seen]
+    marks = scale_marks(boxes, [one.reading.text if one.reason in unproven else "" for one in seen])
+    alone = lone_digits(boxes, [one.reading.text if _is_all_read(one) else "" for one in seen])
+    proofs = {**dict.fromkeys(alone, Proof.WEAK), **dict.fromkeys(marks, Proof.STRONG)}
     return [
-        replace(one, reason=Reason.TECHNICAL, proof=Proof.STRONG) if at in marks else one for at, one in enumerate(seen)
+        replace(one, reason=Reason.TECHNICAL, proof=proofs[at]) if at in proofs else one for at, one in enumerate(seen)
     ]
+
+
+def _is_all_read(one: _Seen) -> bool:
+    return one.reason is Reason.UNPROVEN and one.reading.unread <= _UNREAD_BESIDE_ONE
 
 
 def _labels(text: str) -> bool:

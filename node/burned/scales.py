@@ -1,4 +1,5 @@
-"""Finds the numbers of a scale: a column, or a row, of three or more whose values grow evenly with where they stand.
+"""Finds the numbers of a scale: a column, or a row, of three or more whose values grow evenly with where they stand;
+and single digits far from all other text, as where the rest of a scale was not found.
 
 No patient's number stands so; the proof is the picture's, not the grammar's, which never proves a bare number.
 """
@@ -14,6 +15,9 @@ from .box import Box
 
 _NUMBER = re.compile(r"(?:\d|[1-9]\d)(?:[.,][05])?")
 _FEWEST = 3
+_FAR, _LONGEST = 3.0, 2.2
+"""How far around a digit, in lengths of its box, nothing else may stand for it to be alone, and how much longer than
+wide that may be: so a digit and its tick are, and no two digits."""
 
 
 class _Mark(NamedTuple):
@@ -37,6 +41,21 @@ def scale_marks(boxes: Sequence[Box], texts: Sequence[str]) -> set[int]:
     ]
     over = [_Mark(one.at, one.value, one.along, one.across, one.height) for one in down]
     return _evenly(down) | _evenly(over)
+
+
+def lone_digits(boxes: Sequence[Box], texts: Sequence[str]) -> set[int]:
+    """Which of the boxes hold one digit and nothing stands near."""
+    return {
+        at
+        for at, (box, text) in enumerate(zip(boxes, texts, strict=True))
+        if len(digits := _digits(text)) == 1 and digits.isdecimal() and _is_alone(box, boxes)
+    }
+
+
+def _is_alone(box: Box, boxes: Sequence[Box]) -> bool:
+    short, long = sorted((box.width, box.height))
+    around = box.grown(round(_FAR * long), round(_FAR * long))
+    return long <= _LONGEST * short and sum(around.touches(other) for other in boxes) == 1
 
 
 _TICKS = " -–—一_~|"
