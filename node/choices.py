@@ -22,10 +22,13 @@ class Ability(StrEnum):
     COMMIT = "commit"
     MPPS = "mpps"
     WORKLIST = "worklist"
-    """It shows patients, so that nobody has it who is not named for it."""
+    STEPS = "steps"
+    """Unified procedure steps, which show patients like the worklist: nobody has either who is not named for it."""
 
 
-USUAL_ABILITIES = tuple(ability for ability in Ability if ability != Ability.WORKLIST)
+NAMED_ABILITIES = frozenset((Ability.WORKLIST, Ability.STEPS))
+"""What nobody may without being named for it."""
+USUAL_ABILITIES = tuple(ability for ability in Ability if ability not in NAMED_ABILITIES)
 
 
 class Sending(StrEnum):

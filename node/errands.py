@@ -16,6 +16,7 @@ from .choices import Ability
 from .config import Config
 from .dimse.credentials import Credentials
 from .services import reporter_for
+from .stepreporter import StepReporter
 
 log = logging.getLogger("lethe.errands")
 
@@ -58,6 +59,8 @@ def errands_of(config: Config, archive: Archive, credentials: Credentials | None
             steps.append(Asker(archive, peer, title, credentials=credentials).step)
         if peer.notify:
             steps.append(Announcer(archive, peer, title, credentials=credentials).step)
+        if Ability.STEPS in peer.may:
+            steps.append(StepReporter(archive, peer, title, credentials=credentials).step)
         if steps:
             found.append(Errands(archive, peer.name, steps))
     return found

@@ -17,6 +17,7 @@ from .dimse.moving import move_service
 from .dimse.openanswer import OpenAnswer
 from .dimse.performed import performed_steps, retrieved_steps
 from .dimse.services import Service
+from .dimse.steps import step_services
 from .dimse.worklist import worklist_service
 from .reporter import Reporter
 from .worklist import Worklist
@@ -42,6 +43,7 @@ def services_of(
         performed_steps(archive),
         retrieved_steps(archive),
         notifications(archive),
+        *step_services(archive, config.peers, title, most=config.node.most_results),
     ]
     folder, table = config.worklist.folder, config.worklist.table
     if folder or table:

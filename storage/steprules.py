@@ -79,6 +79,12 @@ class Why(Enum):
     UNSUITABLE = 0xC314
     CANCELED = 0xB304
 
+    @property
+    def status(self) -> int:
+        """The status code."""
+        value: int | tuple[int, str] = self.value
+        return value if isinstance(value, int) else value[0]
+
 
 class StepRefused(Refused):
     """A request about a workitem that is refused; `why` says by which rule."""

@@ -16,7 +16,7 @@ from pynetdicom.events import Event
 
 from lethe.storage.intake import Origin
 
-from ..choices import Ability, Plain
+from ..choices import NAMED_ABILITIES, Ability, Plain
 from ..config import Peer
 from ..loopback import is_loopback
 from .certificates import Presented
@@ -85,7 +85,7 @@ class Admission:
 
     def may(self, origin: Origin, ability: Ability) -> bool:
         """Whether this caller may ask for that. What shows patients is for peers alone that are named for it."""
-        trusted = self._is_trusted(origin) and ability != Ability.WORKLIST
+        trusted = self._is_trusted(origin) and ability not in NAMED_ABILITIES
         return trusted or any(ability in peer.may for peer in self.peers(origin))
 
     def peers(self, origin: Origin) -> list[Peer]:

@@ -6,7 +6,6 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -17,7 +16,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from lethe.storage.archive import Archive
 from lethe.storage.computed import COUNTED
 from lethe.storage.entries import DicomJson, Entry, level_of
-from lethe.storage.holding import private_tag
 from lethe.storage.query import Level, Query, Term
 
 from ..choices import Ability, Queries
@@ -31,9 +29,8 @@ from .wanted import (
     STUDY_ROOT,
     UNIQUE_KEYS,
     Wanted,
-    creator_of,
+    chosen,
     demand_hierarchy,
-    is_creator,
     is_supported,
     terms_of,
     wanted,
@@ -48,7 +45,6 @@ _MODELS: Mapping[str, Mapping[str, Level]] = {
 # objects, empty value matching, multiple value matching.
 _NEGOTIABLE = bytes((1, 1, 0, 0, 0, 1, 0))
 _DATE_TIME = 1
-_HELD = ("Value", "InlineBinary")
 
 
 def query_service(archive: Archive, ae_title: str, *, most: int, queries: Queries = Queries.RELATIONAL) -> Service:
@@ -122,7 +118,7 @@ def _response(want: Wanted, entry: Entry, known: Callable[[], DicomJson], ae_tit
     response = {
         UNIQUE_KEYS[level]: at_hand[UNIQUE_KEYS[level]] for level in _levels(entry) if UNIQUE_KEYS[level] in at_hand
     }
-    response |= _chosen(want.keys, at_hand)
+    response |= chosen(want.keys, at_hand)
     return response | {
         "00080052": {"vr": "CS", "Value": ["IMAGE" if entry.level == Level.INSTANCE else entry.level.name]},
         "00080054": {"vr": "AE", "Value": [ae_title]},
@@ -136,21 +132,3 @@ def _levels(entry: Entry) -> list[Level]:
 
 def _is_elsewhere(tag: str, entry: Entry) -> bool:
     return entry.level == Level.INSTANCE and level_of(tag) == Level.INSTANCE and tag not in entry.attributes
-
-
-def _chosen(keys: DicomJson, known: Mapping[str, Any]) -> DicomJson:
-    """Of the known attributes those that the keys name, empty where there is no value; so too within the items of a
-    sequence, where the request has one with keys (PS3.4 C.2.2.2.6)."""
-    chosen: DicomJson = {}
-    for tag, key in keys.items():
-        creator = creator_of(keys, tag)
-        element = known.get(private_tag(known, tag, creator) if creator else tag, {})
-        vr = str(element.get("vr") or key["vr"])
-        within = (key.get("Value") or [{}])[0] if key["vr"] == "SQ" else {}
-        if is_creator(tag):
-            chosen[tag] = key
-        elif vr == "SQ" and within:
-            chosen[tag] = {"vr": vr, "Value": [_chosen(within, item) for item in element.get("Value", ())]}
-        else:
-            chosen[tag] = {"vr": vr, **{name: element[name] for name in _HELD if name in element}}
-    return chosen

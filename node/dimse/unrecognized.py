@@ -11,8 +11,11 @@ from pynetdicom.association import Association
 
 log = logging.getLogger("lethe.receive")
 
-_ALSO_NAMED = {"1.2.840.10008.3.1.2.3.4": "1.2.840.10008.3.1.2.3.3"}
-"""What is retrieved by the first is of the second, and requests name either (PS3.4 F.8)."""
+_ALSO_NAMED = {
+    "1.2.840.10008.3.1.2.3.4": "1.2.840.10008.3.1.2.3.3",  # MPPS Retrieve (PS3.4 F.8)
+    **{f"1.2.840.10008.5.1.4.34.6.{one}": "1.2.840.10008.5.1.4.34.6.1" for one in (2, 3, 5)},  # UPS (PS3.4 CC.3.1)
+}
+"""What is done by the first is done to instances of the second, and requests name either."""
 NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, UNRECOGNIZED_OPERATION = 0x0118, 0x0122, 0x0211
 
 

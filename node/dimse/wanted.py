@@ -16,7 +16,7 @@ from lethe.dicomweb.dicomjson import describe
 from lethe.storage.computed import COUNTED
 from lethe.storage.entries import COUNTS, PATIENT_TAGS, SEARCHABLE, DicomJson, level_of
 from lethe.storage.errors import Refused
-from lethe.storage.holding import is_open
+from lethe.storage.holding import is_open, private_tag
 from lethe.storage.query import Level, Match, Moment, Term, Within
 
 from .replies import WrongIdentifier
@@ -32,6 +32,7 @@ UNIQUE_KEYS = {
 }
 _LEVEL, _CHARACTER_SET = "00080052", "00080005"
 _NOT_MATCHED = frozenset((_CHARACTER_SET, _LEVEL, "00080053", "00080054", "00080056", "00080201"))
+_HELD = ("Value", "InlineBinary")
 _MOMENTS = (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245"))
 
 
@@ -46,13 +47,19 @@ class Wanted:
 
 def wanted(identifier: Dataset, levels: Mapping[str, Level]) -> Wanted:
     """What an identifier asks for in an information model. Raises WrongIdentifier."""
-    sets = identifier.get("SpecificCharacterSet") or ()
+    sets = sets_of(identifier)
     keys = describe(identifier)
     name = (keys.pop(_LEVEL, {}).get("Value") or [""])[0]
     keys.pop(_CHARACTER_SET, None)
     if name not in levels:
         raise WrongIdentifier(f"Query/Retrieve Level (0008,0052) must be {', '.join(levels)}")
-    return Wanted(levels[name], keys, (str(sets),) if isinstance(sets, str) else tuple(map(str, sets)))
+    return Wanted(levels[name], keys, sets)
+
+
+def sets_of(identifier: Dataset) -> tuple[str, ...]:
+    """The character sets of a request; asked for first, so that pydicom takes them without the blanks at their end."""
+    sets = identifier.get("SpecificCharacterSet") or ()
+    return (str(sets),) if isinstance(sets, str) else tuple(map(str, sets))
 
 
 def demand_hierarchy(want: Wanted, levels: Mapping[str, Level]) -> None:
@@ -75,6 +82,24 @@ def with_moments(terms: tuple[Match | Within, ...]) -> tuple[Term, ...]:
     pairs = [(single[day], single[time]) for day, time in _MOMENTS if day in single and time in single]
     taken = {term for pair in pairs for term in pair}
     return (*(term for term in terms if term not in taken), *(Moment(day, time) for day, time in pairs))
+
+
+def chosen(keys: DicomJson, known: Mapping[str, Any]) -> DicomJson:
+    """Of the known attributes those that the keys name, empty where there is no value; so too within the items of a
+    sequence, where the request has one with keys (PS3.4 C.2.2.2.6)."""
+    found: DicomJson = {}
+    for tag, key in keys.items():
+        creator = creator_of(keys, tag)
+        element = known.get(private_tag(known, tag, creator) if creator else tag, {})
+        vr = str(element.get("vr") or key["vr"])
+        within = (key.get("Value") or [{}])[0] if key["vr"] == "SQ" else {}
+        if is_creator(tag):
+            found[tag] = key
+        elif vr == "SQ" and within:
+            found[tag] = {"vr": vr, "Value": [chosen(within, item) for item in element.get("Value", ())]}
+        else:
+            found[tag] = {"vr": vr, **{name: element[name] for name in _HELD if name in element}}
+    return found
 
 
 def creator_of(keys: DicomJson, tag: str) -> str:
