@@ -19,6 +19,7 @@ from werkzeug.datastructures import Authorization
 
 from lethe.storage.aetitles import ae_title
 from lethe.storage.archive import Archive
+from lethe.storage.errors import Unavailable
 from lethe.storage.users import Permission
 
 from .channels import Channels
@@ -34,6 +35,8 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/ws/subscribers/([^/]+)")
 _LARGEST, _MOST = 1 << 10, 1000
 """Bytes of the longest message from a client, none of which is needed, and channels that are open at a time."""
 _TRY_AGAIN = 5.0
+_FAREWELL = 1.0
+"""Seconds in which the last report reaches its readers."""
 
 
 class Door:
@@ -123,7 +126,19 @@ async def _serve(config: Config, archive: Archive, stopping: threading.Event) ->
         log.info("event reports are sent at %s:%d", host, port)
         watching = asyncio.create_task(channels.watch())
         await asyncio.get_running_loop().run_in_executor(None, stopping.wait)
+        await _say_farewell(archive, channels)
         watching.cancel()
+
+
+async def _say_farewell(archive: Archive, channels: Channels) -> None:
+    """Tell those who follow that the service stops; who has a channel open hears it before that is closed."""
+    try:
+        await channels.ask(archive.tell_end)
+    except Unavailable as error:
+        log.warning("%s", error)
+        return
+    if channels.open:
+        await asyncio.sleep(_FAREWELL)
 
 
 def _quiet() -> logging.Logger:

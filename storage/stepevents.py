@@ -84,6 +84,11 @@ def restarted() -> DicomJson:
     }
 
 
+def going_down() -> DicomJson:
+    """The service stops; what happens meanwhile is told when it is there again."""
+    return {"00741242": element("CS", "GOING DOWN")}
+
+
 def happened(before: DicomJson | None, after: DicomJson) -> Iterator[tuple[Event, DicomJson]]:
     """What there is to tell when a workitem was made, or changed (PS3.4 CC.2.4.3)."""
     old = before or {}

@@ -11,7 +11,7 @@ from .database import transaction
 from .datafolder import DataFolder
 from .entries import DicomJson
 from .errors import NotFound, Refused
-from .stepevents import WORKLIST_UID, Event, cancel_requested, happened, restarted, state_report
+from .stepevents import WORKLIST_UID, Event, cancel_requested, going_down, happened, restarted, state_report
 from .steprules import (
     FINAL,
     PROGRESS,
@@ -149,8 +149,11 @@ class Worklisting(DataFolder):
 
     def tell_restart(self) -> None:
         """Tell everyone who follows anything that the service was started again (PS3.4 CC.2.4.3)."""
-        with transaction(self.database):
-            self.step_events.tell(self.subscriptions.titles(), Event.STATUS_CHANGE, WORKLIST_UID, restarted())
+        self._tell_everyone(restarted())
+
+    def tell_end(self) -> None:
+        """Tell everyone who follows anything that the service stops (PS3.4 CC.2.4.3)."""
+        self._tell_everyone(going_down())
 
     def tidy_worklist(self) -> None:
         """Remove workitems that ended long ago and are not locked, and reports that nobody fetched."""
@@ -158,6 +161,10 @@ class Worklisting(DataFolder):
         with transaction(self.database):
             self.step_events.forget(now - _EVENT_DAYS * _DAY)
             self.workitems.forget_ended(now - _ENDED_DAYS * _DAY)
+
+    def _tell_everyone(self, told: DicomJson) -> None:
+        with transaction(self.database):
+            self.step_events.tell(self.subscriptions.titles(), Event.STATUS_CHANGE, WORKLIST_UID, told)
 
     def _add_step(self, uid: str, whole: DicomJson, *, ours: bool) -> None:
         item = None if uid in (WORKLIST_UID, FILTERED_UID) else self.workitems.add(uid, whole, ours=ours)

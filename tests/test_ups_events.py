@@ -304,6 +304,25 @@ def test_whoever_follows_the_worklist_sees_studies_become_clean(node: Node, tmp_
     assert item["00741002"]["Value"][0]["00741006"]["Value"] == ["3 of 3 objects are clean."]
 
 
+def test_who_follows_hears_that_the_service_stops_and_that_it_is_back(node: Node) -> None:
+    def status(connection: ClientConnection) -> str:
+        while True:
+            report = json.loads(connection.recv(timeout=60))
+            if said(report)[1] == 4:
+                return str(report["00741242"]["Value"][0])
+
+    with channel(node, "END") as connection:
+        ask(node, "POST", "/workitems?1.8.1", workitem())
+        assert next_said(connection) == ("1.8.1", 1, "SCHEDULED")
+        node.process.send_signal(signal.SIGTERM)
+        assert status(connection) == "GOING DOWN"
+    assert node.stop() == 0
+    node.start()
+    with open_channel(node, "END") as connection:
+        heard = status(connection)
+        assert (status(connection) if heard == "GOING DOWN" else heard) == "RESTARTED"
+
+
 def test_nothing_of_a_workitem_is_in_the_log(node: Node) -> None:
     assert "Roe" not in node.log.read_text()
     assert "1.7.2" not in node.log.read_text()
