@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -18,6 +18,7 @@ from lethe.storage.holdings import Held
 from . import codecs, pixels, rendering
 from .accept import NotAcceptable
 from .answers import Service
+from .colourspaces import in_space, profile_of
 from .locate import readable
 from .pixels import Layout
 from .presentation import STATES, Presentation
@@ -70,14 +71,16 @@ class Drawing:
             # What the attributes say about the samples cannot be followed, for example a palette that is not there.
             raise NotAcceptable(f"the image cannot be rendered here ({type(error).__name__})") from None
 
-    def profile(self, wanted: str) -> bytes:
-        """The ICC profile that goes with the picture: none, the object's own, or that of sRGB."""
+    def coloured(self, picture: Image.Image, wanted: str) -> tuple[Image.Image, bytes]:
+        """The picture in the colour space that is wanted, and the ICC profile that goes with it: none, the object's
+        own, or that of the space. Greys have none."""
         if wanted == "no" or (self._layout.shape.samples == 1 and self._layout.shape.photometric != "PALETTE COLOR"):
-            return b""
+            return picture, b""
         own = self._header.get("ICCProfile")
-        if wanted == "yes" and isinstance(own, bytes):
-            return own
-        return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        own = own if isinstance(own, bytes) else b""
+        if wanted == "yes":
+            return picture, own or profile_of("srgb")
+        return in_space(picture, own, wanted)
 
     def milliseconds(self) -> int:
         """How long each frame of a cine is shown (PS3.3 C.7.6.5)."""

@@ -95,7 +95,7 @@ def answer(
         raise
     response.call_on_close(drawing.close)
     cut_off = (_CUT_OFF,) if _is_moving(offer) and numbers is None and layout.shape.frames > _MOST_ANIMATED else ()
-    return warned(service, response, (*wanted.passed_over, *drawing.passed_over, *cut_off))
+    return warned(service, response, (*drawing.passed_over, *cut_off))
 
 
 def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:
@@ -130,8 +130,8 @@ def _picture(drawing: Drawing, number: int, wanted: Wishes) -> Image:
 
 def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     def made(number: int) -> bytes:
-        image = _picture(drawing, number, wanted)
-        return pictures.encoded(image, offer.media_type, wanted.quality, drawing.profile(wanted.profile))
+        image, profile = drawing.coloured(_picture(drawing, number, wanted), wanted.profile)
+        return pictures.encoded(image, offer.media_type, wanted.quality, profile)
 
     if offer.packing is Packing.SINGLE:
         return Response(made(shown[0]), content_type=offer.media_type, headers={"Vary": "Accept"})

@@ -10,20 +10,19 @@ from flask import request
 from lethe.storage.errors import Refused
 
 from .captions import PATIENT, TECHNIQUE, Caption
+from .colourspaces import SPACES
 from .pictures import Viewport
 from .rendering import Curve, Window
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 BIGGEST = 8192
 DEFAULT_QUALITY = 90
-PROFILES = ("no", "yes", "srgb", "adobergb", "rommrgb")
-_GIVEN_PROFILES = ("no", "yes", "srgb")
+PROFILES = ("no", "yes", *SPACES)
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a picture is wanted: with what kinds of text, which then is in `caption`. `passed_over` says, in sentences of
-    ours, what cannot be fulfilled."""
+    """How a picture is wanted: with what kinds of text, which then is in `caption`."""
 
     window: Window | None
     viewport: Viewport | None
@@ -31,7 +30,6 @@ class Wishes:
     profile: str = "no"
     annotation: frozenset[str] = frozenset()
     caption: Caption = Caption()
-    passed_over: tuple[str, ...] = ()
 
     def within(self, viewport: Viewport) -> Wishes:
         """The same in that viewport, if none is wanted."""
@@ -40,8 +38,7 @@ class Wishes:
 
 def wishes() -> Wishes:
     """The wishes of this request. Raises Refused where one is malformed."""
-    profile, passed_over = _profile()
-    return Wishes(_window(), _viewport(), _quality(), profile, annotation(), passed_over=passed_over)
+    return Wishes(_window(), _viewport(), _quality(), _profile(), annotation())
 
 
 def annotation() -> frozenset[str]:
@@ -95,11 +92,9 @@ def _quality() -> int:
     return quality_of(request.args.get("quality", str(DEFAULT_QUALITY)))
 
 
-def _profile() -> tuple[str, tuple[str, ...]]:
+def _profile() -> str:
     """PS3.18 8.3.5.1.5."""
     profile = request.args.get("iccprofile", "no").lower()
     if profile not in PROFILES:
         raise Refused(f"iccprofile is one of {', '.join(PROFILES)}")
-    if profile in _GIVEN_PROFILES:
-        return profile, ()
-    return "no", ("That ICC profile is not supported; the image has none.",)
+    return profile

@@ -10,13 +10,14 @@ import numpy as np
 import pydicom
 import pytest
 from dicomweb_archive import app_over, parts_of, publish, sample, url_of
-from PIL import Image
+from PIL import Image, ImageCms
 from programs import need
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_windowing, convert_color_space
 from pydicom.uid import ExplicitVRLittleEndian
 
+from lethe.dicomweb.colourspaces import profile_of
 from lethe.storage.archive import Archive
 
 EXACT, ROUNDED, CONVERTED = 0, 1, 2
@@ -426,9 +427,46 @@ def test_icc_profiles(get, studio):
             assert picture.info.get("icc_profile") == given
         profile = Image.open(io.BytesIO(get(f"{url}/rendered?iccprofile=srgb", media_type).data)).info["icc_profile"]
         assert b"acsp" in profile[:60]
-    warned = get(f"{url}/rendered?iccprofile=adobergb")
-    assert (warned.status_code, warned.headers["Warning"][:4]) == (200, "299 ")
     assert get(f"{url}/rendered?iccprofile=cmyk").status_code == 400
+
+
+PRIMARIES = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0]]] * 4, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("space", "name", "expected"),
+    [
+        ("srgb", "sRGB built-in", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)]),
+        ("adobergb", "Adobe RGB (1998)", [(219, 0, 0), (144, 255, 60), (0, 0, 250), (255, 255, 255), (0, 0, 0)]),
+        ("rommrgb", "ROMM RGB", [(179, 70, 26), (138, 237, 77), (86, 35, 235), (255, 255, 255), (0, 0, 0)]),
+    ],
+)
+def test_colours_are_converted_into_the_space_that_is_named(get, studio, space, name, expected):
+    """What is expected are the published values of the primaries of sRGB in the other spaces."""
+    url = studio.publish(an_image(PRIMARIES, "RGB"))
+    answer = get(f"{url}/rendered?iccprofile={space}", "image/png")
+    assert answer.status_code == 200 and "Warning" not in answer.headers
+    picture = Image.open(io.BytesIO(answer.data))
+    assert np.abs(np.asarray(picture)[0].astype(int) - np.array(expected)).max() <= 2
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+    assert name in ImageCms.getProfileDescription(profile)
+    back = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert np.abs(np.asarray(back).astype(int) - PRIMARIES).max() <= 8  # a wide space has few levels for the dark
+
+
+def test_colours_of_the_objects_own_space_are_converted_from_it(get, studio):
+    stored = np.full((4, 4, 3), (144, 255, 60), np.uint8)
+    url = studio.publish(an_image(stored, "RGB", ICCProfile=profile_of("adobergb")))
+    picture = Image.open(io.BytesIO(get(f"{url}/rendered?iccprofile=srgb", "image/png").data))
+    assert np.abs(np.asarray(picture)[0, 0].astype(int) - (0, 255, 0)).max() <= 2
+    own = Image.open(io.BytesIO(get(f"{url}/rendered?iccprofile=adobergb", "image/png").data))
+    assert np.array_equal(np.asarray(own), stored)
+
+
+def test_greys_have_no_profile(get, studio):
+    url = studio.publish(an_image(ramp(255, "u1"), WindowCenter="128", WindowWidth="256"))
+    picture = Image.open(io.BytesIO(get(f"{url}/rendered?iccprofile=adobergb", "image/png").data))
+    assert picture.mode == "L" and "icc_profile" not in picture.info
 
 
 def test_a_pdf_is_given_as_it_is(get, studio):
