@@ -89,6 +89,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projects]:
     configs = [ProjectConfig(str(policy), pixel_policy=policy) for policy in PixelPolicy]
     configs.append(ProjectConfig("contrast", fill=Fill.CONTRAST))
     configs.append(ProjectConfig("tesseract", text_finders=("tesseract",)))
+    configs.append(ProjectConfig("both", text_finders=("rapidocr", "tesseract")))
     yield projects_of(Config(projects=tuple(configs)), archive.files)
     archive.close()
 
@@ -100,6 +101,14 @@ def clean(projects: Projects) -> Clean:
         return Done(b"".join(cleaned.chunks()), cleaned.receipt)
 
     return clean
+
+
+def page(seed: int, *, ground: int, ink: int) -> tuple[Pixels, list[Box]]:
+    """A page of ten lines, which say who somebody is."""
+    random = np.random.default_rng(seed)
+    names = ("VANDERQUIST", "OKONKWO", "FEATHERSTONE", "LINDQVIST", "ABERNATHY", "SZYMANSKI", "MONTEFIORE")
+    lines = [f"{random.choice(names)} {random.integers(10**6, 10**7)}" for _ in range(10)]
+    return words([(line, 20, 12 + 38 * at) for at, line in enumerate(lines)], size=18, ground=ground, ink=ink)
 
 
 class TestPolicy:
@@ -300,6 +309,32 @@ class TestCine:
         ]
         assert left == []
 
+    @pytest.mark.parametrize(("project", "sop_class"), [("all", SCREEN), ("auto", ULTRASOUND), ("phi", CT)])
+    @pytest.mark.parametrize("ink", [(20, 230), (230, 20)])
+    def test_whose_frames_are_pages(self, clean: Clean, project: str, sop_class: str, ink: tuple[int, int]) -> None:
+        """What is written on one hides, in every picture of many, what is written on others."""
+        pages = [page(seed, ground=ink[0], ink=ink[1]) for seed in range(10)]
+        done = clean(screen(np.stack([one for one, _ in pages]), SOPClassUID=sop_class), project)
+        for frame, (_, boxes) in zip(done.frames, pages, strict=True):
+            assert all(is_gone(frame, box.grown(0, -1), most=45) for box in boxes), "but for the tail of a Q"
+
+    def test_of_pages_that_look_alike(self, clean: Clean) -> None:
+        """As screens of one program do: what is under the text is the same, and stronger than it."""
+        down, across = np.mgrid[:400, :640]
+        under = 60 * (down // 40 % 2) + across // 8
+        pages = [page(seed, ground=0, ink=255) for seed in range(9)]
+        frames = np.stack([np.where(one > 127, 255, under) for one, _ in pages])
+        done = clean(screen(frames), "all")
+        for frame, (one, _) in zip(done.frames, pages, strict=True):
+            assert float((frame[one > 200] == 255).mean()) < 0.1
+
+    @pytest.mark.parametrize("project", ["all", "phi", "auto"])
+    def test_with_text_in_one_frame_among_noise(self, clean: Clean, project: str) -> None:
+        text, boxes = words(size=20)
+        noise = [np.random.default_rng(at).integers(0, 255, (400, 640)) for at in range(9)]
+        done = clean(screen(np.stack([*noise[:4], text, *noise[4:]])), project)
+        assert all(is_gone(done.frames[4], box, most=45) for box in boxes)
+
     def test_of_equal_frames_is_looked_at_once(self, clean: Clean) -> None:
         picture, boxes = words()
         done = clean(screen(np.stack([picture] * 5), SOPClassUID=CINE))
@@ -420,6 +455,13 @@ class TestOdd:
             raw = patient(native(kind, flat.astype(kind.dtype), "1.2.840.10008.1.2.1"))
             done = clean(raw, project)
             assert done.pixels["covered"] == 0 and not np.any(done.frames[0])
+
+    @pytest.mark.parametrize("project", ["auto", "tesseract", "both"])
+    @pytest.mark.parametrize("size", [(40, 17_000), (17_000, 40), (1, 40_000)], ids=str)
+    def test_frames_longer_than_an_engine_can_take_are_done(
+        self, clean: Clean, project: str, size: tuple[int, int]
+    ) -> None:
+        assert clean(screen(np.full(size, 20)), project).pixels["covered"] == 0
 
     def test_20_000_by_20_000_is_refused_without_being_read(self, projects: Projects, tmp_path: Path) -> None:
         path, length = tmp_path / "huge.dcm", 20_000 * 20_000

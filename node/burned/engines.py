@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 
+import cv2
+
 from .finder import TextFinder
 from .gate import Gate
 from .looking import Eyes
-from .readers import reader_named
+from .readers import reader_for
 
 GROUP = "lethe.text_finders"
 """The group of entry points by which packages offer finders."""
-_USUAL = "rapidocr"
 
 
 def finder_names() -> list[str]:
@@ -23,9 +25,10 @@ def finder_names() -> list[str]:
 
 @cache
 def eyes_of(names: Sequence[str]) -> Eyes:
-    """Eyes with those finders. Raises KeyError for a name that nobody offers."""
-    reader = "tesseract" if set(names) == {"tesseract"} else _USUAL
-    return Eyes([_finder(name) for name in names], reader_named(reader), _gate())
+    """Eyes with those finders, which use one thread. Raises KeyError for a name that nobody offers."""
+    cv2.setNumThreads(1)
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # for Tesseract, which is a program of its own
+    return Eyes([_finder(name) for name in names], reader_for(names), _gate())
 
 
 @cache

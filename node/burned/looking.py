@@ -25,6 +25,8 @@ _USUAL = 736 * 736
 """Pixels of a picture as the detector wants it, which costs the same whatever the frame's size."""
 _MOST_ENLARGED = 3.0
 _CLOSER = 1.1
+_GLANCE = 320 * 320
+"""Pixels of a frame that is looked at because its neighbours hardly differ."""
 _TILE, _OVERLAP = 1100, 96
 """Pixels of a large frame that are looked at together, and how many of them with the next: more than a line is high."""
 _LEAST = 0.7
@@ -86,6 +88,16 @@ class Eyes:
         second = self.readable(plain, [box for box in again if not _is_known(box, first)], lines=first)
         first = without_covered([*first, *self._beside(plain, [*first, *second])])
         return self.with_the_rest(plain, Seen(tuple(first), tuple(second)))
+
+    def glance(self, plain: Picture, known: Sequence[Box], where: Box) -> bool:
+        """Whether something can be read in a part of a frame beside what is known, as far as that is seen at a part of
+        the cost."""
+        rest = covered(plain, known)
+        part = uneven(rest[where.rows, where.columns]).moved(where.left, where.top)
+        scale = min(_scale(plain.shape), sqrt(_GLANCE / max(part.area, 1)))
+        found = self._finds(rest[part.rows, part.columns], scale) if part.area else []
+        boxes = [one.box.moved(part.left, part.top) for one in found if one.sure >= _SURE]
+        return bool(self.readable(plain, [box for box in boxes if not _is_known(box, known)]))
 
     def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
         """What is found closer, with all that was found covered: where the picture is then even, nothing is."""

@@ -26,14 +26,30 @@ Wide = npt.NDArray[np.float32]
 
 def followed(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[Box]]:
     """Where what is in the boxes of a frame is in others, by their numbers, as far as it moves at all."""
-    lines = sorted((box for box in boxes if _length(box) >= _LONG), key=_length, reverse=True)
-    trails = [_Trail(_grey(shown, number), box) for box in lines[:_MOST]]
+    trails = _trails(shown, number, boxes)
     found: dict[int, list[Box]] = {}
     for way in (range(number + 1, len(shown)), range(number - 1, -1, -1)) if trails else ():
         for frame, trail, box in _along(shown, way, trails):
             if box != trail.start:
                 found.setdefault(frame, []).append(box)
     return found
+
+
+def beside(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[Box]]:
+    """Where what is in the boxes of a frame is seen in the frames before and after it, by their numbers: what was cut
+    short in one was perhaps found whole in the other."""
+    found: dict[int, list[Box]] = {}
+    trails = _trails(shown, number, boxes)
+    for other in {number - 1, number + 1} & set(range(len(shown))) if trails else ():
+        for frame, trail, box in _along(shown, (other,), trails):
+            if not trail.missed:
+                found.setdefault(frame, []).append(box)
+    return found
+
+
+def _trails(shown: Shown, number: int, boxes: Sequence[Box]) -> list[_Trail]:
+    lines = sorted((box for box in boxes if _length(box) >= _LONG), key=_length, reverse=True)
+    return [_Trail(_grey(shown, number), box) for box in lines[:_MOST]]
 
 
 def _along(shown: Shown, way: Iterable[int], trails: Sequence[_Trail]) -> Iterator[tuple[int, _Trail, Box]]:

@@ -1,12 +1,14 @@
-"""Looks at all frames of an object, as few times as that takes: equal frames once, a stretch of time in a few pictures,
-the tiles of a slide one by one."""
+"""Looks at all frames of an object, as few times as that takes: equal frames once, a stretch of time in a few pictures
+and at a glance, pages and the tiles of a slide one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import cv2
 import numpy as np
 from pydicom.dataset import Dataset
 
@@ -15,15 +17,22 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
 from .looking import Eyes, Seen, needs_tiles
-from .moving import followed
+from .moving import beside, followed
 from .proof import suspicious
+from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
 from .views import Grey, Picture, picture_of, plain_picture
 
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""How the UIDs of all its SOP Classes begin."""
 _FEW = 2
 """So many different frames are looked at one by one."""
 _FRAMES_A_STILL = 27
 """For every so many frames of a stretch, one is also looked at by itself."""
+_GLANCED_AT = 3
+"""So many frames of a cine are glanced at together: few enough for what is written on each to be seen as text."""
+_EDGE = 16
+"""So many pixels around what changes are looked at as well."""
 _CALM = 0.995
 """Of the pixels of a box: a single digit that changes is more than the others."""
 
@@ -51,18 +60,65 @@ class Sight:
 
 def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     """All that is seen in an object. Raises CannotClean for a frame that cannot be read."""
-    shown = Shown(frames, header)
+    shown, proves = Shown(frames, header), screen_kind(header) is None
     alike = _alike(frames)
     if len(alike) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
         for numbers in alike:
-            yield _still(shown, numbers, eyes, proves=screen_kind(header) is None)
+            yield _still(shown, numbers, eyes, proves=proves)
         return
-    for sight in in_time(shown, tuple(range(len(frames))), eyes):
+    same = {number: numbers for numbers in alike for number in numbers}
+    captured = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
+    for scene in scenes_of(shown, OF_PAGES if captured else IN_TIME):
+        different = dict.fromkeys(same[number] for number in scene)
+        if len(different) > _FEW:
+            yield from _cine(shown, scene, [numbers[0] for numbers in different], eyes)
+            continue
+        for numbers in different:
+            if numbers[0] in scene:
+                yield (sight := _still(shown, numbers, eyes, proves=proves))
+                for other, boxes in beside(shown, numbers[0], sight.seen.boxes).items():
+                    yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
+
+
+def _cine(shown: Shown, scene: tuple[int, ...], different: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
+    """What is seen in frames that are alike: in all together, and in each of a few that show more at a glance."""
+    seen, moved, steady = list[Box](), defaultdict[int, list[Box]](list), None
+    for sight in in_time(shown, scene, eyes):
         yield sight
+        steady = sight.steady
+        seen += sight.seen.boxes
         if sight.single is not None:
             moving = [box for box in sight.seen.boxes if not sight.can_be_read(box)]
             for other, boxes in followed(shown, sight.single, moving).items():
+                moved[other] += boxes
                 yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
+    where = _changing(steady, seen)
+    own = [number for number in different if number in scene]
+    for at in range(0, len(own) if where.area else 0, _GLANCED_AT):
+        few = own[at : at + _GLANCED_AT]
+        known = [*seen, *(box for number in few for box in moved[number])]
+        if eyes.glance(_together(shown, few), known, where):
+            for number in few:
+                yield _still(shown, (number,), eyes)
+
+
+def _together(shown: Shown, numbers: Sequence[int]) -> Picture:
+    """A few frames in one picture: its colours are the highest values, the mean and the lowest."""
+    greys = np.stack([cv2.cvtColor(_plain(shown, number), cv2.COLOR_RGB2GRAY) for number in numbers])
+    return np.dstack([greys.max(axis=0), greys.mean(axis=0, dtype=np.float32).astype(np.uint8), greys.min(axis=0)])
+
+
+def _changing(steady: Grey | None, seen: Sequence[Box]) -> Box:
+    """Around all that changes in frames that are alike, outside of what was seen; empty where nothing does."""
+    assert steady is not None
+    changes = steady == 0
+    for box in seen:
+        changes[box.rows, box.columns] = False
+    down, across = np.flatnonzero(changes.any(axis=1)), np.flatnonzero(changes.any(axis=0))
+    if not len(down):
+        return Box(0, 0, 0, 0)
+    changing = Box(int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1)
+    return changing.grown(_EDGE, _EDGE).within(steady.shape[1], steady.shape[0])
 
 
 def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:

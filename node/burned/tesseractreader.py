@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from importlib import metadata
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from .box import Box
 from .crops import Crop, crop_of, turned, turns_of
 from .reader import Letter, Orientation, Picture, Reading
+from .tesseract import read_by
 
 _WIDEST = 1600
 _GAP = 24
@@ -48,9 +48,7 @@ class TesseractReader:
         ]
 
     def _words(self, sheet: Picture) -> list[tuple[str, float, Box]]:
-        from PIL import Image
-
-        found: dict[str, Any] = self._ocr.perform_ocr(Image.fromarray(sheet), config="--psm 6")
+        found = read_by(self._ocr, sheet, "--psm 6")
         keys = ("text", "conf", "left", "top", "width", "height")
         return [
             (str(text), float(conf) / 100, Box(left, top, left + width, top + height))
