@@ -30,6 +30,14 @@ def words(texts: Iterable[Text] = WORDS, **more: int) -> tuple[Pixels, list[Box]
     return picture.astype(np.int64), [box.grown(-3, -3) for box in boxes]
 
 
+def page(seed: int, *, ground: int, ink: int) -> tuple[Pixels, list[Box]]:
+    """A page of ten lines, which say who somebody is."""
+    random = np.random.default_rng(seed)
+    names = ("VANDERQUIST", "OKONKWO", "FEATHERSTONE", "LINDQVIST", "ABERNATHY", "SZYMANSKI", "MONTEFIORE")
+    lines = [f"{random.choice(names)} {random.integers(10**6, 10**7)}" for _ in range(10)]
+    return words([(line, 20, 12 + 38 * at) for at, line in enumerate(lines)], size=18, ground=ground, ink=ink)
+
+
 def screen(frames: Pixels, kind: Kind | None = None, syntax: str = EXPLICIT, **attributes: object) -> bytes:
     """A file of those frames (rows and columns last, or samples), with the patient of `PHI` in its header."""
     kind = kind or Kind()

@@ -29,6 +29,7 @@ from burned_screens import (
     frames_of,
     in_colour,
     is_gone,
+    page,
     patient,
     screen,
     words,
@@ -101,14 +102,6 @@ def clean(projects: Projects) -> Clean:
         return Done(b"".join(cleaned.chunks()), cleaned.receipt)
 
     return clean
-
-
-def page(seed: int, *, ground: int, ink: int) -> tuple[Pixels, list[Box]]:
-    """A page of ten lines, which say who somebody is."""
-    random = np.random.default_rng(seed)
-    names = ("VANDERQUIST", "OKONKWO", "FEATHERSTONE", "LINDQVIST", "ABERNATHY", "SZYMANSKI", "MONTEFIORE")
-    lines = [f"{random.choice(names)} {random.integers(10**6, 10**7)}" for _ in range(10)]
-    return words([(line, 20, 12 + 38 * at) for at, line in enumerate(lines)], size=18, ground=ground, ink=ink)
 
 
 class TestPolicy:

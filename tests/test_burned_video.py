@@ -16,7 +16,7 @@ import pydicom
 import pytest
 from builders import PHI
 from burned_pictures import drawn
-from burned_screens import WORDS, is_gone
+from burned_screens import WORDS, is_gone, page
 from films import (
     AVC,
     AVC_FRAGMENTS,
@@ -149,6 +149,14 @@ class TestText:
         shown = decoded(film_of(raw))
         assert len(shown) == 2 * COUNT
         assert all(is_gone(frame, box, most=16) for frame in shown for box in places)
+
+    def test_of_slides_is_gone_from_each(self, clean: Clean, tmp_path: Path) -> None:
+        slides = [page(seed, ground=20, ink=230) for seed in range(8)]
+        frames = np.stack([one for one, _ in slides for _ in range(8)])
+        shown = decoded(film_of(clean(video(filmed(frames.astype(np.uint8), tmp_path, AVC), AVC, len(frames)))[0]))
+        for at, (_, boxes) in enumerate(slides):
+            for frame in shown[8 * at : 8 * at + 8]:
+                assert all(is_gone(frame, box.grown(0, -1), most=40) for box in boxes)
 
     def test_of_a_second_in_a_long_film_is_gone(self, clean: Clean, tmp_path: Path) -> None:
         frames = scene(240)

@@ -1,5 +1,6 @@
 """Shows the frames of a film by number, though a film can only be run forward: it is run again, several times at once,
-so that one who reads all frames twice, side by side, and one now and then, makes it start three times and not for each.
+so that one who reads all frames three times, side by side, and one now and then, makes it start four times and not for
+each.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from lethe.node.deid.errors import CannotClean
 from .film import Film, FilmTool
 from .form import Pixels
 from .looking import Eyes
-from .sights import Sight, in_time
+from .sights import Sight, in_film
 
-_RUNS = 3
+_RUNS = 4
 LONGEST = 108
 """Frames that are looked at in one picture: four seconds, more or less. In longer ones text of a second fades."""
 
@@ -94,4 +95,4 @@ def sights_of_film(reel: Reel, eyes: Eyes) -> Iterator[Sight]:
     parts = -(-len(reel) // LONGEST)
     edges = [round(part * len(reel) / parts) for part in range(parts + 1)]
     for first, last in pairwise(edges):
-        yield from in_time(reel, tuple(range(first, last)), eyes)
+        yield from in_film(reel, range(first, last), eyes)

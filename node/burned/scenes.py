@@ -3,7 +3,7 @@ happen to be the frames of one object cannot, for what is written on one hides w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,11 +18,11 @@ _EVERY = 7
 """So many pixels are passed over for each that is looked at."""
 
 
-def scenes_of(shown: Showing, alike: float) -> Iterator[tuple[int, ...]]:
-    """The numbers of the frames (from 0), those together that follow each other and are so much alike. Raises
-    CannotClean for a frame that cannot be read."""
-    scene = [0]
-    for number, (one, two) in enumerate(pairwise(_some(shown, at) for at in range(len(shown))), start=1):
+def scenes_of(shown: Showing, numbers: Sequence[int], alike: float) -> Iterator[tuple[int, ...]]:
+    """Those frames (counted from 0), in their order, those together that follow each other and are so much alike.
+    Raises CannotClean for a frame that cannot be read."""
+    scene = [numbers[0]]
+    for number, (one, two) in zip(numbers[1:], pairwise(_some(shown, at) for at in numbers), strict=True):
         if _correlation(one, two) < alike:
             yield tuple(scene)
             scene = []

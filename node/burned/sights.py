@@ -68,7 +68,7 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
         return
     same = {number: numbers for numbers in alike for number in numbers}
     captured = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
-    for scene in scenes_of(shown, OF_PAGES if captured else IN_TIME):
+    for scene in scenes_of(shown, range(len(frames)), OF_PAGES if captured else IN_TIME):
         different = dict.fromkeys(same[number] for number in scene)
         if len(different) > _FEW:
             yield from _cine(shown, scene, [numbers[0] for numbers in different], eyes)
@@ -119,6 +119,15 @@ def _changing(steady: Grey | None, seen: Sequence[Box]) -> Box:
         return Box(0, 0, 0, 0)
     changing = Box(int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1)
     return changing.grown(_EDGE, _EDGE).within(steady.shape[1], steady.shape[0])
+
+
+def in_film(shown: Showing, numbers: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
+    """What is seen in a stretch of a film, which may be cut. Raises CannotClean for a frame that cannot be read."""
+    for scene in scenes_of(shown, numbers, IN_TIME):
+        if len(scene) > _FEW:
+            yield from in_time(shown, scene, eyes)
+        else:
+            yield from (_still(shown, (number,), eyes) for number in scene)
 
 
 def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:

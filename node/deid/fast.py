@@ -38,7 +38,8 @@ from .tales import NOTHING, SERIES, SOP_CLASS, SOP_INSTANCE, STUDY, Tales
 from .terms import Kind
 
 _WINDOWS = (1 << 15, 1 << 19, 1 << 23)
-_MOST_REMEMBERED = 64 << 20
+_MOST_REMEMBERED = 16 << 20
+"""As `Memory` counts, which is a quarter of what it really takes."""
 _RECEIPT = _SCENE = 1 << 14
 _NOT_HERE = frozenset({DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, *PIXELS_ELSEWHERE})
 # What becomes of these depends on other elements or on other rules: the role of a person; a document; concept, text,
