@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import requests
 from builders import PHI, ct, saved, slide_label
 from burned_screens import frames_of, is_gone, screen, words
+from dicomweb_archive import parts_of
 from flask.testing import FlaskClient
 from programs import free_port, running_node, wait_for
 
@@ -98,6 +100,22 @@ class TestOneFile:
         assert told["sop_instance_uid"].startswith("2.25.")
         assert (told["policy"], told["fill"], told["boxes"]) == ("phi", "background", [])
         assert told["text_finders"] == ["rapidocr"]
+
+    @pytest.mark.parametrize(
+        ("query", "headers"), [("?boxes=multipart", {}), ("", {"Accept": "multipart/related"})], ids=str
+    )
+    def test_comes_back_with_what_was_done_beside_it(
+        self, web: FlaskClient, archive: Archive, query: str, headers: dict[str, str]
+    ) -> None:
+        picture, boxes = words()
+        answer = send(web, screen(picture), query, **headers)
+        (first, clean), (second, told) = parts_of(answer.data, answer.content_type)
+        assert int(answer.headers["Content-Length"]) == len(answer.data)
+        assert (first["Content-Type"], second["Content-Type"]) == ("application/dicom", "application/json")
+        (shown,) = frames_of(clean)
+        assert all(is_gone(shown, box) for box in boxes) and len(json.loads(told)["boxes"]) >= len(boxes)
+        answer.close()
+        assert left_behind(archive) == []
 
     @pytest.mark.parametrize("fill", Fill)
     def test_that_shows_the_patient_comes_back_without(self, web: FlaskClient, fill: Fill) -> None:

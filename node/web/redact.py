@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from flask import Blueprint, Response, g, jsonify, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
+from lethe.dicomweb.multipart import Part, body, body_length, content_type, new_boundary
 from lethe.storage.archive import Archive
 from lethe.storage.batches import Batch
 from lethe.storage.database import transaction
@@ -27,6 +29,7 @@ from .overview import moment
 
 _DICOM = "application/dicom"
 _JSON = "application/json"
+_BOTH = "multipart/related"
 _FORMS = ("application/dicom", "application/octet-stream", "multipart/form-data")
 _PIECE = 1 << 20
 _FREE = 64 << 20
@@ -68,18 +71,22 @@ def blueprint(archive: Archive, config: Config, redactor: Redactor | None = None
                 archive.audit.record(g.caller.actor, "redacted", made.sop_uid, detail | outcome)
             if made.reason:
                 return answer(422, f"Refused: {made.reason}.")
-            return jsonify(_told(made, asked, config)) if _wants_json() else _file(clean)
+            return _given(clean, _told(made, asked, config))
 
     @redact.post("/redact-batch")
     @needs(Permission.REDACT)
     def many() -> ResponseReturnValue:
-        body = request.get_json(silent=True)
+        order = request.get_json(silent=True)
         known = {"source", "destination", "project", "policy", "fill"}
-        if not isinstance(body, dict) or not body.keys() <= known or not all(isinstance(x, str) for x in body.values()):
+        if (
+            not isinstance(order, dict)
+            or not order.keys() <= known
+            or not all(isinstance(x, str) for x in order.values())
+        ):
             return answer(400, f"The body is JSON with texts: {', '.join(sorted(known))}.")
         try:
-            asked = _asked(config, body)
-            name = batches.order(body.get("source", ""), body.get("destination", ""), asked, g.caller.actor)
+            asked = _asked(config, order)
+            name = batches.order(order.get("source", ""), order.get("destination", ""), asked, g.caller.actor)
         except (_Bad, NotAllowed) as error:
             return answer(400, f"{str(error)[:1].upper()}{str(error)[1:]}.")
         response = jsonify(_standing(archive.batches.get(name)))
@@ -137,14 +144,28 @@ def _choice(name: str, choices: Mapping[str, _Choice], said: Mapping[str, Any]) 
     return choices[said[name]]
 
 
-def _wants_json() -> bool:
-    """By `?boxes=json`, or because JSON is what the caller accepts before DICOM."""
-    return request.args.get("boxes") == "json" or request.accept_mimetypes.best_match([_DICOM, _JSON]) == _JSON
-
-
-def _file(path: Path) -> Response:
-    """The file, which has no name any more once it is sent."""
+def _given(path: Path, told: Mapping[str, Any]) -> Response:
+    """The clean file, what is told of it, or both: as `boxes` says, or what the caller accepts before DICOM."""
+    wanted = request.args.get("boxes") or request.accept_mimetypes.best_match([_DICOM, _JSON, _BOTH])
+    if wanted in ("json", _JSON):
+        return jsonify(told)
+    if wanted in ("multipart", _BOTH):
+        return _both(path, told)
     return send_file(path.open("rb"), mimetype=_DICOM, as_attachment=True, download_name="redacted.dcm")
+
+
+def _both(path: Path, told: Mapping[str, Any]) -> Response:
+    """The file, which has no name any more once it is sent, and what is told of it, as two parts."""
+    file, said = path.open("rb"), json.dumps(told).encode()
+    parts = [
+        Part(_DICOM, "", lambda: iter(lambda: file.read(_PIECE), b""), path.stat().st_size),
+        Part(_JSON, "", lambda: (said,), len(said)),
+    ]
+    boundary = new_boundary()
+    response = Response(body(parts, boundary), content_type=content_type(_DICOM, boundary))
+    response.headers["Content-Length"] = str(body_length(parts, boundary))
+    response.call_on_close(file.close)
+    return response
 
 
 def _told(made: Redaction, asked: Asked, config: Config) -> dict[str, Any]:
