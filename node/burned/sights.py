@@ -71,7 +71,7 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     for scene in scenes_of(shown, range(len(frames)), OF_PAGES if captured else IN_TIME):
         different = dict.fromkeys(same[number] for number in scene)
         if len(different) > _FEW:
-            yield from _cine(shown, scene, [numbers[0] for numbers in different], eyes)
+            yield from _cine(shown, scene, list(different), eyes)
             continue
         for numbers in different:
             if numbers[0] in scene:
@@ -80,8 +80,9 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
                     yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
 
 
-def _cine(shown: Shown, scene: tuple[int, ...], different: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
-    """What is seen in frames that are alike: in all together, and in each of a few that show more at a glance."""
+def _cine(shown: Shown, scene: tuple[int, ...], different: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
+    """What is seen in frames that are alike, of which some are equal: in all together, and in each of a few that show
+    more at a glance."""
     seen, moved, steady = list[Box](), defaultdict[int, list[Box]](list), None
     for sight in in_time(shown, scene, eyes):
         yield sight
@@ -93,18 +94,18 @@ def _cine(shown: Shown, scene: tuple[int, ...], different: Sequence[int], eyes: 
                 moved[other] += boxes
                 yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
     where = _changing(steady, seen)
-    own = [number for number in different if number in scene]
+    own = [numbers for numbers in different if numbers[0] in scene]
     for at in range(0, len(own) if where.area else 0, _GLANCED_AT):
         few = own[at : at + _GLANCED_AT]
-        known = [*seen, *(box for number in few for box in moved[number])]
+        known = [*seen, *(box for numbers in few for box in moved[numbers[0]])]
         if eyes.glance(_together(shown, few), known, where):
-            for number in few:
-                yield _still(shown, (number,), eyes)
+            for numbers in few:
+                yield _still(shown, numbers, eyes)
 
 
-def _together(shown: Shown, numbers: Sequence[int]) -> Picture:
+def _together(shown: Shown, few: Sequence[tuple[int, ...]]) -> Picture:
     """A few frames in one picture: its colours are the highest values, the mean and the lowest."""
-    greys = np.stack([cv2.cvtColor(_plain(shown, number), cv2.COLOR_RGB2GRAY) for number in numbers])
+    greys = np.stack([cv2.cvtColor(_plain(shown, numbers[0]), cv2.COLOR_RGB2GRAY) for numbers in few])
     return np.dstack([greys.max(axis=0), greys.mean(axis=0, dtype=np.float32).astype(np.uint8), greys.min(axis=0)])
 
 
