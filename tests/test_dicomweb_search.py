@@ -157,6 +157,8 @@ def test_lists_of_uids_with_comma_and_backslash_and_of_any_length(get, archive):
         "StudyDate=yesterday",
         "StudyDate=-",
         "StudyDate=*",
+        "StudyDate=20041340",
+        "StudyTime=25",
         "StudyInstanceUID=nope",
         "StudyInstanceUID=*",
         "StudyInstanceUID=,",
