@@ -130,6 +130,11 @@ def stored_text(vr: str, text: str) -> str:
     return digits if _FULL_DATE.fullmatch(digits) else ""
 
 
+def significant(vr: str, value: str) -> str:
+    """A value without the blanks at its ends that do not count for its VR (PS3.5 6.2)."""
+    return value.rstrip(" ") if vr in ("LT", "ST", "UR", "UT") else value.strip(" ")
+
+
 def _is_universal(attribute: Attribute, value: str) -> bool:
     return value == "" or (attribute.vr in WILDCARD_VRS and set(value) == {"*"})
 
