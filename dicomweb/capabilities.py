@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 
 from flask import Response, current_app, jsonify, request
 
+from . import codecs, pixels
 from .accept import JSON_TYPES, Offer, choose
 from .answers import Service, accepted
 from .nativexml import XML_TYPE
@@ -22,15 +23,23 @@ _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
 _SEARCHES = ("studies", "series", "instances", "workitems")
 PAGING = ("limit", "offset", "includefield", "fuzzymatching")
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
+_OCTETS = "application/octet-stream"
+_FRAMES = tuple(
+    form
+    for name in (_OCTETS, *sorted({pixels.image_type(syntax) for syntax in codecs.ENCODED} - {_OCTETS}))
+    for form in (f'multipart/related; type="{name}"', name)
+)
+"""Of one frame, or of one value, alone as well."""
 _GIVEN = {
-    "metadata": (JSON_TYPES[0],),
-    "frames": ('multipart/related; type="application/octet-stream"',),
-    "bulkdata": ('multipart/related; type="application/octet-stream"', "application/octet-stream"),
+    "metadata": _MODEL,
+    "frames": _FRAMES,
+    **dict.fromkeys(("bulkdata", "pixeldata"), _FRAMES[:1]),
     "rendered": (*_PICTURES, "video/mp4", "application/pdf", "text/xml", "text/html"),
     "thumbnail": _PICTURES,
     **dict.fromkeys(_SEARCHES, _MODEL),
 }
-_OBJECTS = ('multipart/related; type="application/dicom"',)
+_OBJECTS = ('multipart/related; type="application/dicom"', "application/zip")
+_OBJECT = (*_OBJECTS, "application/dicom")
 _TAKEN = (*_MODEL, XML_TYPE)
 """What a workitem, or something about one, is sent as."""
 _SUBSCRIBER = "/workitems/{workitem}/subscribers/{aetitle}"
@@ -72,9 +81,11 @@ class Resource:
     @property
     def given(self) -> tuple[str, ...]:
         """The media types of what GET gives."""
-        if self.kind == "workitems":
-            return _MODEL
-        return _OBJECTS if self.kind in _SEARCHES and not self.is_search else _GIVEN.get(self.kind, ())
+        if self.kind == "workitems" or self.is_search or not self.path.endswith("}"):
+            return _GIVEN.get(self.kind, ())
+        if self.kind == "bulkdata":  # of compressed pixel data, their frames
+            return _FRAMES
+        return _OBJECT if self.kind == "instances" else _GIVEN["frames"] if self.kind == "frames" else _OBJECTS
 
     @property
     def is_worklist(self) -> bool:

@@ -8,6 +8,7 @@ like become encapsulated frames, one part each; a JPEG also says what its pixels
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,14 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from lethe.storage.entries import DicomJson, first_text
+from lethe.storage.entries import DicomJson, first_text, is_uid
 from lethe.storage.errors import Refused
 
 from . import accept, readxml
 from .accept import MediaRange
 from .codestream import described, syntax_of
 from .dicomjson import PIXEL_TAGS
+from .identify import Identity
 
 _JSON = ("application/dicom+json", "application/json")
 _XML = ("application/dicom+xml",)
@@ -72,8 +74,9 @@ class Composer:
         else:
             raise Refused("a part of bulk data has no Content-Location")
 
-    def objects(self) -> Iterator[Path]:
-        """A file for each object; an empty one where it could not be made. Raises Refused where there are none."""
+    def objects(self) -> Iterator[Path | Identity]:
+        """A file for each object; where it could not be made, what it says it is. Raises Refused where there are
+        none."""
         if not self._metadata:
             raise Refused("the body holds no metadata")
         for number, attributes in enumerate(self._metadata):
@@ -84,11 +87,14 @@ class Composer:
             except Exception as error:  # whatever pydicom finds wrong with attributes that anybody may have sent
                 if failure := _of_the_disk(error):
                     raise failure from error
-                path.write_bytes(b"")
+                path.unlink()
+                yield _identity(attributes)
+                continue
             yield path
 
     def _compose(self, attributes: DicomJson, file: BinaryIO) -> None:
         plain, large = _divided(attributes)
+        _check_inline(plain)
         parts = {tag: self._parts(element["BulkDataURI"]) for tag, element in large.items()}
         pixels = next((parts[tag] for tag in PIXEL_TAGS if tag in parts), [])
         syntax = syntax_of(pixels[0].kind, pixels[0].path) if pixels else str(ExplicitVRLittleEndian)
@@ -165,6 +171,23 @@ def _divided(attributes: DicomJson) -> tuple[DicomJson, DicomJson]:
     kept = {tag.upper(): element for tag, element in attributes.items() if not tag.startswith("0002")}
     large = {tag: one for tag, one in kept.items() if "BulkDataURI" in one and one.get("vr") in _LONG}
     return {tag: element for tag, element in kept.items() if tag not in large}, large
+
+
+def _check_inline(attributes: DicomJson) -> None:
+    """Raise ValueError for binary values that are no base64, at every depth; pydicom takes what it can of them."""
+    for element in attributes.values():
+        if isinstance(text := element.get("InlineBinary", ""), str):
+            b64decode("".join(text.split()), validate=True)
+        for item in element.get("Value") or () if element.get("vr") == "SQ" else ():
+            _check_inline(item or {})
+
+
+def _identity(attributes: DicomJson) -> Identity:
+    """What the attributes of an object say it is, as far as they can be read."""
+    known = {tag.upper(): element.get("Value") for tag, element in attributes.items()}
+    values = (known.get(tag) for tag in ("00080016", "00080018", "0020000D"))
+    texts = (str(value[0]).strip(" \0") if isinstance(value, list) and value else "" for value in values)
+    return Identity(*(text if is_uid(text) else "" for text in texts))
 
 
 def _file_meta(plain: DicomJson, syntax: str) -> FileMetaDataset:

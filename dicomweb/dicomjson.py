@@ -138,7 +138,8 @@ def _decided_vr(vr: str, scope: _Scope) -> str:
 def _scope(ds: Dataset, around: _Scope) -> _Scope:
     encodings, signed = around.encodings, around.signed
     if 0x00080005 in ds:
-        names = [str(name) for name in _values_of(ds.get_item(0x00080005, keep_deferred=True), "CS", around)]
+        said = _values_of(ds.get_item(0x00080005, keep_deferred=True), "CS", around)
+        names = [_trimmed(name) or "" for name in said]  # padded, each may be: pydicom knows no name with blanks
         try:
             encodings = convert_encodings(names)
         except (LookupError, AttributeError, TypeError, ValueError):

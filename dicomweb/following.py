@@ -61,4 +61,4 @@ def _filter() -> dict[tuple[str, ...], str]:
             else:
                 raise Refused("filter is a list of attributes with their values, such as WorklistLabel=CT")
     given = [(name, values[0]) for name, values in request.args.lists() if searchkeys.is_key(name) and name != "filter"]
-    return {tuple(searchkeys.tag_of(part) for part in name.split(".")): value for name, value in [*pairs, *given]}
+    return {searchkeys.path_of(name): value for name, value in [*pairs, *given]}

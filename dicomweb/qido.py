@@ -19,8 +19,10 @@ from pydicom.datadict import dictionary_VR
 
 from lethe.storage.computed import COUNTED
 from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text
-from lethe.storage.holding import private_tag
-from lethe.storage.query import Level, Match, Query, Within
+from lethe.storage.errors import Refused
+from lethe.storage.holding import holds, is_open, key_of, private_tag
+from lethe.storage.matching import keyword_of
+from lethe.storage.query import AnyOf, Level, Match, Query, Term, Within
 
 from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept, warned
@@ -46,6 +48,11 @@ _RETURNED_IF_KNOWN = {
     Level.INSTANCE: ("00280008", "00280010", "00280011", "00280100"),
 }
 _PATH_UIDS = ("0020000D", "0020000E")
+_AVAILABILITY, _RETRIEVE_URL = "00080056", "00081190"
+_OF_ALL: DicomJson = {_AVAILABILITY: {"vr": "CS", "Value": ["ONLINE"]}}
+"""What every result says, whatever the object: only clean instances that can be had are found."""
+_NO_KEYS = (COUNTED - SEARCHABLE.keys()) | {_RETRIEVE_URL}
+"""What is returned and cannot be searched for."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     matches = searchkeys.matches()
     wish = _wish(_levels(level, uids), matches)
     page = page_asked(MOST)
-    query = Query(level, (*parents, *matches), page.limit, page.offset, counted=COUNTED & wish.tags)
+    query = Query(level, (*parents, *map(_asked, matches)), page.limit, page.offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if page.limit else []
     warnings = page.warnings(len(entries), lambda: service.archive.index.count(query) - page.offset - len(entries))
     if not entries:
@@ -98,6 +105,15 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     else:
         response = json_array(_results(service, query, entries, wish), None if warnings else keep)
     return warned(service, response, warnings)
+
+
+def _asked(key: Match | Within) -> Term:
+    """What a key asks of the index; one that is answered here is met by all results or by none. Raises Refused."""
+    if key.tag in _NO_KEYS and not is_open(key):
+        raise Refused(f"{keyword_of(key.tag)} is made for each answer, and cannot be searched for")
+    if key.tag == _AVAILABILITY and not is_open(key):
+        return Match(key.tag, ()) if holds(json.dumps(_OF_ALL), key_of(key)) else AnyOf(())
+    return key
 
 
 def _wish(levels: tuple[Level, ...], keys: Sequence[Match | Within]) -> _Wish:
@@ -136,9 +152,8 @@ def _result(base: str, entry: Entry, wish: _Wish) -> DicomJson:
             result[tag] = known[tag]
         elif tag in SEARCHABLE and SEARCHABLE[tag][0] <= entry.level:
             result[tag] = _empty(tag)
-    result["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
-    result["00081190"] = {"vr": "UR", "Value": [_retrieve_url(base, entry)]}
-    return result
+    result[_RETRIEVE_URL] = {"vr": "UR", "Value": [_retrieve_url(base, entry)]}
+    return result | _OF_ALL
 
 
 def _levels(level: Level, uids: Sequence[str | None]) -> tuple[Level, ...]:

@@ -64,9 +64,11 @@ def _attribute(element: Element, depth: int) -> dict[str, Any]:
 
 
 def _value(vr: str, text: str) -> Any:
-    if vr in _WHOLE:
-        return int(text)
-    return float(text) if vr in _REAL else text
+    """A value as JSON has it; what is no number stays text, which is for whoever takes the object to judge."""
+    try:
+        return int(text) if vr in _WHOLE else float(text) if vr in _REAL else text
+    except ValueError:
+        return text
 
 
 def _name_of(element: Element) -> dict[str, str]:

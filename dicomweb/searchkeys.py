@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from lethe.storage.entries import is_uid
 from lethe.storage.errors import Refused
-from lethe.storage.matching import keyword_of
+from lethe.storage.matching import keyword_of, significant
 from lethe.storage.query import EMPTY, Match, Resembles, Within
 
 _CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "accept"}
@@ -27,7 +27,7 @@ def matches() -> tuple[Match | Within, ...]:
     for name, values in request.args.lists():
         if not is_key(name):
             continue
-        path = tuple(tag_of(part) for part in name.split("."))
+        path = path_of(name)
         if path in found or len(values) > 1:
             raise Refused(f"the attribute {'.'.join(path)} is given more than once")
         found[path] = values[0]
@@ -57,7 +57,7 @@ def _creator(tag: str, found: Mapping[tuple[str, ...], str]) -> str:
     """Whose a private key is, as a key beside it says; empty for others. Raises Refused where none does."""
     if not is_private(tag) or tag[4:6] == "00":
         return ""
-    creator = found.get((creator_of(tag),), "")
+    creator = significant("LO", found.get((creator_of(tag),), ""))
     if not creator or set(creator) & set("*?\\"):
         raise Refused(
             f"a private attribute is searched for with its Private Creator as a key beside it, {creator_of(tag)}"
@@ -97,8 +97,11 @@ def is_key(name: str) -> bool:
 
 
 def _alternatives(tag: str, value: str) -> tuple[str, ...]:
-    if _vr_of(tag) != "UI":
-        parts = tuple(part for part in value.split("\\") if part)
+    vr = _vr_of(tag)
+    if vr != "UI":
+        parts = tuple(part for one in value.split("\\") if (part := significant(vr, one)))
+        if value and not parts:
+            raise Refused(f"{keyword_of(tag)} is searched for by a value; there are only backslashes or blanks")
         if len(parts) > _MOST_ALTERNATIVES:
             raise Refused(f"a key has at most {_MOST_ALTERNATIVES} alternative values")
         return parts or ("",)
@@ -109,10 +112,13 @@ def _alternatives(tag: str, value: str) -> tuple[str, ...]:
 
 
 def fields_asked() -> tuple[set[str], bool]:
-    """The attributes that `includefield` names, and whether it asks for all. Raises Refused."""
+    """The attributes that `includefield` names, and whether it asks for all; without a name it asks for nothing. An
+    attribute of a sequence comes with the whole sequence. Raises Refused."""
     names = [name.strip() for value in control("includefield") for name in value.split(",")]
-    tags = {tag_of(name.partition(".")[0]) for name in names if name and name.lower() != "all"}
-    return tags, "all" in map(str.lower, names)
+    paths = [path_of(name) for name in names if name and name.lower() != "all"]
+    for tag in (tag for path in paths for tag in path[:-1] if not is_private(tag) and _vr_of(tag) != "SQ"):
+        raise Refused(f"the attribute {tag} is no sequence")
+    return {path[0] for path in paths}, "all" in map(str.lower, names)
 
 
 @dataclass(frozen=True)
@@ -150,11 +156,16 @@ def control(name: str) -> list[str]:
     return [value for key, values in request.args.lists() if key.lower() == name for value in values]
 
 
+def path_of(name: str) -> tuple[str, ...]:
+    """The tags of an attribute and, before it, of the sequences it is in. Raises Refused."""
+    return tuple(tag_of(part) for part in name.split("."))
+
+
 def tag_of(name: str) -> str:
     """The eight-digit tag of an attribute that is named by keyword or tag. Raises Refused."""
     if re.fullmatch(r"[0-9A-Fa-f]{8}", name):
         return name.upper()
-    tag = tag_for_keyword(name)
+    tag = tag_for_keyword(name) if name else None  # the dictionary has retired elements without a keyword
     if tag is None:
         raise Refused(
             "an attribute is named by its keyword or the eight digits of its tag; one of the names is neither"

@@ -83,12 +83,14 @@ def store(service: Service, study: str = "", *, reception: Reception) -> Respons
     return warned(service, response, report.warnings)
 
 
-def _take_over(service: Service, reception: Reception, files: Sequence[Path], study: str, report: Report) -> None:
+def _take_over(
+    service: Service, reception: Reception, files: Sequence[Path | Identity], study: str, report: Report
+) -> None:
     origin = reception.origin()
     taken: dict[str, tuple[Identity, Plan]] = {}  # by the digest of the data set
     for path in files:
-        identity = identify(path)
-        if not identity.is_complete:
+        identity = identify(path) if isinstance(path, Path) else path
+        if isinstance(path, Identity) or not identity.is_complete:
             report.fail(identity, Failure.CANNOT_UNDERSTAND)
         elif study and identity.study_uid != study:
             report.fail(identity, Failure.OTHER_STUDY)
@@ -189,8 +191,9 @@ def _folder(archive: Archive) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _received(folder: Path) -> Iterator[Path]:
-    """A Part 10 file for each object in the body. Raises Refused, Unavailable, UnsupportedMediaType."""
+def _received(folder: Path) -> Iterator[Path | Identity]:
+    """A Part 10 file for each object in the body, or what it is where none can be made. Raises Refused, Unavailable,
+    UnsupportedMediaType."""
     kind = next(iter(accept.parse(request.headers.get("Content-Type", ""))), MediaRange(""))
     if kind.media_type == _DICOM:
         path = folder / "0"

@@ -17,7 +17,7 @@ from pydicom.datadict import dictionary_VR
 
 from .dicomtimes import instants
 from .errors import Refused
-from .matching import WILDCARD_VRS, asked_words, bounds, fold, keyword_of, words_of
+from .matching import WILDCARD_VRS, asked_words, bounds, fold, keyword_of, lies_within, words_of
 from .query import EMPTY, Match, Resembles, Within
 
 Json = Mapping[str, Any]
@@ -118,8 +118,8 @@ def _test(vr: str, value: str, keyword: str) -> _Test:
     if vr in _NUMERIC:
         return _number_test(value, keyword)
     if vr in ("DA", "TM"):
-        low, high = bounds(vr, value, keyword)
-        return lambda stored: (not low or low <= str(stored)) and (not high or str(stored) <= high)
+        ends = bounds(vr, value, keyword)
+        return lambda stored: lies_within(vr, str(stored), ends)
     if vr == "DT":
         first, last = instants(value, keyword)
         return lambda stored: _overlaps(str(stored), first, last)

@@ -130,6 +130,11 @@ def stored_text(vr: str, text: str) -> str:
     return digits if _FULL_DATE.fullmatch(digits) else ""
 
 
+def significant(vr: str, value: str) -> str:
+    """A value without the blanks at its ends that do not count for its VR (PS3.5 6.2)."""
+    return value.rstrip(" ") if vr in ("LT", "ST", "UR", "UT") else value.strip(" ")
+
+
 def _is_universal(attribute: Attribute, value: str) -> bool:
     return value == "" or (attribute.vr in WILDCARD_VRS and set(value) == {"*"})
 
@@ -160,6 +165,8 @@ def _range(column: Any, attribute: Attribute, value: str) -> Any:
     """A single date or time or a range, both ends included; a shorter form stands for all it is the beginning of."""
     low, high = bounds(attribute.vr, value, attribute.keyword)
     known = column != ""
+    if attribute.vr == "TM":
+        known, column = fn.GLOB("[0-9]*", column), _time_of(column)
     if low:
         known &= column >= low
     if high:
@@ -168,23 +175,53 @@ def _range(column: Any, attribute: Attribute, value: str) -> Any:
 
 
 def bounds(vr: str, value: str, keyword: str) -> tuple[str, str]:
-    """The first and last text that a date or time, or a range of them, takes in; empty where it is open. Raises
-    Refused."""
+    """The first and last text that a date or time, or a range of them, takes in, to be compared with what `comparable`
+    makes of a stored one; empty where it is open. Raises Refused."""
     low, dash, high = value.partition("-")
     form = _DATE if vr == "DA" else _TIME
     low, high = low.strip().replace(":", ""), high.strip().replace(":", "")
     if not (low or high) or not all(form.fullmatch(end) for end in (low, high) if end):
         example = "20240131 or 20240101-20240131" if vr == "DA" else "0930 or 0900-1200"
         raise Refused(f"{keyword} is searched for by a value or range such as {example}")
+    if not all(_exists(vr, end) for end in (low, high) if end):
+        raise Refused(f"{keyword} is searched for by dates and times that exist")
     last = high if dash else low
-    return low, last and last + _AFTER
+    return (low if vr == "DA" else comparable(vr, low)), last and last.replace(".", "") + _AFTER
+
+
+def _exists(vr: str, text: str) -> bool:
+    if vr == "TM":
+        # PS3.5 6.2: 60 is a leap second.
+        return all(int(text[at : at + 2] or 0) <= most for at, most in ((0, 23), (2, 59), (4, 60)))
+    try:
+        date(int(text[:4]), int(text[4:6] or 1), int(text[6:] or 1))
+    except ValueError:
+        return False
+    return True
+
+
+def comparable(vr: str, stored: str) -> str:
+    """A stored date or time as a text that sorts as it does; empty where it is none or, of times, midnight. Times have
+    many forms, older ones with colons among them: the digits are those of a fraction, whose last zeros say nothing."""
+    return stored_text(vr, stored) if vr == "DA" else stored.replace(":", "").replace(".", "").rstrip("0")
+
+
+def _time_of(column: Any) -> Any:
+    """The same for the times of a column."""
+    return fn.RTRIM(fn.REPLACE(fn.REPLACE(column, ":", ""), ".", ""), "0")
+
+
+def lies_within(vr: str, stored: str, ends: tuple[str, str]) -> bool:
+    """Whether a stored date or time is one, and lies within these bounds."""
+    text, (low, high) = comparable(vr, stored), ends
+    return stored[:1].isdigit() and (vr == "TM" or text != "") and low <= text and (not high or text <= high)
 
 
 def moment(date_column: Any, time_column: Any, dates: str, times: str) -> Any:
     """The condition that a date and a time, taken as one, lie within both ranges taken as one. Raises Refused."""
     since_day, until_day = bounds("DA", dates, "the date")
     since_time, until_time = bounds("TM", times, "the time")
-    known, point = date_column != "", date_column.concat(time_column)
+    known, point = date_column != "", date_column.concat(_time_of(time_column))
     if since_day:
         known &= point >= f"{since_day:0<8}{since_time}"
     if until_day:

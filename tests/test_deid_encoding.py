@@ -261,6 +261,34 @@ def test_an_unknown_character_set_is_refused() -> None:
         cleaned(data)
 
 
+NAMED_JAPANESE = b"\\ISO 2022 IR 87 "
+
+
+def _japanese(character_set: bytes) -> bytes:
+    """An object that says its character sets so."""
+    ds = ct(
+        SpecificCharacterSet=["", "ISO 2022 IR 87"],
+        PatientName="Yamada^Tarou=山田^太郎",
+        Manufacturer="日本電子",
+        ManufacturerModelName="患者山田様",
+    )
+    before, after = (struct.pack("<HH2sH", 8, 5, b"CS", len(one)) + one for one in (NAMED_JAPANESE, character_set))
+    assert raw_of(ds).count(before) == 1
+    return raw_of(ds).replace(before, after)
+
+
+@pytest.mark.parametrize("character_set", [NAMED_JAPANESE, b"ISO 2022 IR 6\\ISO 2022 IR 87"])
+def test_padded_character_sets_are_read(character_set: bytes) -> None:
+    result = clean(_japanese(character_set))
+    assert (result.Manufacturer, result.ManufacturerModelName) == ("日本電子", "患者様")
+
+
+@pytest.mark.parametrize("character_set", [b"ISO 2022 IR 6\\ ISO 2022 IR 87 ", b" \\ISO 2022 IR 87\\ ISO 2022 IR 149 "])
+def test_character_sets_between_blanks_that_the_text_was_not_read_with_are_refused(character_set: bytes) -> None:
+    with pytest.raises(CannotClean, match="character set"):
+        cleaned(_japanese(character_set))
+
+
 # Refused
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from dicomweb_archive import app_over
+from dicomweb_archive import app_over, publish
 from flask.testing import FlaskClient
 
 from lethe.dicomweb.routes import TRANSACTIONS
@@ -69,8 +69,36 @@ def test_openapi_names_every_route_with_its_variables(web: FlaskClient) -> None:
             assert operation["responses"]["404"]
     search, study = (document["paths"][path]["get"] for path in ("/studies", "/studies/{study}"))
     assert "application/dicom+json" in search["responses"]["200"]["content"]
-    assert list(study["responses"]["200"]["content"]) == ['multipart/related; type="application/dicom"']
+    assert set(study["responses"]["200"]["content"]) == {
+        'multipart/related; type="application/dicom"',
+        "application/zip",
+    }
     assert "limit" in {one["name"] for one in search["parameters"]}
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm"])
+def test_every_media_type_that_is_named_for_objects_and_their_parts_is_given(archive: Archive, name: str) -> None:
+    entry = publish(archive, name)
+    web = app_over(archive).test_client()
+    there = {"study": entry.study_uid, "series": entry.series_uid, "instance": entry.sop_uid, "numbers": "1"}
+    paths = web.get("/dicom-web/openapi.json").get_json()["paths"]
+    given = set()
+    for path, operations in paths.items():
+        if "{study}" not in path or path.endswith(("/rendered", "{path}")):  # which depend on the object
+            continue
+        for kind in operations["get"]["responses"]["200"]["content"]:
+            with web.get(f"/dicom-web{path.format(**there)}", headers={"Accept": kind}) as answer:
+                assert (answer.status_code, answer.mimetype) == (200, kind.partition(";")[0]), (path, kind)
+                assert answer.data
+            given.add((path.rpartition("/")[2], kind))
+    assert {
+        ("metadata", 'multipart/related; type="application/dicom+xml"'),
+        ("{series}", "application/zip"),
+        ("{instance}", "application/dicom"),
+        ("{numbers}", 'multipart/related; type="image/jls"'),
+        ("{numbers}", "image/dicom-rle"),
+        ("pixeldata", 'multipart/related; type="application/octet-stream"'),
+    } <= given
 
 
 def test_both_say_how_workitems_are_made_and_followed(web: FlaskClient) -> None:

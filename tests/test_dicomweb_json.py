@@ -11,7 +11,8 @@ from pathlib import Path
 import pydicom
 import pytest
 from dicomweb_archive import samples
-from pydicom.dataelem import RawDataElement
+from pydicom.data import get_charset_files
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
@@ -97,6 +98,35 @@ def test_names_are_decoded_by_their_character_set_and_a_wrong_one_is_survived(ch
         described = describe(ds)
     assert described["00080005"]["Value"] == ["ISO_IR 192"]
     assert described["00100010"]["Value"] == [name]
+
+
+@pytest.mark.parametrize("file", ["chrH31.dcm", "chrH32.dcm", "chrKoreanMulti.dcm", "chrJapMulti.dcm"])
+def test_padded_character_sets_mean_the_same_whatever_was_read_before(file):
+    (path,) = get_charset_files(file)
+    untouched, asked, decoded = (pydicom.dcmread(path) for _ in range(3))
+    asked.get("SpecificCharacterSet")
+    decoded.decode()
+    described = describe(untouched)
+    assert described == describe(asked) == describe(decoded)
+    assert not described["00100010"]["Value"][0]["Alphabetic"].startswith("\x1b")
+
+
+JAPANESE = "日本電子".encode("iso2022_jp")  # of which one byte is that of a backslash
+assert b"\\" in JAPANESE
+
+
+@pytest.mark.parametrize(
+    "charset", [b"\\ISO 2022 IR 87 ", b"ISO 2022 IR 13\\ISO 2022 IR 87 ", b" ISO 2022 IR 6 \\ ISO 2022 IR 87\0"]
+)
+def test_blanks_around_the_names_of_character_sets_do_not_count_in_sequences_neither(charset):
+    named = {Tag(0x00080005): raw(0x00080005, "CS", charset), Tag(0x00080070): raw(0x00080070, "LO", JAPANESE)}
+    inherits = Dataset({Tag(0x00080070): raw(0x00080070, "LO", JAPANESE)})
+    inner = Sequence([Dataset(dict(named)), inherits])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        described = describe(Dataset({**named, Tag(0x00400275): DataElement(0x00400275, "SQ", inner)}))
+    assert described["00080070"]["Value"] == ["日本電子"]
+    assert [item["00080070"]["Value"] for item in described["00400275"]["Value"]] == [["日本電子"]] * 2
 
 
 @pytest.mark.parametrize(

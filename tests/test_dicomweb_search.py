@@ -128,6 +128,23 @@ def test_relational_searches_add_the_levels_above(get, archive):
         ("SOPInstanceUID=1.2.3.2", 1),
         ("_=123&access_token=x&orderby=y&X-Signature=1", 4),
         ("fuzzymatching=false&PatientSex=F", 1),
+        ("InstanceAvailability=ONLINE", 4),
+        ("InstanceAvailability=O*", 4),
+        ("00080056=OFFLINE%5CONLINE", 4),
+        ("InstanceAvailability=", 4),
+        ("InstanceAvailability=OFFLINE", 0),
+        ("InstanceAvailability=ONLINE&PatientSex=F", 1),
+        ("PatientID=1CT1%20", 1),
+        ("PatientID=%201CT1", 1),
+        ("PatientName=%20doe^jane%20", 1),
+        ("ModalitiesInStudy=CT%20", 1),
+        ("ModalitiesInStudy=CT%20%5C%20MR", 2),
+        ("Manufacturer=%20GE*%20", 1),
+        ("PatientID=%5C1CT1", 1),
+        ("RetrieveURL=", 4),
+        ("includefield=", 4),
+        ("includefield=,&limit=", 4),
+        ("includefield=RequestAttributesSequence.ScheduledProcedureStepID", 4),
     ],
 )
 def test_matching(get, query, found):
@@ -157,6 +174,8 @@ def test_lists_of_uids_with_comma_and_backslash_and_of_any_length(get, archive):
         "StudyDate=yesterday",
         "StudyDate=-",
         "StudyDate=*",
+        "StudyDate=20041340",
+        "StudyTime=25",
         "StudyInstanceUID=nope",
         "StudyInstanceUID=*",
         "StudyInstanceUID=,",
@@ -174,6 +193,14 @@ def test_lists_of_uids_with_comma_and_backslash_and_of_any_length(get, archive):
         "PatientID.RequestedProcedureID=x",
         "RequestAttributesSequence.NotAKeyword=x",
         "NumberOfStudyRelatedInstances=one",
+        "NumberOfPatientRelatedStudies=1",
+        "RetrieveURL=x",
+        "RequestAttributesSequence.=1",
+        "RequestAttributesSequence..ScheduledProcedureStepID=1",
+        "includefield=RequestAttributesSequence.",
+        "includefield=RequestAttributesSequence.NotAKeyword",
+        "includefield=NotASequence.PatientID",
+        "includefield=PatientID.StudyID",
         "SeriesNumber=one",
     ],
 )
@@ -185,6 +212,21 @@ def test_what_is_malformed_or_cannot_be_searched_for_is_refused_without_an_echo(
     assert response.content_type == "application/json"
     assert "script" not in response.text
     assert "nope" not in response.text
+    assert response.json["error"]
+
+
+@pytest.mark.parametrize("value", ["%5C", "%5C%5C", "%20", "%5C%20%5C"])
+def test_a_value_of_nothing_that_counts_is_not_taken_for_universal(get, value):
+    response = get(f"/studies?PatientID={value}")
+    assert response.status_code == 400
+    assert "PatientID" in response.json["error"]
+
+
+def test_blanks_at_the_ends_of_a_key_do_not_count_at_any_level(get):
+    assert len(get("/series?Modality=MR%20").json) == 1
+    assert len(get("/instances?ImageType=ORIGINAL%20&Modality=CT").json) == 1
+    assert len(get("/instances?00090010=GEMS_IDEN_01%20&00091001=%20GE_GENESIS*").json) == 1
+    assert get("/series?Modality=M%20R").status_code == 204
 
 
 def test_every_standard_attribute_is_a_key(get):

@@ -524,6 +524,61 @@ class TestMetadataAndBulkData:
         assert pydicom.dcmread(BytesIO(got.data)).PixelData == ds.PixelData
 
     @pytest.mark.parametrize(
+        "spoilt",
+        [
+            {"7FE00010": {"vr": "OW", "BulkDataURI": "absent"}},
+            {"00420011": {"vr": "OB", "InlineBinary": "abc"}},
+            {"00420011": {"vr": "OB", "InlineBinary": "%%%%"}},
+            {"00082112": {"vr": "SQ", "Value": [{"00420011": {"vr": "OB", "InlineBinary": "=a"}}]}},
+            {"00082112": {"vr": "SQ", "Value": [{"54001010": {"vr": "OW", "BulkDataURI": "absent"}}]}},
+            {"00280010": {"vr": "US", "Value": ["many"]}},
+            {"00280010": {"vr": "US", "Value": [1 << 20]}},
+            {"00186024": {"vr": "XX", "Value": [{}]}},
+        ],
+    )
+    def test_what_cannot_be_made_is_named_in_the_answer_and_the_rest_is_stored(
+        self, idle: FlaskClient, archive: Archive, spoilt: dict[str, Any]
+    ) -> None:
+        ds = ct()
+        good = {tag: one for tag, one in ds.to_json_dict().items() if tag != "7FE00010"}
+        bad = {**good, "00080018": {"vr": "UI", "Value": ["1.2.3.4"]}, **spoilt}
+        data, headers = mixed("application/dicom+json", [json.dumps([bad, good]).encode()], [])
+        response = idle.post("/dicom-web/studies", data=data, headers=headers)
+        assert response.status_code == 202
+        answer = response.get_json(force=True)
+        (failed,) = items(answer, FAILED)
+        assert (value(failed, "00081150"), value(failed, "00081155")) == (ds.SOPClassUID, "1.2.3.4")
+        assert value(failed, "00081197") == 0xC000
+        assert not items(answer, OTHER)
+        assert original(archive).SOPInstanceUID == ds.SOPInstanceUID
+        assert not left_over(archive)
+
+    def test_xml_with_bulk_data_that_is_missing_or_a_number_that_is_none(self, idle: FlaskClient) -> None:
+        known = {"00080016": "1.2.840.10008.5.1.4.1.1.7", "00080018": "1.2.3.4", "0020000D": "1.2.3"}
+        uids = "".join(
+            f'<DicomAttribute tag="{tag}" vr="UI"><Value number="1">{uid}</Value></DicomAttribute>'
+            for tag, uid in known.items()
+        )
+        spoilt = (
+            '<DicomAttribute tag="7FE00010" vr="OW"><BulkData uri="absent"/></DicomAttribute>',
+            '<DicomAttribute tag="00280010" vr="US"><Value number="1">many</Value></DicomAttribute>',
+        )
+        texts = [f"<NativeDicomModel>{uids}{one}</NativeDicomModel>".encode() for one in spoilt]
+        for text in texts:
+            data, headers = mixed("application/dicom+xml", [text], [])
+            response = idle.post("/dicom-web/studies", data=data, headers=headers)
+            assert response.status_code == 409
+            (failed,) = items(response.get_json(force=True), FAILED)
+            assert (value(failed, "00081150"), value(failed, "00081155")) == (known["00080016"], "1.2.3.4")
+
+    def test_what_cannot_be_made_and_has_no_uid_is_among_the_others(self, idle: FlaskClient) -> None:
+        nameless = {"7FE00010": {"vr": "OW", "BulkDataURI": "absent"}, "00080018": {"vr": "UI", "Value": 5}}
+        data, headers = mixed("application/dicom+json", [json.dumps(nameless).encode()], [])
+        response = idle.post("/dicom-web/studies", data=data, headers=headers)
+        assert response.status_code == 409
+        assert reasons(response.get_json(force=True), OTHER) == [0xC000]
+
+    @pytest.mark.parametrize(
         ("metadata", "status"),
         [
             (b"[]", 400),

@@ -93,6 +93,7 @@ def test_findscu_without_a_level_of_the_standard_is_told_so(port: int, level: st
         ("STUDY", "StudyDate=20040119-20040119", 1),
         ("STUDY", "StudyDate=*", 3),
         ("STUDY", "StudyTime=070000-080000", 1),
+        ("STUDY", "StudyTime=072730.000000-072730.000000", 1),
         ("STUDY", "ModalitiesInStudy=MR", 1),
         ("SERIES", "Modality=MR\\CT", 2),
         ("STUDY", "Modality=CT", 1),

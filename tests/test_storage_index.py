@@ -334,7 +334,15 @@ def test_dates_and_their_ranges(dated, value, found):
         ("235959", [0]),
         ("09", [2, 3]),
         ("0930", [2, 3]),
-        ("093000", [2]),
+        ("093000", [2, 3]),
+        ("093000.0", [3]),
+        ("093000.5", [2]),
+        ("093000.50", [2]),
+        ("093000.500000", [2]),
+        ("093000.000000-093000.499999", [3]),
+        ("100000.000000", [4]),
+        ("000000.000000", [1]),
+        ("000000-", [0, 1, 2, 3, 4, 7]),
         ("0930-10", [2, 3, 4]),
         ("09:30-10:00", [2, 3, 4]),
         ("-0000", [1]),
@@ -342,8 +350,49 @@ def test_dates_and_their_ranges(dated, value, found):
     ],
 )
 def test_times_and_their_ranges(dated, value, found):
-    times = studies(dated, match("StudyTime", value))
-    assert [number for number in times if number != 8] == found
+    assert studies(dated, match("StudyTime", value)) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("072730.000000-", [0, 1, 2, 3, 4]),
+        ("072730.000000-072730.000000", [0]),
+        ("093431.700000", [1]),
+        ("093431.7", [1, 2]),
+        ("09:34:31.75", [2]),
+        ("112000", [3]),
+        ("14:00-14:10", [4]),
+        ("1404", [4]),
+        ("-072729.999999", [5]),
+        ("072730.1-09", [1, 2]),
+    ],
+)
+def test_times_match_in_whatever_form_they_are_stored(index, value, found):
+    for number, time in enumerate(("072730", "093431.70", "093431.750", "11:20:00", "14:04:38.5", "000000.000")):
+        enter(index, number, StudyTime=time, extra={"00080032": {"vr": "TM", "Value": [time]}})
+    assert studies(index, match("StudyTime", value)) == found
+    assert studies(index, Match("00080032", (value,))) == found  # which no column answers
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        *(
+            ("StudyDate", value)
+            for value in ("20041340", "200413", "20040100", "20230229", "0000", "20040101-20041301")
+        ),
+        *(("StudyTime", value) for value in ("25", "2400", "0960", "093061", "0930-2500")),
+    ],
+)
+def test_dates_and_times_that_do_not_exist_are_refused(dated, keyword, value):
+    with pytest.raises(Refused, match=f"{keyword}.*that exist"):
+        studies(dated, match(keyword, value))
+
+
+def test_a_leap_day_and_a_leap_second_exist(dated):
+    assert studies(dated, match("StudyDate", "20240101-20240229")) == [1, 2, 3, 4, 7]
+    assert studies(dated, match("StudyTime", "235959-235960")) == [0]
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,8 @@ def accessions(port: int, ds: Dataset) -> list[str]:
         ({"ScheduledProcedureStepStartDate": "-20240201"}, {}, ["101", "102"]),
         ({"ScheduledProcedureStepStartTime": "0900-1000"}, {}, ["101", "102"]),
         ({"ScheduledProcedureStepStartTime": "11"}, {}, ["103"]),
+        ({"ScheduledProcedureStepStartTime": "09:00:00.000000-1000"}, {}, ["101", "102"]),
+        ({"ScheduledProcedureStepStartTime": "100000.000000-"}, {}, ["102", "103"]),
         ({"ScheduledPerformingPhysicianName": "House*"}, {}, ["101", "102", "103"]),
         ({}, {"PatientName": "V*"}, ["101", "103"]),
         ({}, {"PatientName": "vivaldi^ant?nio"}, ["101"]),

@@ -228,7 +228,9 @@ class ValueCleaner:
         return text or dummy(vr)
 
     def _check_character_set(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        for value in texts(decoded(header, tag, path)):
+        said = decoded(header, tag, path).value
+        # With the blanks before or behind a name that the reader of all other text has not seen past.
+        for value in [said] if isinstance(said, str) else said:
             if value not in python_encoding and value.replace("-", "_") not in python_encoding:
                 raise CannotClean(f"{place(path, tag)}: not a character set of the standard")
         self.report.keep()

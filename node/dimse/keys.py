@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from lethe.storage.matching import fold
+from lethe.storage.matching import comparable, fold, lies_within
 
 _NOT_KEYS = {0x00080005, 0x00080201}  # PS3.4 C.2.2.2, C.4.1.1.3.1: they say how the query is to be read
 _TEXT = {"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"}
@@ -99,9 +99,13 @@ def _pattern(want: str) -> re.Pattern[str]:
 def _in_range(vr: str, value: str, want: str) -> bool:
     """Both ends included; a shorter form stands for all it is the beginning of."""
     low, dash, high = want.partition("-")
-    low, high, value = (text.replace(":", "").replace(".", "") if vr == "DA" else text for text in (low, high, value))
+    if vr in ("DA", "TM"):
+        low, high = (text.strip().replace(":", "").replace(".", "") for text in (low, high))
     if not dash:
         high = low
+    if vr == "TM":
+        return lies_within(vr, value, (comparable(vr, low), high and high + "\x7f"))
+    value = value.replace(".", "") if vr == "DA" else value
     return value != "" and low <= value and (not high or value <= high + "\x7f")
 
 

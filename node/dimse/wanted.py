@@ -57,9 +57,9 @@ def wanted(identifier: Dataset, levels: Mapping[str, Level]) -> Wanted:
 
 
 def sets_of(identifier: Dataset) -> tuple[str, ...]:
-    """The character sets of a request; asked for first, so that pydicom takes them without the blanks at their end."""
+    """The character sets of a request."""
     sets = identifier.get("SpecificCharacterSet") or ()
-    return (str(sets),) if isinstance(sets, str) else tuple(map(str, sets))
+    return tuple(str(one).strip(" \0") for one in ([sets] if isinstance(sets, str) else sets))
 
 
 def demand_hierarchy(want: Wanted, levels: Mapping[str, Level]) -> None:
