@@ -3,7 +3,7 @@ HTML, a video whose stream a browser plays (PS3.18 8.7.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any, BinaryIO
 
@@ -35,6 +35,19 @@ def document(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Resp
     if held.sop_class.startswith(_REPORTS):
         return _report(service, held, ranges)
     return _video(service, held, ranges) if pixels.is_video(held.transfer_syntax) else None
+
+
+def first_document(service: Service, held: Iterable[Held], ranges: Sequence[MediaRange]) -> Response:
+    """The first of the instances that is a document and can be had in a form that is wanted. Raises NotFound where none
+    is a document, NotAcceptable where none can be had so."""
+    refused: NotAcceptable | None = None
+    for one in held:
+        try:
+            if found := document(service, one, ranges):
+                return found
+        except NotAcceptable as error:
+            refused = refused or error
+    raise refused or NotFound("it has no image, and no document")
 
 
 def _encapsulated(service: Service, held: Held, media_type: str, ranges: Sequence[MediaRange]) -> Response:

@@ -11,25 +11,22 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, groupby
 
 from flask import Response
 from PIL.Image import Image
 
-from lethe.storage.entries import first_text
 from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
-from lethe.storage.query import Level, Query
 
-from . import cine, documents, frames, pictures
+from . import cine, documents, frames, pictures, pixels
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body, stretch, tagged, unchanged, warned
 from .captions import caption_of, captioned
 from .drawing import Drawing, drawing_of
 from .multipart import Part
 from .pictures import Viewport
-from .shape import Shape
-from .wado import below
+from .shape import Shape, shape_of
 from .wishes import Wishes, wishes
 
 _THUMBNAIL = Viewport(256, 256)
@@ -45,8 +42,12 @@ _FILM = Offer(cine.MP4)
 def rendered(
     service: Service, study: str, series: str = "", instance: str = "", numbers: str | None = None
 ) -> Response:
-    """One image or several frames, drawn as the object or the request says; a document as what it is."""
-    held = _chosen(service, [study, series, instance], part=0.0)
+    """One image or several frames, drawn as the object or the request says; a document as what it is, also for a study
+    or series that has no image."""
+    uids = [uid for uid in (study, series, instance) if uid]
+    held = service.archive.holdings.one(*uids) if instance else _image_of(service, uids, part=0.0)
+    if held is None:
+        return documents.first_document(service, service.archive.holdings.below(*uids), accepted())
     if numbers is None and instance and (document := documents.document(service, held, accepted())):
         return document
     return answer(service, drawing_of(service, held, None), numbers, wishes(), accepted())
@@ -56,7 +57,10 @@ def thumbnail(
     service: Service, study: str, series: str = "", instance: str = "", numbers: str | None = None
 ) -> Response:
     """One small image that stands for the whole."""
-    held = _chosen(service, [study, series, instance], part=0.5)
+    uids = [uid for uid in (study, series, instance) if uid]
+    held = service.archive.holdings.one(*uids) if instance else _image_of(service, uids, part=0.5)
+    if held is None:
+        raise NotFound("it has no image")
     wanted = wishes()
     drawing = drawing_of(service, held, None)
     if numbers is None:
@@ -64,20 +68,27 @@ def thumbnail(
     return answer(service, drawing, numbers.split(",", 1)[0], wanted.within(_THUMBNAIL), accepted())
 
 
-def _chosen(service: Service, uids: list[str], *, part: float) -> Held:
-    """The instance that is shown: so far, of 1, into the first series that has images. Raises NotFound."""
-    index, holdings = service.archive.index, service.archive.holdings
-    given = [uid for uid in uids if uid]
-    if len(given) == 3:
-        return holdings.one(*given)
-    for series in index.find(Query(Level.SERIES, below(*given).matches)):
-        held = holdings.below(series.study_uid, series.series_uid)
-        place = int(len(held) * part)
-        for one in held[place : place + 1]:
-            if first_text(service.metadata_of(one), "00280010"):
-                return one
-    index.one(Level(len(given)), *given)
-    raise NotFound("it has no image")
+def _image_of(service: Service, uids: Sequence[str], *, part: float) -> Held | None:
+    """The image that lies so far, of 1, into the first series that has any. Raises NotFound where nothing is there."""
+    for _, series in groupby(service.archive.holdings.below(*uids), key=lambda one: one.series_uid):
+        held = list(series)
+        place = held[int(len(held) * part)]
+        # Of a series of one kind the one at that place is looked at alone: a scan has thousands.
+        if len({one.sop_class for one in held}) == 1 and _is_image(service, place):
+            return place
+        if images := [one for one in held if _is_image(service, one)]:
+            return images[int(len(images) * part)]
+    return None
+
+
+def _is_image(service: Service, held: Held) -> bool:
+    if pixels.is_video(held.transfer_syntax):
+        return False
+    try:
+        shape_of(service.metadata_of(held))
+    except NotFound:
+        return False
+    return True
 
 
 def answer(
