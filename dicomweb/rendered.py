@@ -21,7 +21,7 @@ from lethe.storage.holdings import Held
 
 from . import cine, documents, frames, pictures, pixels
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, accepted, multipart_body, stretch, tagged, unchanged, warned
+from .answers import Service, Tag, accepted, multipart_body, stretch, tagged, unchanged, warned
 from .captions import caption_of, captioned
 from .drawing import Drawing, drawing_of
 from .multipart import Part
@@ -126,11 +126,11 @@ def _is_moving(offer: Offer) -> bool:
 
 def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     asked = (drawing.name, tuple(shown), offer.media_type, offer.packing, wanted)
-    tag = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
+    tag = Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
     if known := unchanged(tag):
         return known
     if offer is _FILM:
-        return tagged(_filmed(service, drawing, shown, wanted), tag)
+        return _filmed(service, drawing, shown, wanted, tag)
     moving = _is_moving(offer) and len(shown) > 1
     return tagged(_moving(drawing, shown, wanted) if moving else _still(service, drawing, shown, offer, wanted), tag)
 
@@ -168,11 +168,11 @@ def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
     return Response(pictures.animated(images, drawing.milliseconds()), content_type="image/gif")
 
 
-def _filmed(service: Service, drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
+def _filmed(service: Service, drawing: Drawing, shown: Sequence[int], wanted: Wishes, tag: Tag) -> Response:
     images = (_picture(drawing, number, wanted) for number in shown)
     first = next(images)
     film = cine.filmed(chain([first], images), first.size, drawing.milliseconds(), service.archive.files.incoming())
     length = film.seek(0, os.SEEK_END)
     held = drawing.held
     url = f"{service.instance_url(held.study_uid, held.series_uid, held.sop_uid)}/rendered"
-    return stretch(film, 0, length, Part(cine.MP4, url, list, length), packing=Packing.SINGLE)
+    return stretch(film, 0, length, Part(cine.MP4, url, list, length), packing=Packing.SINGLE, tag=tag)

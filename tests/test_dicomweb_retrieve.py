@@ -21,6 +21,7 @@ from lethe.storage.errors import NotFound, Unavailable
 
 ROOT = "http://node.test"
 ANY = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+JPEG = "1.2.840.10008.1.2.4.50"
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
 
@@ -109,6 +110,61 @@ def test_an_instance_alone_has_an_etag_ranges_and_a_head(web):
 )
 def test_what_an_instance_cannot_be_had_in_is_406(web, accept):
     assert web.get(web.url("CT_small.dcm"), accept).status_code == 406
+
+
+def test_what_cannot_be_made_leaves_the_next_best(web):
+    """RFC 9110 12.5.1: a JPEG of 8 bits cannot hold 16."""
+    url, dicom = web.url("CT_small.dcm"), 'multipart/related; type="application/dicom"; transfer-syntax='
+    for level in (url, url.rpartition("/instances")[0], url.partition("/series")[0]):
+        [(_, data)] = web.parts(level, f"{dicom}{JPEG}, {dicom}*;q=0.5")
+        assert data == web.stored("CT_small.dcm")
+        assert web.get(level, f"{dicom}{JPEG}").status_code == 406
+        zipped = web.get(level, f"{dicom}{JPEG}, application/zip;q=0.1")
+        assert (zipped.status_code, zipped.content_type) == (200, "application/zip")
+    asked = f"multipart/related; type=image/jpeg;transfer-syntax={JPEG}"
+    [(head, data)] = web.parts(f"{url}/frames/1", f"{asked}, multipart/related; type=application/octet-stream;q=0.1")
+    assert head["Content-Type"] == "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
+    assert data == pydicom.dcmread(sample("CT_small.dcm")).PixelData
+    assert web.get(f"{url}/frames/1", asked).status_code == 406
+
+
+def test_a_study_of_several_kinds_is_given_in_the_best_form_of_each(tmp_path):
+    web = Web(tmp_path)
+    for number, name in enumerate(("CT_small.dcm", "SC_rgb_rle.dcm", "test-SR.dcm"), 1):
+        uids = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": f"1.2.{number}", "SeriesNumber": number}
+        publish(web.archive, name, SOPInstanceUID=f"1.2.{number}.1", **uids)
+    dicom = 'multipart/related; type="application/dicom"; transfer-syntax='
+    parts = web.parts("/dicom-web/studies/1.2", f"{dicom}{JPEG}, {dicom}*;q=0.5")
+    given = [head["Content-Type"].rpartition("=")[2] for head, _ in parts]
+    stored = web.archive.index.instance("1.2.3.1").transfer_syntax
+    assert given[:2] == ["1.2.840.10008.1.2.1", JPEG]
+    assert given[2] in (JPEG, stored)
+    web.archive.close()
+
+
+def test_other_representations_have_other_tags_and_only_a_strong_one_keeps_a_range(web):
+    url, stored = web.url("CT_small.dcm"), web.stored("CT_small.dcm")
+    tag = web.get(url, "application/dicom").headers["ETag"]
+    packed = web.get(url, 'multipart/related; type="application/dicom"').headers["ETag"]
+    assert tag.startswith('"')
+    assert packed.startswith("W/")
+    assert packed.removeprefix("W/") != tag
+    assert web.get(url, "application/dicom", If_None_Match=packed).status_code == 200
+    for accept, own in (("application/dicom", tag), ('multipart/related; type="application/dicom"', packed)):
+        known = web.get(url, accept, If_None_Match=f'"other", {own}')
+        assert (known.status_code, known.headers["ETag"]) == (304, own)
+    weak = f"W/{tag}"
+    assert web.get(url, "application/dicom", If_None_Match=weak).status_code == 304
+    held = web.get(url, "application/dicom", Range="bytes=0-99", If_Range=tag)
+    assert (held.status_code, held.data) == (206, stored[:100])
+    for condition in ('"other"', weak, packed, "Sat, 01 Jan 2022 00:00:00 GMT", tag.strip('"'), "*"):
+        whole = web.get(url, "application/dicom", Range="bytes=0-99", If_Range=condition)
+        assert (whole.status_code, whole.data) == (200, stored), condition
+    value = f"{url}/bulkdata/7FE00010"
+    tag = web.get(value, "application/octet-stream").headers["ETag"]
+    for condition, status in ((tag, 206), ('"other"', 200), (f"W/{tag}", 200)):
+        asked = {"Range": "bytes=0-9", "If_Range": condition}
+        assert web.get(value, "application/octet-stream", **asked).status_code == status
 
 
 def test_a_study_and_a_series_are_given_whole(tmp_path):
@@ -432,6 +488,7 @@ def test_whole_pixel_data_and_ranges_of_it(web):
     assert parts_of(packed.data, packed.content_type)[0][1] == value[1:4]
     beyond = web.get(url, "application/octet-stream", Range="bytes=6000-")
     assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */6000")
+    assert "Content-Type" not in beyond.headers
     assert web.get(url, "application/octet-stream", Range="lines=1-2").status_code == 200
 
 
@@ -472,6 +529,55 @@ def test_compressed_pixel_data_is_given_as_its_frames(web):
     for accept in ("", ANY, 'multipart/related; type="image/dicom-rle"'):
         whole = [data for _, data in web.parts(f"{url}/bulkdata/7FE00010", accept)]
         assert whole == [data for _, data in web.parts(f"{url}/frames/1,2", accept)]
+
+
+def test_compressed_pixel_data_as_a_whole_is_given_under_its_own_type(web):
+    encoded = next(generate_frames(pydicom.dcmread(sample("SC_rgb_jpeg_dcmtk.dcm")).PixelData))
+    url, jpeg = web.url("SC_rgb_jpeg_dcmtk.dcm"), "multipart/related; type=image/jpeg"
+    for tail in ("pixeldata", "bulkdata", "bulkdata/7FE00010"):
+        response = web.get(f"{url}/{tail}", jpeg)
+        assert response.content_type.startswith('multipart/related; type="image/jpeg"; ')
+        [(head, data)] = parts_of(response.data, response.content_type)
+        assert (head["Content-Type"], data) == (f"image/jpeg; transfer-syntax={JPEG}", encoded)
+    assert web.get(f"{url}/pixeldata", "multipart/related; type=image/jp2").status_code == 406
+    assert web.get(f"{web.url('CT_small.dcm')}/pixeldata", jpeg).status_code == 406
+
+
+@pytest.mark.parametrize(
+    ("syntax", "begins", "types"),
+    [
+        ("1.2.840.10008.1.2.4.102", b"\0\0\0\x18ftypisom", ["video/mp4"]),
+        ("1.2.840.10008.1.2.4.102", b"\0\0\0\x01\x67\x64\0\x28", []),
+        ("1.2.840.10008.1.2.4.100", b"\0\0\x01\xb3\x16\0", ["video/mpeg", "video/mpeg2"]),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_video_is_given_as_its_stream(web, tmp_path, syntax, begins, types, pieces):
+    stream = begins + bytes(range(100)) * 2
+    half = len(stream) // 4 * 2
+    ds = pydicom.dcmread(sample("JPEG2000.dcm"))
+    ds.file_meta.TransferSyntaxUID, ds.NumberOfFrames = syntax, 9
+    ds.PixelData = pydicom.encaps.encapsulate(
+        [stream] if pieces == 1 else [stream[:half], stream[half:]], has_bot=False
+    )
+    uid = f"1.2.93.{pieces}.{len(types)}.{len(begins)}"
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = uid, f"{uid}.1", f"{uid}.2"
+    ds.save_as(tmp_path / "video.dcm")
+    url = url_of(publish(web.archive, tmp_path / "video.dcm"))
+    value = f"{url}/bulkdata/7FE00010"
+    for tail in ("bulkdata/7FE00010", "bulkdata", "pixeldata"):
+        for accept in ("", ANY, OCTETS, f"{OCTETS}; transfer-syntax={syntax}"):
+            [(head, data)] = web.parts(f"{url}/{tail}", accept)
+            assert head["Content-Type"] == f"application/octet-stream; transfer-syntax={syntax}"
+            assert (data, head["Content-Location"]) == (stream, ROOT + value)
+        for name in ("video/mp4", "video/mpeg", "video/mpeg2"):
+            response = web.get(f"{url}/{tail}", f'multipart/related; type="{name}"')
+            assert response.status_code == (200 if name in types else 406)
+    alone = web.get(value, types[0] if types else "application/octet-stream")
+    assert alone.data == stream
+    assert alone.content_type == f"{types[0] if types else 'application/octet-stream'}; transfer-syntax={syntax}"
+    part = web.get(value, "application/octet-stream", Range="bytes=2-9")
+    assert (part.status_code, part.data) == ((206, stream[2:10]) if pieces == 1 else (200, stream))
 
 
 @pytest.mark.parametrize(
