@@ -6,12 +6,16 @@ import gzip
 import io
 import json
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from dicomweb_archive import app_over, parts_of, publish, sample, samples, url_of
+from PIL import Image
+from programs import SHARED
 from pydicom.encaps import generate_frames
 from pydicom.pixels import pixel_array
 
@@ -31,9 +35,9 @@ class Web:
     def __init__(self, folder: Path) -> None:
         self.archive = Archive(folder)
         self.app = app_over(self.archive)
-        self.entries: dict[str, str] = {}
+        self.entries: dict[str | Path, str] = {}
 
-    def url(self, name: str) -> str:
+    def url(self, name: str | Path) -> str:
         """The path of the instance that a file of pydicom's became; they share UIDs, so each gets its own study."""
         if name not in self.entries:
             number = len(self.entries) + 1
@@ -437,6 +441,72 @@ def test_frames_of_single_bits_start_at_a_byte(web, tmp_path):
     parts = web.parts(f"{url}/frames/1,2,3,4,5")
     for (_, data), frame in zip(parts, frames, strict=True):
         assert data == np.packbits(frame.ravel(), bitorder="little").tobytes()
+
+
+@pytest.mark.parametrize("size", [(7, 3), (16, 16)])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"])
+def test_compressed_frames_of_single_bits_are_decoded(web, tmp_path, caplog, syntax, size):
+    frames = np.random.default_rng(1).integers(0, 2, (3, *size), dtype=np.uint8)
+    frames[1] = 1
+    packed = [np.packbits(frame.ravel(), bitorder="little").tobytes() for frame in frames]
+    ds = pydicom.dcmread(sample("liver_1frame.dcm"))
+    ds.Rows, ds.Columns, ds.NumberOfFrames = *size, 3
+    uid = f"1.2.83.{syntax[-1]}.{size[0]}"
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = uid, f"{uid}.1", f"{uid}.2"
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = pydicom.encaps.encapsulate([_compressed(data, syntax) for data in packed])
+    ds["PixelData"].is_undefined_length = True
+    pydicom.dcmwrite(tmp_path / "bits.dcm", ds, implicit_vr=False, little_endian=True)
+    url = url_of(publish(web.archive, tmp_path / "bits.dcm"))
+    for accept in ("", OCTETS, f"{OCTETS}; transfer-syntax=1.2.840.10008.1.2.1"):
+        assert [data for _, data in web.parts(f"{url}/frames/1,2,3", accept)] == packed
+    assert [data for _, data in web.parts(f"{url}/pixeldata")] == packed
+    stored = web.parts(f"{url}/frames/1", ANY)[0]
+    assert stored[0]["Content-Type"] == f"application/octet-stream; transfer-syntax={syntax}"
+    assert stored[1] == _compressed(packed[0], syntax)
+    shown = web.get(f"{url}/frames/1/rendered", "image/png")
+    assert (np.asarray(Image.open(io.BytesIO(shown.data)).convert("L")) == frames[0] * 255).all()
+    assert web.get(f"{url}/thumbnail").status_code == 200
+    native = pydicom.dcmread(io.BytesIO(web.get(url, "application/dicom").data))
+    assert native.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    assert native.PixelData.startswith(np.packbits(frames.ravel(), bitorder="little").tobytes())
+    assert not caplog.records
+
+
+def _compressed(data: bytes, syntax: str) -> bytes:
+    """A frame without runs as RLE (PS3.5 Annex G), or deflated; padded."""
+    if syntax.endswith("8.1"):
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        made = deflate.compress(data) + deflate.flush()
+    else:
+        made = struct.pack("<16L", 1, 64, *[0] * 14) + bytes([len(data) - 1]) + data
+    return made + bytes(len(made) % 2)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"])
+def test_frames_of_single_bits_that_are_broken_are_406(web, tmp_path, caplog, syntax):
+    ds = pydicom.dcmread(sample("liver_1frame.dcm"))
+    uid = f"1.2.84.{syntax[-1]}"
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = uid, f"{uid}.1", f"{uid}.2"
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = pydicom.encaps.encapsulate([_compressed(bytes(100), syntax)])
+    ds["PixelData"].is_undefined_length = True
+    pydicom.dcmwrite(tmp_path / "bits.dcm", ds, implicit_vr=False, little_endian=True)
+    url = url_of(publish(web.archive, tmp_path / "bits.dcm"))
+    for tail in ("rendered", "thumbnail", "frames/1?accept=application/octet-stream"):
+        response = web.get(f"{url}/{tail}")
+        assert response.status_code == 406
+        assert "Error" not in response.json["error"]
+    assert not caplog.records
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["liver_rle.dcm", "liver_deflate.dcm"])
+def test_genuine_compressed_segmentations_are_decoded(web, name):
+    url = web.url(SHARED / "data" / "pydicom-data" / name)
+    packed = pydicom.dcmread(SHARED / "data" / "pydicom-data" / "liver.dcm").PixelData
+    assert b"".join(data for _, data in web.parts(f"{url}/frames/1,2,3")) == packed[: 3 * 512 * 512 // 8]
+    assert web.get(f"{url}/rendered").status_code == 200
 
 
 def test_a_video_has_no_single_frames(web, tmp_path):
