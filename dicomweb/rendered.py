@@ -106,7 +106,7 @@ def answer(
         raise
     response.call_on_close(drawing.close)
     cut_off = (_CUT_OFF,) if _is_moving(offer) and numbers is None and layout.shape.frames > _MOST_ANIMATED else ()
-    return warned(service, response, (*drawing.passed_over, *cut_off))
+    return warned(service, response, (*drawing.passed_over, *wanted.passed_over, *cut_off))
 
 
 def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:

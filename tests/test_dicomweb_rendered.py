@@ -162,7 +162,14 @@ def test_text_is_written_where_it_is_asked_for_and_only_there(get, url):
         8,
         8,
     )
-    assert get(f"{base}&annotation=everything").status_code == 400
+    plain = get(base)
+    assert "Warning" not in plain.headers
+    for asked, like in (("bogus", plain), ("patient,bogus", get(f"{base}&annotation=patient")), ("", plain)):
+        answer = get(f"{base}&annotation={asked}")
+        assert (answer.status_code, answer.data) == (200, like.data)
+        warning = answer.headers.get("Warning", "")
+        assert warning.startswith("299 ") == bool(asked)
+        assert "bogus" not in warning
 
 
 def test_a_picture_is_not_sent_twice(archive, url):

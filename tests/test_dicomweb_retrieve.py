@@ -226,6 +226,35 @@ def test_wrong_methods_are_405_with_allow(web):
             assert {"GET", "HEAD"} <= set(response.headers["Allow"].replace(" ", "").split(","))
 
 
+def test_wrong_methods_of_workitems_are_405(web):
+    workitem = "/dicom-web/workitems/1.2.3"
+    for tail, allowed in (
+        ("/state", {"PUT", "OPTIONS"}),
+        ("/cancelrequest", {"POST", "OPTIONS"}),
+        ("/subscribers/AE", {"POST", "DELETE", "OPTIONS"}),
+        ("/subscribers/AE/suspend", {"POST", "OPTIONS"}),
+    ):
+        response = web.get(workitem + tail)
+        assert response.status_code == 405
+        assert set(response.headers["Allow"].replace(" ", "").split(",")) == allowed
+        assert web.get(workitem + tail, method="OPTIONS").status_code == 200
+    assert web.get(workitem, method="DELETE").status_code == 405
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_no_method_makes_an_unknown_address_known(web, method):
+    for path in ("nope", "studies/1.2/nope", "workitems/1.2/nope/nope"):
+        assert web.get(f"/dicom-web/{path}", method=method).status_code == 404
+
+
+def test_what_is_deleted_is_answered_by_nothing(tmp_path):
+    web = Web(tmp_path)
+    response = web.get(web.url("CT_small.dcm"), method="DELETE")
+    assert (response.status_code, response.data) == (204, b"")
+    assert "Content-Type" not in response.headers
+    web.archive.close()
+
+
 def test_every_route_states_what_it_needs(web):
     for rule in web.app.url_map.iter_rules():
         if rule.endpoint.startswith("dicomweb."):

@@ -66,6 +66,12 @@ def came_by_proxy(environ: WSGIEnvironment) -> bool:
     return bool(environ.get(_PROXIED))
 
 
+def names_a_host(environ: WSGIEnvironment) -> bool:
+    """Whether Host can be part of an address, if the request has one."""
+    host = str(environ.get("HTTP_HOST", ""))
+    return not host or bool(_HOST.fullmatch(host))
+
+
 def host_of(environ: WSGIEnvironment, host: str) -> str:
     """The host and port for addresses in answers. dicomweb-client leaves the port out of Host, and would look on port
     80 for what we name: at an address of this machine it can only have meant the port we listen on."""
