@@ -193,7 +193,8 @@ def stretch(
             return tagged(response, tag)
         start, stop = found[0] or 0, found[1] or length
     piece = Part(part.content_type, part.location, lambda: chunks(file, offset, start, stop, word=word), stop - start)
-    response = multipart_body([piece], part.content_type) if packing is Packing.MULTIPART else single_body(piece)
+    media_type = part.content_type.partition(";")[0]
+    response = multipart_body([piece], media_type) if packing is Packing.MULTIPART else single_body(piece)
     response.headers["Accept-Ranges"] = "bytes"
     if ranged:
         response.status_code = 206

@@ -39,12 +39,12 @@ def bulkdata(service: Service, study: str, series: str = "", instance: str = "")
 
 
 def pixeldata(service: Service, study: str, series: str = "", instance: str = "") -> Response:
-    """All pixel data."""
-    return _answer(
-        service,
-        _held(service, study, series, instance),
-        lambda metadata: [path for path in _paths(metadata, []) if path in _PIXELS],
-    )
+    """All pixel data; the stream of a single video can be had without multipart."""
+    held = _held(service, study, series, instance)
+    if instance and pixels.is_video(held[0].transfer_syntax):
+        url = f"{service.instance_url(study, series, instance)}/bulkdata/{PIXEL_TAGS[0]}"
+        return streams.answer(service, held[0], url)
+    return _answer(service, held, lambda metadata: [path for path in _paths(metadata, []) if path in _PIXELS])
 
 
 def _held(service: Service, study: str, series: str, instance: str) -> list[Held]:

@@ -95,29 +95,48 @@ def answer(
     service: Service, drawing: Drawing, numbers: str | None, wanted: Wishes, ranges: Sequence[MediaRange]
 ) -> Response:
     """The frames of that list in the form that is liked best, or the instance as a whole; closes the drawing."""
-    layout = drawing.open()
+    shape = drawing.open().shape
     try:
-        shown, offer = _choice(layout.shape, numbers, ranges)
         if wanted.annotation:
             wanted = replace(wanted, caption=caption_of(service.metadata_of(drawing.held), wanted.annotation))
-        response = _shown(service, drawing, shown, offer, wanted)
+        response = _best(service, drawing, numbers, wanted, ranges)
     except BaseException:
         drawing.close()
         raise
     response.call_on_close(drawing.close)
-    cut_off = (_CUT_OFF,) if _is_moving(offer) and numbers is None and layout.shape.frames > _MOST_ANIMATED else ()
+    moves = response.mimetype in (cine.MP4, "image/gif") and numbers is None
+    cut_off = (_CUT_OFF,) if moves and shape.frames > _MOST_ANIMATED else ()
     return warned(service, response, (*drawing.passed_over, *wanted.passed_over, *cut_off))
 
 
-def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:
-    """The frames that are shown, and how."""
-    shown: Sequence[int] = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
-    moving = len(shown) > 1 or (numbers is None and shape.frames > 1)
+def _best(
+    service: Service, drawing: Drawing, numbers: str | None, wanted: Wishes, ranges: Sequence[MediaRange]
+) -> Response:
+    """In the best form; where the frames cannot be made to move, in the best of those that stand still."""
+    shape = drawing.open().shape
+    listed = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
+    possible = _possible(listed, numbers, shape)
+    offer = choose(ranges, possible)
+    try:
+        return _shown(service, drawing, _frames_of(offer, listed, numbers, shape), offer, wanted)
+    except NotAcceptable as error:
+        if not _is_moving(offer):
+            raise
+        try:
+            offer = choose(ranges, [one for one in possible if not _is_moving(one)])
+        except NotAcceptable:
+            raise error from None
+        return _shown(service, drawing, listed, offer, wanted)
+
+
+def _possible(listed: Sequence[int], numbers: str | None, shape: Shape) -> Sequence[Offer]:
+    moving = len(listed) > 1 or (numbers is None and shape.frames > 1)
     film = (_FILM,) if moving and cine.is_possible() else ()
-    offer = choose(ranges, ((*_OFFERS_OF_ONE, *film) if len(shown) == 1 else (*_OFFERS_OF_MANY, *film)))
-    if numbers is None and _is_moving(offer):
-        shown = range(1, min(shape.frames, _MOST_ANIMATED) + 1)
-    return shown, offer
+    return (*_OFFERS_OF_ONE, *film) if len(listed) == 1 else (*_OFFERS_OF_MANY, *film)
+
+
+def _frames_of(offer: Offer, listed: Sequence[int], numbers: str | None, shape: Shape) -> Sequence[int]:
+    return range(1, min(shape.frames, _MOST_ANIMATED) + 1) if numbers is None and _is_moving(offer) else listed
 
 
 def _is_moving(offer: Offer) -> bool:

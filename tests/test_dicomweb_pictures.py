@@ -381,6 +381,18 @@ def test_several_frames_are_several_parts_or_a_moving_picture(get, studio):
     assert Image.open(io.BytesIO(get(f"{url}/frames/2/rendered", "image/gif").data)).n_frames == 1
 
 
+def test_what_is_too_large_to_move_leaves_the_next_best(get, studio, monkeypatch):
+    ds, frames = a_cine()
+    url = studio.publish(ds)
+    monkeypatch.setattr("lethe.dicomweb.rendered._MOST_PIXELS", 2 * frames[0].size)
+    answer = get(f"{url}/rendered", "image/gif, image/png;q=0.5, image/jpeg;q=0.1")
+    assert answer.content_type == "image/png"
+    assert (np.asarray(Image.open(io.BytesIO(answer.data))) == frames[0]).all()
+    refused = get(f"{url}/rendered", "image/gif")
+    assert (refused.status_code, "viewport" in refused.json["error"]) == (406, True)
+    assert get(f"{url}/rendered?viewport=4,4", "image/gif, image/png;q=0.5").content_type == "image/gif"
+
+
 @pytest.mark.peer
 def test_several_frames_are_a_film_where_ffmpeg_is_installed(get, studio, monkeypatch, tmp_path):
     need("ffmpeg")

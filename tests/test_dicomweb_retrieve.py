@@ -672,9 +672,12 @@ def test_a_video_is_given_as_its_stream(web, tmp_path, syntax, begins, types, pi
         for name in ("video/mp4", "video/mpeg", "video/mpeg2"):
             response = web.get(f"{url}/{tail}", f'multipart/related; type="{name}"')
             assert response.status_code == (200 if name in types else 406)
-    alone = web.get(value, types[0] if types else "application/octet-stream")
-    assert alone.data == stream
-    assert alone.content_type == f"{types[0] if types else 'application/octet-stream'}; transfer-syntax={syntax}"
+    for address in (value, f"{url}/pixeldata"):
+        media_type = types[0] if types else "application/octet-stream"
+        alone = web.get(address, media_type)
+        assert (alone.data, alone.content_type) == (stream, f"{media_type}; transfer-syntax={syntax}")
+        packed = web.get(address, f'multipart/related; type="{media_type}"')
+        assert packed.content_type.startswith(f'multipart/related; type="{media_type}"; boundary=')
     part = web.get(value, "application/octet-stream", Range="bytes=2-9")
     assert (part.status_code, part.data) == ((206, stream[2:10]) if pieces == 1 else (200, stream))
 

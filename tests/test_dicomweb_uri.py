@@ -170,6 +170,7 @@ def test_colours_are_converted_as_for_rendered(get, client, asked):
     assert get("examples_palette.dcm", iccprofile="cmyk").status_code == 400
 
 
+@pytest.mark.peer
 def test_several_frames_are_a_film_where_it_is_asked_for(get):
     need("ffmpeg")
     film = get("rtdose.dcm", contentType="video/mp4")
