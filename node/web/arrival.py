@@ -56,6 +56,8 @@ def arriving(inner: WSGIApplication, trusted_proxies: Sequence[str]) -> WSGIAppl
         if is_trusted(environ.get("REMOTE_ADDR", "")):
             environ[_PROXIED] = True
             _apply(environ, _told(environ, is_trusted))
+        if not environ.get("HTTP_HOST"):  # granian's for none, which would make addresses without a host
+            environ.pop("HTTP_HOST", None)
         return inner(environ, start_response)
 
     return serve
@@ -67,9 +69,9 @@ def came_by_proxy(environ: WSGIEnvironment) -> bool:
 
 
 def names_a_host(environ: WSGIEnvironment) -> bool:
-    """Whether Host can be part of an address, if the request has one."""
+    """Whether Host can be part of an address; only HTTP/1.0 may leave it out (RFC 9112 3.2)."""
     host = str(environ.get("HTTP_HOST", ""))
-    return not host or bool(_HOST.fullmatch(host))
+    return bool(_HOST.fullmatch(host)) or (not host and environ.get("SERVER_PROTOCOL") == "HTTP/1.0")
 
 
 def host_of(environ: WSGIEnvironment, host: str) -> str:
