@@ -58,8 +58,9 @@ def test_what_is_no_host_is_400(archive: Archive, host: str) -> None:
 def test_only_the_oldest_http_may_name_no_host(archive: Archive) -> None:
     web, none = build(archive).test_client(), {"HTTP_HOST": "", "SERVER_NAME": "192.0.2.7", "SERVER_PORT": "8080"}
     assert web.get("/probe/root", headers=BEARER, environ_overrides=none).status_code == 400
-    oldest = web.get("/probe/root", headers=BEARER, environ_overrides=none | {"SERVER_PROTOCOL": "HTTP/1.0"})
-    assert (oldest.status_code, oldest.text) == (200, "http://192.0.2.7:8080")
+    for spelt in ("HTTP/1.0", "HTTP/1"):
+        oldest = web.get("/probe/root", headers=BEARER, environ_overrides=none | {"SERVER_PROTOCOL": spelt})
+        assert (oldest.status_code, oldest.text) == (200, "http://192.0.2.7:8080")
 
 
 def test_nobody_else_does(web: FlaskClient, archive: Archive) -> None:

@@ -24,6 +24,7 @@ HEADERS = (
 """What proxies say about the request they pass on."""
 
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_OLDEST = ("HTTP/1.0", "HTTP/1")  # the latter is granian's name for it
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 _PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
 _PROXIED = "lethe.proxied"
@@ -71,7 +72,7 @@ def came_by_proxy(environ: WSGIEnvironment) -> bool:
 def names_a_host(environ: WSGIEnvironment) -> bool:
     """Whether Host can be part of an address; only HTTP/1.0 may leave it out (RFC 9112 3.2)."""
     host = str(environ.get("HTTP_HOST", ""))
-    return bool(_HOST.fullmatch(host)) or (not host and environ.get("SERVER_PROTOCOL") == "HTTP/1.0")
+    return bool(_HOST.fullmatch(host)) or (not host and environ.get("SERVER_PROTOCOL") in _OLDEST)
 
 
 def host_of(environ: WSGIEnvironment, host: str) -> str:
