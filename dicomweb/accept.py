@@ -7,13 +7,16 @@ are passed over, so that a browser's or a Java library's default header works.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
+from typing import TypeVar
 
 MULTIPART = "multipart/related"
 JSON_TYPES = ("application/dicom+json", "application/json")
+
+T = TypeVar("T")
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(rf';\s*(?:({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+)))?\s*')
@@ -88,6 +91,22 @@ def choose(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer:
     """The offer the client likes best; among equals the one it names first, then the one offered first. Raises
     NotAcceptable."""
     return _chosen(tuple(ranges), tuple(offers))
+
+
+def best_possible(ranges: Sequence[MediaRange], offers: Sequence[Offer], make: Callable[[Offer], T]) -> T:
+    """What `make` makes of the offer the client likes best, or of the next one where it raises NotAcceptable. Raises
+    that of the first where none can be made."""
+    left, refused = list(offers), None
+    while True:
+        try:
+            offer = choose(ranges, left)
+        except NotAcceptable as error:
+            raise refused or error from None
+        try:
+            return make(offer)
+        except NotAcceptable as error:
+            refused = refused or error
+            left.remove(offer)
 
 
 @lru_cache(maxsize=1024)

@@ -167,28 +167,40 @@ def single_body(part: Part) -> Response:
     return response
 
 
-def stretch(file: BinaryIO, offset: int, length: int, part: Part, *, word: int = 1, packing: Packing) -> Response:
+def nothing(status: int) -> Response:
+    """A status without a body, and so without a type of one."""
+    response = Response(status=status)
+    del response.headers["Content-Type"]
+    return response
+
+
+def stretch(
+    file: BinaryIO, offset: int, length: int, part: Part, *, word: int = 1, packing: Packing, tag: Tag
+) -> Response:
     """The value of `length` bytes at `offset`, or the range of it that is asked for (RFC 9110 14, PS3.18 8.6.2).
 
     `part` tells type and location. A range of a multipart answer is a range of its one part.
     """
     start, stop = 0, length
     wanted = request.range
-    ranged = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and _if_range_holds()
+    ranged = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and _if_range_holds(tag)
     if wanted is not None and ranged:
         found = wanted.range_for_length(length)
         if found is None:
             file.close()
-            return Response(status=416, headers={"Content-Range": f"bytes */{length}"})
+            response = nothing(416)
+            response.headers["Content-Range"] = f"bytes */{length}"
+            return tagged(response, tag)
         start, stop = found[0] or 0, found[1] or length
     piece = Part(part.content_type, part.location, lambda: chunks(file, offset, start, stop, word=word), stop - start)
-    response = multipart_body([piece], part.content_type) if packing is Packing.MULTIPART else single_body(piece)
+    media_type = part.content_type.partition(";")[0]
+    response = multipart_body([piece], media_type) if packing is Packing.MULTIPART else single_body(piece)
     response.headers["Accept-Ranges"] = "bytes"
     if ranged:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{length}"
     response.call_on_close(file.close)
-    return response
+    return tagged(response, tag)
 
 
 def warned(service: Service, response: Response, warnings: Iterable[str]) -> Response:
@@ -198,16 +210,33 @@ def warned(service: Service, response: Response, warnings: Iterable[str]) -> Res
     return response
 
 
-def unchanged(tag: str) -> Response | None:
+@dataclass(frozen=True)
+class Tag:
+    """An entity tag (RFC 9110 8.8.3). Weak where the bytes may differ from one time to the next, as boundaries and
+    compression do; `exact` where they never do."""
+
+    name: str
+    exact: bool = False
+
+    def __str__(self) -> str:
+        return f'"{self.name}"' if self.exact else f'W/"{self.name}"'
+
+
+def tag_of(name: str, packing: Packing) -> Tag:
+    """The tag of stored bytes that are given as they are, or as the one part of a multipart body."""
+    return Tag(name, exact=True) if packing is Packing.SINGLE else Tag(f"{name}-multipart")
+
+
+def unchanged(tag: Tag) -> Response | None:
     """304 where the client has what the tag names already, otherwise None (RFC 9110 13.1.2)."""
-    if not request.if_none_match.contains_weak(tag):
+    if not request.if_none_match.contains_weak(tag.name):
         return None
     return tagged(Response(status=304), tag)
 
 
-def tagged(response: Response, tag: str) -> Response:
-    """The response with its entity tag; weak, since packing and compression may differ."""
-    response.set_etag(tag, weak=True)
+def tagged(response: Response, tag: Tag) -> Response:
+    """The response with its entity tag."""
+    response.headers["ETag"] = str(tag)
     response.headers.setdefault("Cache-Control", "private, no-cache")
     return response
 
@@ -278,6 +307,7 @@ def _gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def _if_range_holds() -> bool:
-    """Clean objects never change, so whatever an If-Range names still holds if it was ours; a date is not given."""
-    return request.if_range is None or request.if_range.date is None
+def _if_range_holds(tag: Tag) -> bool:
+    """RFC 9110 13.1.5: a weak tag never holds, nor does a date, for none is given."""
+    condition = request.headers.get("If-Range")
+    return condition is None or (tag.exact and condition.strip() == str(tag))

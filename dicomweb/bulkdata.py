@@ -10,46 +10,50 @@ from pydicom.uid import ExplicitVRLittleEndian
 from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
-from . import frames
+from . import documents, frames, pixels, streams
 from .accept import Offer, Packing, choose
-from .answers import Service, accepted, stretch, tagged, unchanged
+from .answers import Service, accepted, stretch, tag_of, unchanged
 from .locate import locate, readable
 from .multipart import Part
 
+_OCTETS = "application/octet-stream"
 _NATIVE = str(ExplicitVRLittleEndian)
-_OFFERS = tuple(
-    Offer("application/octet-stream", packing, _NATIVE, frozenset({"", "*", _NATIVE}))
-    for packing in (Packing.MULTIPART, Packing.SINGLE)
-)
+_PACKINGS = (Packing.MULTIPART, Packing.SINGLE)
+_OFFERS = tuple(Offer(_OCTETS, packing, _NATIVE, frozenset({"", "*", _NATIVE})) for packing in _PACKINGS)
 
 
 def bulkdata(service: Service, study: str, series: str, instance: str, path: str) -> Response:
-    """One value, little endian; compressed pixel data as its frames, one part each."""
+    """One value, little endian; compressed pixel data as its frames, one part each, a video as its stream, and an
+    encapsulated document also as what it is."""
     tags = _parse(path)
     held = service.archive.holdings.one(study, series, instance)
+    url = f"{service.instance_url(study, series, instance)}/bulkdata/{path}"
     file = readable(service.archive.files.open("clean", held.file), held.transfer_syntax)
     try:
         place = locate(file, held.transfer_syntax, tags)
         if place.length is None:
             file.close()
-            return _frames_of(service, held, tags)
-        offer = choose(accepted(), _OFFERS)
+            return _compressed(service, held, tags, url)
+        kind = documents.media_type_of(held) if tags == [documents.DOCUMENT] else ""
+        own = tuple(Offer(kind, packing) for packing in _PACKINGS if kind)
+        offer = choose(accepted(), (*_OFFERS, *own))
+        length = documents.length_of(service, held, place.length) if offer in own else place.length
     except BaseException:
         file.close()
         raise
-    tag = f"{held.file}-{path}"
+    tag = tag_of(f"{held.file}-{path}-{offer.media_type}", offer.packing)
     if known := unchanged(tag):
         file.close()
         return known
-    url = service.instance_url(study, series, instance)
-    part = Part("application/octet-stream", f"{url}/bulkdata/{path}", list, place.length)
-    answer = stretch(file, place.offset, place.length, part, word=place.word, packing=offer.packing)
-    return tagged(answer, tag)
+    part = Part(offer.media_type, url, list, length)
+    return stretch(file, place.offset, length, part, word=place.word, packing=offer.packing, tag=tag)
 
 
-def _frames_of(service: Service, held: Held, tags: Sequence[int]) -> Response:
+def _compressed(service: Service, held: Held, tags: Sequence[int], url: str) -> Response:
     if len(tags) > 1:
         raise NotFound("compressed pixel data within a sequence cannot be had alone")
+    if pixels.is_video(held.transfer_syntax):
+        return streams.answer(service, held, url)
     return frames.answer(service, held, lambda shape: range(1, shape.frames + 1))
 
 

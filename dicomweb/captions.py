@@ -3,7 +3,7 @@ object says of it, the patient at the top, the technique at the bottom."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -40,7 +40,7 @@ class Caption:
     bottom: tuple[str, ...] = ()
 
 
-def caption_of(attributes: DicomJson, kinds: frozenset[str]) -> Caption:
+def caption_of(attributes: DicomJson, kinds: Collection[str]) -> Caption:
     """What an object says of the kinds that are asked for, as far as it says something."""
     return Caption(
         tuple(_lines(attributes, PATIENT)) if PATIENT in kinds else (),

@@ -6,6 +6,7 @@ written without loss, which PS3.5 allows. No colour is transformed that the code
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,14 @@ import numpy as np
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
-from rle.rle import encode_frame
+from rle.rle import decode_frame, encode_frame
 
 from .accept import NotAcceptable
 from .shape import Shape
+from .words import Array, words_of
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _PREFIX = "1.2.840.10008.1.2."
+DEFLATED_FRAMES = f"{_PREFIX}8.1"
 RLE, JPEG_BASELINE, JPEG_EXTENDED = f"{_PREFIX}5", f"{_PREFIX}4.50", f"{_PREFIX}4.51"
 LOSSLESS_JPEG = (f"{_PREFIX}4.57", f"{_PREFIX}4.70")
 JPEG_LS = (f"{_PREFIX}4.80", f"{_PREFIX}4.81")
@@ -34,6 +36,8 @@ _DECODED = {"YBR_FULL_422": "YBR_FULL", "YBR_RCT": "RGB", "YBR_ICT": "RGB"}
 
 def can_decode(transfer_syntax: str) -> bool:
     """Whether a decoder for it is installed."""
+    if transfer_syntax == DEFLATED_FRAMES:
+        return True
     try:
         return get_decoder(UID(transfer_syntax)).is_available
     except NotImplementedError:
@@ -49,9 +53,8 @@ def decode(data: bytes, shape: Shape, transfer_syntax: str) -> Array:
     """The words of one compressed frame: rows, columns and, for colour, samples. Raises NotAcceptable."""
     try:
         array = _decoded(data, shape, transfer_syntax)
-    except Exception as error:  # decoders raise whatever they like; what they say may quote the object
-        reason = f"the stored frame cannot be decoded here ({type(error).__name__}); ask with transfer-syntax=*"
-        raise NotAcceptable(reason) from None
+    except Exception:  # decoders raise whatever they like; what they say may quote the object
+        raise NotAcceptable("the stored frame cannot be decoded here; ask with transfer-syntax=*") from None
     if array.dtype.kind in "iu" and array.itemsize * 8 != shape.bits_allocated >= 8:
         array = array.astype(f"{array.dtype.kind}{shape.bits_allocated // 8}")
     if array.shape != shape.array:
@@ -88,6 +91,10 @@ def encodable(shape: Shape, transfer_syntax: str) -> bool:
 
 
 def _decoded(data: bytes, shape: Shape, transfer_syntax: str) -> Array:
+    if transfer_syntax == DEFLATED_FRAMES:
+        return words_of(_inflated(data, shape), shape)
+    if transfer_syntax == RLE and shape.bits_allocated == 1:
+        return words_of(_packed_bits(data, shape), shape)
     if transfer_syntax == JPEG_EXTENDED and shape.bits_stored > 8:
         twelve: Array = imagecodecs.jpeg8_decode(data)
         return twelve
@@ -106,6 +113,21 @@ def _decoded(data: bytes, shape: Shape, transfer_syntax: str) -> Array:
     source = encapsulate([data], has_bot=False)
     array, _ = get_decoder(UID(transfer_syntax)).as_array(source, raw=True, index=0, **options)
     return array
+
+
+def _inflated(data: bytes, shape: Shape) -> bytes:
+    """A native frame, deflated (PS3.5 A.4.12); no more of it than there should be, perhaps padded by a byte."""
+    size = -(-shape.native_bits // 8)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    frame = inflate.decompress(data, size + 2)
+    if not inflate.eof or len(frame) not in (size, size + 1):
+        raise ValueError("the frame has another size")
+    return frame[:size]
+
+
+def _packed_bits(data: bytes, shape: Shape) -> bytes:
+    """Single bits in run lengths: the bytes into which they are packed, in one segment (PS3.5 8.2.2)."""
+    return bytes(decode_frame(data, -(-shape.native_bits // 8), 8, "<"))
 
 
 def _run_lengths(array: Array, shape: Shape) -> bytes:

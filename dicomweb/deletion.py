@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from flask import Response
 
-from .answers import Service
+from .answers import Service, nothing
 
 
 def delete(service: Service, study: str, series: str = "", instance: str = "") -> Response:
     """Delete what the address names, and what is left empty by that."""
     uids = [uid for uid in (study, series, instance) if uid]
     service.archive.delete(*uids, actor=service.actor())
-    return Response(status=204, headers={"Cache-Control": "no-cache"})
+    response = nothing(204)
+    response.headers["Cache-Control"] = "no-cache"
+    return response

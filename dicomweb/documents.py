@@ -3,9 +3,9 @@ HTML, a video whose stream a browser plays (PS3.18 8.7.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any, BinaryIO
+from typing import Any
 
 from flask import Response
 from pydicom import dcmread
@@ -15,45 +15,69 @@ from lethe.storage.entries import first_text
 from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
-from . import pixels
+from . import pixels, streams
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, single_body, stretch, tagged, unchanged
+from .answers import Service, Tag, single_body, stretch, tagged, unchanged
 from .locate import locate, readable
 from .multipart import Part
 
 _ENCAPSULATED = {"1.2.840.10008.5.1.4.1.1.104.1": "application/pdf", "1.2.840.10008.5.1.4.1.1.104.2": "text/xml"}
 _REPORTS = "1.2.840.10008.5.1.4.1.1.88."
-_DOCUMENT = 0x00420011
+DOCUMENT = 0x00420011
 _DEEPEST = 64
 _DATES = {"DATETIME": "DateTime", "DATE": "Date", "TIME": "Time", "UIDREF": "UID", "PNAME": "PersonName"}
 
 
 def document(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response | None:
     """The instance as a document; None where it is an image. Raises NotAcceptable where that form is not wanted."""
-    if media_type := _ENCAPSULATED.get(held.sop_class):
+    if media_type := media_type_of(held):
         return _encapsulated(service, held, media_type, ranges)
     if held.sop_class.startswith(_REPORTS):
         return _report(service, held, ranges)
     return _video(service, held, ranges) if pixels.is_video(held.transfer_syntax) else None
 
 
+def first_document(service: Service, held: Iterable[Held], ranges: Sequence[MediaRange]) -> Response:
+    """The first of the instances that is a document and can be had in a form that is wanted. Raises NotFound where none
+    is a document, NotAcceptable where none can be had so."""
+    refused: NotAcceptable | None = None
+    for one in held:
+        try:
+            if found := document(service, one, ranges):
+                return found
+        except NotAcceptable as error:
+            refused = refused or error
+    raise refused or NotFound("it has no image, and no document")
+
+
 def _encapsulated(service: Service, held: Held, media_type: str, ranges: Sequence[MediaRange]) -> Response:
     choose(ranges, [Offer(media_type)])
     file = readable(service.archive.files.open("clean", held.file), held.transfer_syntax)
     try:
-        place = locate(file, held.transfer_syntax, [_DOCUMENT])
-        said = first_text(service.metadata_of(held), "00420015")
-        length = min(int(said), place.length or 0) if said.isdigit() else place.length or 0
+        place = locate(file, held.transfer_syntax, [DOCUMENT])
+        length = length_of(service, held, place.length or 0)
     except BaseException:
         file.close()
         raise
     part = Part(media_type, _url(service, held), list, length)
-    return tagged(stretch(file, place.offset, length, part, packing=Packing.SINGLE), held.file)
+    tag = Tag(f"{held.file}-document", exact=True)
+    return stretch(file, place.offset, length, part, packing=Packing.SINGLE, tag=tag)
+
+
+def media_type_of(held: Held) -> str:
+    """That of the document which is encapsulated in the instance; empty where none is."""
+    return _ENCAPSULATED.get(held.sop_class, "")
+
+
+def length_of(service: Service, held: Held, stored: int) -> int:
+    """How long an encapsulated document is, whose value may be padded by a byte."""
+    said = first_text(service.metadata_of(held), "00420015")
+    return min(int(said), stored) if said.isdigit() else stored
 
 
 def _report(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response:
     choose(ranges, [Offer("text/html")])
-    if known := unchanged(tag := f"{held.file}-html"):
+    if known := unchanged(tag := Tag(f"{held.file}-html")):
         return known
     with readable(service.archive.files.open("clean", held.file), held.transfer_syntax) as file:
         text = html(dcmread(file))
@@ -62,29 +86,12 @@ def _report(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Respo
 
 def _video(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response:
     """The stream as it is stored, where that is an MP4 file."""
-    choose(ranges, [Offer("video/mp4")])
-    with service.archive.files.open("clean", held.file) as file:
-        layout = service.layout_of(held, file)
-        found = layout.fragments
-        is_mp4 = found is not None and len(found.offsets) > 0 and _begins_mp4(file, found.offsets[0])
-    if found is None or not is_mp4:
+    choose(ranges, [Offer(streams.MP4)])
+    stream = streams.stream_of(service, held)
+    if streams.MP4 not in stream.media_types:
         raise NotAcceptable("such a video cannot be made into one that browsers play; retrieve the instance instead")
-
-    def pieces() -> Iterator[bytes]:
-        with service.archive.files.open("clean", held.file) as file:
-            for offset, length in zip(found.offsets, found.lengths, strict=True):
-                file.seek(offset)
-                left = length
-                while left and (data := file.read(min(left, 1 << 20))):
-                    left -= len(data)
-                    yield data
-
-    return tagged(single_body(Part("video/mp4", _url(service, held), pieces, sum(found.lengths))), f"{held.file}-mp4")
-
-
-def _begins_mp4(file: BinaryIO, offset: int) -> bool:
-    file.seek(offset + 4)
-    return file.read(4) == b"ftyp"
+    part = Part(streams.MP4, _url(service, held), lambda: stream.pieces(service), sum(stream.fragments.lengths))
+    return tagged(single_body(part), Tag(f"{held.file}-mp4"))
 
 
 def _url(service: Service, held: Held) -> str:

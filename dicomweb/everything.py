@@ -2,13 +2,14 @@
 10.4.1.1.7).
 
 Every value is a part that names the URI by which it could be had alone; compressed pixel data are given by frame,
-native unless `transfer-syntax=*` asks for them as stored.
+native unless their own type or `transfer-syntax=*` asks for them as stored, a video as its stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import chain
 from typing import BinaryIO
 
@@ -19,19 +20,16 @@ from lethe.storage.entries import DicomJson
 from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
-from . import codecs, pixels
-from .accept import NotAcceptable, Offer, Packing, choose
+from . import codecs, documents, frames, pixels, streams
+from .accept import MediaRange, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body
 from .dicomjson import PIXEL_TAGS
-from .locate import chunks, locate, readable
+from .locate import Place, chunks, locate, readable
 from .multipart import Part
 
 _OCTETS = "application/octet-stream"
 _NATIVE = str(ExplicitVRLittleEndian)
-_OFFERS = (
-    Offer(_OCTETS, Packing.MULTIPART, _NATIVE, frozenset({"", _NATIVE})),
-    Offer(_OCTETS, Packing.MULTIPART, "", frozenset({"*"})),
-)
+_PLAIN = (Offer(_OCTETS, Packing.MULTIPART, _NATIVE, frozenset({"", "*", _NATIVE})),)
 _PIXELS = [[int(tag, 16)] for tag in PIXEL_TAGS]
 
 
@@ -41,12 +39,12 @@ def bulkdata(service: Service, study: str, series: str = "", instance: str = "")
 
 
 def pixeldata(service: Service, study: str, series: str = "", instance: str = "") -> Response:
-    """All pixel data."""
-    return _answer(
-        service,
-        _held(service, study, series, instance),
-        lambda metadata: [path for path in _paths(metadata, []) if path in _PIXELS],
-    )
+    """All pixel data; the stream of a single video can be had without multipart."""
+    held = _held(service, study, series, instance)
+    if instance and pixels.is_video(held[0].transfer_syntax):
+        url = f"{service.instance_url(study, series, instance)}/bulkdata/{PIXEL_TAGS[0]}"
+        return streams.answer(service, held[0], url)
+    return _answer(service, held, lambda metadata: [path for path in _paths(metadata, []) if path in _PIXELS])
 
 
 def _held(service: Service, study: str, series: str, instance: str) -> list[Held]:
@@ -55,43 +53,80 @@ def _held(service: Service, study: str, series: str, instance: str) -> list[Held
 
 
 def _answer(service: Service, held: Sequence[Held], wanted: Callable[[DicomJson], list[list[int]]]) -> Response:
-    offer = choose(accepted(), _OFFERS)
-    parts = chain.from_iterable(_parts(service, one, wanted, offer.transfer_syntax) for one in held)
+    ranges = accepted()
+    chosen = [_Chosen(one, _forms(service, one, wanted(service.metadata_of(one)), ranges)) for one in held]
+    parts = chain.from_iterable(_parts(service, one) for one in chosen if one.forms)
     first = next(parts, None)
     if first is None:
+        choose(ranges, _PLAIN)
         raise NotFound("there is none")
-    return multipart_body(chain([first], parts), _OCTETS)
+    return multipart_body(chain([first], parts), first.content_type.partition(";")[0])
 
 
-def _parts(service: Service, held: Held, wanted: Callable[[DicomJson], list[list[int]]], syntax: str) -> Iterator[Part]:
-    paths = wanted(service.metadata_of(held))
-    if not paths:
-        return
+@dataclass(frozen=True)
+class _Chosen:
+    """An instance, and in what form each of its values is given."""
+
+    held: Held
+    forms: list[tuple[list[int], Offer]]
+
+
+def _forms(
+    service: Service, held: Held, paths: list[list[int]], ranges: Sequence[MediaRange]
+) -> list[tuple[list[int], Offer]]:
+    """Raises NotAcceptable where one of the values cannot be had as is wanted."""
+    return [(path, choose(ranges, _offers(service, held, path))) for path in paths]
+
+
+def _offers(service: Service, held: Held, path: list[int]) -> Sequence[Offer]:
+    stored = held.transfer_syntax
+    if path == [documents.DOCUMENT] and (media_type := documents.media_type_of(held)):
+        return *_PLAIN, Offer(media_type, Packing.MULTIPART)
+    if path not in _PIXELS or not pixels.is_encapsulated(stored):
+        return _PLAIN
+    if pixels.is_video(stored):
+        return streams.stream_of(service, held).offers(Packing.MULTIPART)
+    return _offers_of_compressed(stored)
+
+
+@lru_cache(maxsize=256)
+def _offers_of_compressed(stored: str) -> tuple[Offer, ...]:
+    """Native or as stored; where there is no decoder as stored by default."""
+    possible = [one for one in frames.offers(stored, single=False) if one.transfer_syntax in (_NATIVE, stored)]
+    if not codecs.can_decode(stored):
+        possible.append(Offer(_OCTETS, Packing.MULTIPART, stored, frozenset({""})))
+    return tuple(possible)
+
+
+def _parts(service: Service, chosen: _Chosen) -> Iterator[Part]:
+    held = chosen.held
     url = service.instance_url(held.study_uid, held.series_uid, held.sop_uid)
     with readable(service.archive.files.open("clean", held.file), held.transfer_syntax) as file:
-        for path in paths:
-            place = locate(file, held.transfer_syntax, path)
-            if place.length is None:
-                yield from _frames(service, held, file, url, syntax)
-                continue
+        for path, offer in chosen.forms:
             name = "/".join(f"{number:08X}" if at % 2 == 0 else str(number) for at, number in enumerate(path))
-            pieces = partial(chunks, file, place.offset, 0, place.length, word=place.word)
-            yield Part(f"{_OCTETS}; transfer-syntax={_NATIVE}", f"{url}/bulkdata/{name}", pieces, place.length)
+            location = f"{url}/bulkdata/{name}"
+            place = locate(file, held.transfer_syntax, path)
+            if place.length is not None:
+                yield _plain(service, held, file, place, offer, location)
+            elif pixels.is_video(held.transfer_syntax):
+                yield streams.stream_of(service, held).part(service, offer.media_type, location)
+            else:
+                yield from _frames(service, held, file, offer)
 
 
-def _frames(service: Service, held: Held, file: BinaryIO, url: str, syntax: str) -> Iterator[Part]:
-    stored, layout = held.transfer_syntax, service.layout_of(held, file)
-    if pixels.is_video(stored):
-        raise NotAcceptable("a video has no single frames; retrieve the instance instead")
-    native = syntax == _NATIVE and codecs.can_decode(stored)
-    content_type = f"{_OCTETS}; transfer-syntax={_NATIVE if native else stored}"
-    for number in range(1, layout.shape.frames + 1):
-        data = pixels.decoded_frame(layout, file, number) if native else layout.encoded(file, number)
-        yield Part(content_type, f"{url}/frames/{number}", partial(_only, data), len(data))
+def _plain(service: Service, held: Held, file: BinaryIO, place: Place, offer: Offer, location: str) -> Part:
+    length = place.length or 0
+    if not offer.transfer_syntax:
+        length, said = documents.length_of(service, held, length), offer.media_type
+    else:
+        said = f"{_OCTETS}; transfer-syntax={_NATIVE}"
+    return Part(said, location, partial(chunks, file, place.offset, 0, length, word=place.word), length)
 
 
-def _only(data: bytes) -> tuple[bytes]:
-    return (data,)
+def _frames(service: Service, held: Held, file: BinaryIO, offer: Offer) -> Iterator[Part]:
+    found = frames.Found(held, service.layout_of(held, file), file)
+    for number in range(1, found.layout.shape.frames + 1):
+        yield from frames.parts(service, found, [number], offer)
 
 
 def _paths(attributes: DicomJson, above: list[int]) -> Iterator[list[int]]:

@@ -20,8 +20,8 @@ from lethe.storage.errors import NotFound, Refused
 from lethe.storage.holdings import Held
 
 from . import codecs, pixels
-from .accept import NotAcceptable, Offer, Packing, choose, takes_anything
-from .answers import Service, accepted, multipart_body, single_body, tagged, unchanged
+from .accept import NotAcceptable, Offer, Packing, best_possible, choose, takes_anything
+from .answers import Service, Tag, accepted, multipart_body, single_body, tagged, unchanged
 from .locate import readable
 from .multipart import Part
 from .pixels import Layout
@@ -80,37 +80,38 @@ class Found:
 
 def _best(service: Service, found: Found, numbers: Sequence[int]) -> Response:
     ranges, stored, single = accepted(), found.held.transfer_syntax, len(numbers) == 1
-    offer = choose(ranges, _offers(stored, single=single))
     try:
-        return _given(service, found, numbers, offer)
-    except NotAcceptable:
+        return best_possible(ranges, offers(stored, single=single), lambda one: _given(service, found, numbers, one))
+    except NotAcceptable as error:
         # It cannot be decoded. Who takes anything takes the frame as it is stored.
         anything = [one for one in ranges if takes_anything(one)]
+        if not anything:
+            raise error from None
         return _given(service, found, numbers, choose(anything, _stored(stored, single=single)))
 
 
 def _given(service: Service, found: Found, numbers: Sequence[int], offer: Offer) -> Response:
-    tag = f"{found.held.file}-{offer.media_type}-{offer.transfer_syntax}"
+    tag = Tag(f"{found.held.file}-{offer.media_type}-{offer.transfer_syntax}-{offer.packing}")
     if known := unchanged(tag):
         return known
-    parts = _parts(service, found, numbers, offer)
+    made = parts(service, found, numbers, offer)
     single = offer.packing is Packing.SINGLE
-    return tagged(single_body(parts[0]) if single else multipart_body(parts, offer.media_type), tag)
+    return tagged(single_body(made[0]) if single else multipart_body(made, offer.media_type), tag)
 
 
 @lru_cache(maxsize=256)
-def _offers(stored: str, *, single: bool) -> tuple[Offer, ...]:
+def offers(stored: str, *, single: bool) -> tuple[Offer, ...]:
     """What can be given, the default first: native, then as stored under its own type and as anonymous bytes, then
     what it can be made into."""
-    offers: list[Offer] = []
+    possible: list[Offer] = []
     for packing in _packings(single=single):
         if not pixels.is_encapsulated(stored):
-            offers.append(Offer(_OCTETS, packing, _NATIVE, frozenset({"", "*", _NATIVE, stored})))
+            possible.append(Offer(_OCTETS, packing, _NATIVE, frozenset({"", "*", _NATIVE, stored})))
         else:
-            offers += _of_compressed(stored, packing)
+            possible += _of_compressed(stored, packing)
         if not pixels.is_encapsulated(stored) or codecs.can_decode(stored):
-            offers += _made(stored, packing)
-    return tuple(offers)
+            possible += _made(stored, packing)
+    return tuple(possible)
 
 
 def _of_compressed(stored: str, packing: Packing) -> Iterator[Offer]:
@@ -143,7 +144,8 @@ def _packings(*, single: bool) -> Sequence[Packing]:
     return (Packing.MULTIPART, Packing.SINGLE) if single else (Packing.MULTIPART,)
 
 
-def _parts(service: Service, found: Found, numbers: Sequence[int], offer: Offer) -> list[Part]:
+def parts(service: Service, found: Found, numbers: Sequence[int], offer: Offer) -> list[Part]:
+    """The frames, a part each. Raises NotAcceptable where the first cannot be had so."""
     held = found.held
     read, length = _reader(found, offer)
     first = tuple(read(numbers[0]))  # what is wrong with the first frame is still an answer, not a broken connection

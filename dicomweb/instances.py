@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 
 from flask import Response
 
+from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
 from . import archived, codecs, transcoding
-from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, accepted, multipart_body, single_body, streamed, stretch, tagged, unchanged
+from .accept import MediaRange, NotAcceptable, Offer, Packing, best_possible
+from .answers import Service, Tag, accepted, multipart_body, single_body, streamed, stretch, tag_of, tagged, unchanged
 from .locate import CHUNK, readable
 from .multipart import Part
 from .shape import shape_of
@@ -45,10 +46,14 @@ def instance(service: Service, study: str, series: str, instance: str) -> Respon
 
 
 def given(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response:
-    """An instance in the form that is liked best."""
-    offer = choose(ranges, _offers(held.transfer_syntax, multipart_alone=False))
+    """An instance in the form that is liked best, of those it can be had in."""
+    possible = _offers(held.transfer_syntax, multipart_alone=False)
+    return best_possible(ranges, possible, lambda offer: _in_form(service, held, offer))
+
+
+def _in_form(service: Service, held: Held, offer: Offer) -> Response:
     if offer.media_type == _ZIP:
-        return _zipped(service, [held], f"{held.file}-zip")
+        return _zipped(service, [held], Tag(f"{held.file}-zip"))
     if offer.transfer_syntax != held.transfer_syntax:
         try:
             return _recoded(service, held, offer)
@@ -58,26 +63,30 @@ def given(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Respons
     return _as_stored(service, held, offer.packing)
 
 
-def for_each(held: Sequence[Held], ranges: Sequence[MediaRange]) -> list[tuple[Held, Offer]]:
+def _for_each(service: Service, held: Sequence[Held], ranges: Sequence[MediaRange]) -> list[tuple[Held, Offer]]:
     """Each instance and what the client gets of it. Raises NotAcceptable where one cannot be had as is wanted."""
-    offers: dict[str, Offer] = {}
-    for one in held:
-        if one.transfer_syntax not in offers:
-            offers[one.transfer_syntax] = choose(ranges, _offers(one.transfer_syntax, multipart_alone=True))
-    return [(one, offers[one.transfer_syntax]) for one in held]
+
+    def possible(one: Held, offer: Offer) -> Offer:
+        _refuse_impossible(service, one, offer.transfer_syntax)
+        return offer
+
+    return [
+        (one, best_possible(ranges, _offers(one.transfer_syntax, multipart_alone=True), partial(possible, one)))
+        for one in held
+    ]
 
 
 def _many(service: Service, *uids: str) -> Response:
     held = service.archive.holdings.below(*uids)
-    chosen = for_each(held, accepted())
+    chosen = _for_each(service, held, accepted())
     version = service.archive.index.version_of(*uids)
-    kind = sorted({(offer.media_type, offer.transfer_syntax) for _, offer in chosen})
-    tag = hashlib.sha256(repr((uids, version, kind)).encode()).hexdigest()[:32]
+    as_zip = any(offer.media_type == _ZIP for _, offer in chosen)
+    forms = [_ZIP] if as_zip else [offer.transfer_syntax for _, offer in chosen]
+    tag = Tag(hashlib.sha256(repr((uids, version, forms)).encode()).hexdigest()[:32])
     if known := unchanged(tag):
         return known
-    if chosen[0][1].media_type == _ZIP:
+    if as_zip:
         return _zipped(service, held, tag)
-    _refuse_impossible(service, chosen)
     if all(one.transfer_syntax == offer.transfer_syntax for one, offer in chosen):
         parts: Sequence[Part] | Iterator[Part] = [_part(service, one) for one in held]
     else:
@@ -85,14 +94,15 @@ def _many(service: Service, *uids: str) -> Response:
     return tagged(multipart_body(parts, _DICOM), tag)
 
 
-def _refuse_impossible(service: Service, chosen: Iterable[tuple[Held, Offer]]) -> None:
+def _refuse_impossible(service: Service, held: Held, target: str) -> None:
     """Raises NotAcceptable where an image has no place in the compressed transfer syntax that is asked for."""
-    for held, offer in chosen:
-        target = offer.transfer_syntax
-        if target != held.transfer_syntax and target in codecs.ENCODED:
-            attributes = service.metadata_of(held)
-            if "00280010" in attributes and not codecs.encodable(shape_of(attributes), target):
-                raise NotAcceptable("some of the images cannot be had in that transfer syntax")
+    if target != held.transfer_syntax and target in codecs.ENCODED:
+        try:
+            shape = shape_of(service.metadata_of(held))
+        except NotFound:  # no image, so nothing to compress
+            return
+        if not codecs.encodable(shape, target):
+            raise NotAcceptable("some of the images cannot be had in that transfer syntax")
 
 
 def _parts(service: Service, chosen: Sequence[tuple[Held, Offer]]) -> Iterator[Part]:
@@ -112,7 +122,7 @@ def _parts(service: Service, chosen: Sequence[tuple[Held, Offer]]) -> Iterator[P
 
 
 def _recoded(service: Service, held: Held, offer: Offer) -> Response:
-    tag = f"{held.file}-{offer.transfer_syntax}"
+    tag = Tag(f"{held.file}-{offer.transfer_syntax}-{offer.packing}")
     if known := unchanged(tag):
         return known
     file = readable(service.archive.files.open("clean", held.file), held.transfer_syntax)
@@ -132,16 +142,17 @@ def _made(service: Service, held: Held, offer: Offer, made: Recoded) -> Part:
 
 
 def _as_stored(service: Service, held: Held, packing: Packing) -> Response:
-    if known := unchanged(held.file):
+    tag = tag_of(held.file, packing)
+    if known := unchanged(tag):
         return known
     part = _part(service, held)
     if packing is Packing.SINGLE:
         file = service.archive.files.open("clean", held.file)
-        return tagged(stretch(file, 0, held.size, part, packing=Packing.SINGLE), held.file)
-    return tagged(multipart_body([part], _DICOM), held.file)
+        return stretch(file, 0, held.size, part, packing=Packing.SINGLE, tag=tag)
+    return tagged(multipart_body([part], _DICOM), tag)
 
 
-def _zipped(service: Service, held: Sequence[Held], tag: str) -> Response:
+def _zipped(service: Service, held: Sequence[Held], tag: Tag) -> Response:
     if known := unchanged(tag):
         return known
     members = ((f"{one.study_uid}/{one.series_uid}/{one.sop_uid}.dcm", _pieces(service, one.file)) for one in held)

@@ -17,10 +17,10 @@ from pydicom.uid import UID
 from lethe.storage.errors import NotFound
 
 from . import codecs
-from .codecs import Array
 from .fragments import Fragments, fragments
 from .locate import Place, chunks, locate
 from .shape import Shape
+from .words import Array, words_of
 
 IMAGE_TYPES = {
     **dict.fromkeys(("4.50", "4.51", "4.57", "4.70"), "image/jpeg"),
@@ -70,7 +70,7 @@ class Layout:
         """One frame as words: rows, columns and, for colour, samples. Raises NotFound and NotAcceptable."""
         if self.fragments is not None:
             return codecs.decode(self.encoded(file, number), self.shape, self.transfer_syntax)
-        return _words(b"".join(self.native(file, number)), self.shape)
+        return words_of(b"".join(self.native(file, number)), self.shape)
 
     @property
     def native_bytes(self) -> int:
@@ -112,6 +112,8 @@ def is_video(transfer_syntax: str) -> bool:
 
 def is_encapsulated(transfer_syntax: str) -> bool:
     """Whether the pixel data is a sequence of fragments (PS3.5 A.4)."""
+    if transfer_syntax == codecs.DEFLATED_FRAMES:  # newer than pydicom
+        return True
     syntax = UID(transfer_syntax)
     return not syntax.is_private and syntax.is_transfer_syntax and bool(syntax.is_encapsulated)
 
@@ -121,31 +123,6 @@ def word_of(place: Place, shape: Shape) -> int:
     if shape.bits_allocated >= 16:
         return shape.bits_allocated // 8
     return 2 if place.vr == "OW" else 1
-
-
-def _words(data: bytes, shape: Shape) -> Array:
-    """The words of a native frame, colour by pixel, chroma at full sampling."""
-    if shape.bits_allocated == 1:
-        bits = np.unpackbits(np.frombuffer(data, np.uint8), count=shape.native_bits, bitorder="little")
-        return bits.reshape(shape.array)
-    kind = "u" if not shape.signed else "i"
-    kind = "f" if shape.tag != 0x7FE00010 else kind
-    words = np.frombuffer(data, f"<{kind}{shape.bits_allocated // 8}")
-    if shape.samples == 3 and shape.native_bits != shape.decoded_bits:
-        return _sampled_fully(words, shape)
-    if shape.samples > 1 and shape.planar == 1:
-        return np.moveaxis(words.reshape(shape.samples, shape.rows, shape.columns), 0, 2)
-    return words.reshape(shape.array)
-
-
-def _sampled_fully(words: Array, shape: Shape) -> Array:
-    """Two pixels share their chroma: Y Y Cb Cr (PS3.3 C.7.6.3.1.2)."""
-    four = words.reshape(-1, 4)
-    full = np.empty((len(four), 2, 3), words.dtype)
-    full[:, :, 0] = four[:, :2]
-    full[:, :, 1] = four[:, 2:3]
-    full[:, :, 2] = four[:, 3:4]
-    return full.reshape(shape.array)
 
 
 def _shifted(data: bytes, skip: int, count: int) -> bytes:

@@ -25,7 +25,7 @@ from lethe.storage.matching import keyword_of
 from lethe.storage.query import AnyOf, Level, Match, Query, Term, Within
 
 from . import searchkeys
-from .answers import Keep, Service, json_array, json_kept, warned
+from .answers import Keep, Service, json_array, json_kept, nothing, warned
 from .dicomjson import served
 from .nativexml import wants_xml, xml_parts
 from .searchkeys import creator_of, fields_asked, is_private, page_asked
@@ -99,7 +99,8 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     entries = service.archive.index.find(query) if page.limit else []
     warnings = page.warnings(len(entries), lambda: service.archive.index.count(query) - page.offset - len(entries))
     if not entries:
-        response = Response(status=204, headers={"Cache-Control": "no-cache"})
+        response = nothing(204)
+        response.headers["Cache-Control"] = "no-cache"
     elif keep is None:
         response = xml_parts(_results(service, query, entries, wish))
     else:

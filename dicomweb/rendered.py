@@ -11,25 +11,22 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, groupby
 
 from flask import Response
 from PIL.Image import Image
 
-from lethe.storage.entries import first_text
 from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
-from lethe.storage.query import Level, Query
 
-from . import cine, documents, frames, pictures
+from . import cine, documents, frames, pictures, pixels
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, accepted, multipart_body, stretch, tagged, unchanged, warned
+from .answers import Service, Tag, accepted, multipart_body, stretch, tagged, unchanged, warned
 from .captions import caption_of, captioned
 from .drawing import Drawing, drawing_of
 from .multipart import Part
 from .pictures import Viewport
-from .shape import Shape
-from .wado import below
+from .shape import Shape, shape_of
 from .wishes import Wishes, wishes
 
 _THUMBNAIL = Viewport(256, 256)
@@ -45,8 +42,12 @@ _FILM = Offer(cine.MP4)
 def rendered(
     service: Service, study: str, series: str = "", instance: str = "", numbers: str | None = None
 ) -> Response:
-    """One image or several frames, drawn as the object or the request says; a document as what it is."""
-    held = _chosen(service, [study, series, instance], part=0.0)
+    """One image or several frames, drawn as the object or the request says; a document as what it is, also for a study
+    or series that has no image."""
+    uids = [uid for uid in (study, series, instance) if uid]
+    held = service.archive.holdings.one(*uids) if instance else _image_of(service, uids, part=0.0)
+    if held is None:
+        return documents.first_document(service, service.archive.holdings.below(*uids), accepted())
     if numbers is None and instance and (document := documents.document(service, held, accepted())):
         return document
     return answer(service, drawing_of(service, held, None), numbers, wishes(), accepted())
@@ -56,7 +57,10 @@ def thumbnail(
     service: Service, study: str, series: str = "", instance: str = "", numbers: str | None = None
 ) -> Response:
     """One small image that stands for the whole."""
-    held = _chosen(service, [study, series, instance], part=0.5)
+    uids = [uid for uid in (study, series, instance) if uid]
+    held = service.archive.holdings.one(*uids) if instance else _image_of(service, uids, part=0.5)
+    if held is None:
+        raise NotFound("it has no image")
     wanted = wishes()
     drawing = drawing_of(service, held, None)
     if numbers is None:
@@ -64,49 +68,75 @@ def thumbnail(
     return answer(service, drawing, numbers.split(",", 1)[0], wanted.within(_THUMBNAIL), accepted())
 
 
-def _chosen(service: Service, uids: list[str], *, part: float) -> Held:
-    """The instance that is shown: so far, of 1, into the first series that has images. Raises NotFound."""
-    index, holdings = service.archive.index, service.archive.holdings
-    given = [uid for uid in uids if uid]
-    if len(given) == 3:
-        return holdings.one(*given)
-    for series in index.find(Query(Level.SERIES, below(*given).matches)):
-        held = holdings.below(series.study_uid, series.series_uid)
-        place = int(len(held) * part)
-        for one in held[place : place + 1]:
-            if first_text(service.metadata_of(one), "00280010"):
-                return one
-    index.one(Level(len(given)), *given)
-    raise NotFound("it has no image")
+def _image_of(service: Service, uids: Sequence[str], *, part: float) -> Held | None:
+    """The image that lies so far, of 1, into the first series that has any. Raises NotFound where nothing is there."""
+    for _, series in groupby(service.archive.holdings.below(*uids), key=lambda one: one.series_uid):
+        held = list(series)
+        place = held[int(len(held) * part)]
+        # Of a series of one kind the one at that place is looked at alone: a scan has thousands.
+        if len({one.sop_class for one in held}) == 1 and _is_image(service, place):
+            return place
+        if images := [one for one in held if _is_image(service, one)]:
+            return images[int(len(images) * part)]
+    return None
+
+
+def _is_image(service: Service, held: Held) -> bool:
+    if pixels.is_video(held.transfer_syntax):
+        return False
+    try:
+        shape_of(service.metadata_of(held))
+    except NotFound:
+        return False
+    return True
 
 
 def answer(
     service: Service, drawing: Drawing, numbers: str | None, wanted: Wishes, ranges: Sequence[MediaRange]
 ) -> Response:
     """The frames of that list in the form that is liked best, or the instance as a whole; closes the drawing."""
-    layout = drawing.open()
+    shape = drawing.open().shape
     try:
-        shown, offer = _choice(layout.shape, numbers, ranges)
         if wanted.annotation:
             wanted = replace(wanted, caption=caption_of(service.metadata_of(drawing.held), wanted.annotation))
-        response = _shown(service, drawing, shown, offer, wanted)
+        response = _best(service, drawing, numbers, wanted, ranges)
     except BaseException:
         drawing.close()
         raise
     response.call_on_close(drawing.close)
-    cut_off = (_CUT_OFF,) if _is_moving(offer) and numbers is None and layout.shape.frames > _MOST_ANIMATED else ()
-    return warned(service, response, (*drawing.passed_over, *cut_off))
+    moves = response.mimetype in (cine.MP4, "image/gif") and numbers is None
+    cut_off = (_CUT_OFF,) if moves and shape.frames > _MOST_ANIMATED else ()
+    return warned(service, response, (*drawing.passed_over, *wanted.passed_over, *cut_off))
 
 
-def _choice(shape: Shape, numbers: str | None, ranges: Sequence[MediaRange]) -> tuple[Sequence[int], Offer]:
-    """The frames that are shown, and how."""
-    shown: Sequence[int] = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
-    moving = len(shown) > 1 or (numbers is None and shape.frames > 1)
+def _best(
+    service: Service, drawing: Drawing, numbers: str | None, wanted: Wishes, ranges: Sequence[MediaRange]
+) -> Response:
+    """In the best form; where the frames cannot be made to move, in the best of those that stand still."""
+    shape = drawing.open().shape
+    listed = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
+    possible = _possible(listed, numbers, shape)
+    offer = choose(ranges, possible)
+    try:
+        return _shown(service, drawing, _frames_of(offer, listed, numbers, shape), offer, wanted)
+    except NotAcceptable as error:
+        if not _is_moving(offer):
+            raise
+        try:
+            offer = choose(ranges, [one for one in possible if not _is_moving(one)])
+        except NotAcceptable:
+            raise error from None
+        return _shown(service, drawing, listed, offer, wanted)
+
+
+def _possible(listed: Sequence[int], numbers: str | None, shape: Shape) -> Sequence[Offer]:
+    moving = len(listed) > 1 or (numbers is None and shape.frames > 1)
     film = (_FILM,) if moving and cine.is_possible() else ()
-    offer = choose(ranges, ((*_OFFERS_OF_ONE, *film) if len(shown) == 1 else (*_OFFERS_OF_MANY, *film)))
-    if numbers is None and _is_moving(offer):
-        shown = range(1, min(shape.frames, _MOST_ANIMATED) + 1)
-    return shown, offer
+    return (*_OFFERS_OF_ONE, *film) if len(listed) == 1 else (*_OFFERS_OF_MANY, *film)
+
+
+def _frames_of(offer: Offer, listed: Sequence[int], numbers: str | None, shape: Shape) -> Sequence[int]:
+    return range(1, min(shape.frames, _MOST_ANIMATED) + 1) if numbers is None and _is_moving(offer) else listed
 
 
 def _is_moving(offer: Offer) -> bool:
@@ -115,11 +145,11 @@ def _is_moving(offer: Offer) -> bool:
 
 def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     asked = (drawing.name, tuple(shown), offer.media_type, offer.packing, wanted)
-    tag = hashlib.sha256(repr(asked).encode()).hexdigest()[:32]
+    tag = Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
     if known := unchanged(tag):
         return known
     if offer is _FILM:
-        return tagged(_filmed(service, drawing, shown, wanted), tag)
+        return _filmed(service, drawing, shown, wanted, tag)
     moving = _is_moving(offer) and len(shown) > 1
     return tagged(_moving(drawing, shown, wanted) if moving else _still(service, drawing, shown, offer, wanted), tag)
 
@@ -157,11 +187,11 @@ def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
     return Response(pictures.animated(images, drawing.milliseconds()), content_type="image/gif")
 
 
-def _filmed(service: Service, drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:
+def _filmed(service: Service, drawing: Drawing, shown: Sequence[int], wanted: Wishes, tag: Tag) -> Response:
     images = (_picture(drawing, number, wanted) for number in shown)
     first = next(images)
     film = cine.filmed(chain([first], images), first.size, drawing.milliseconds(), service.archive.files.incoming())
     length = film.seek(0, os.SEEK_END)
     held = drawing.held
     url = f"{service.instance_url(held.study_uid, held.series_uid, held.sop_uid)}/rendered"
-    return stretch(film, 0, length, Part(cine.MP4, url, list, length), packing=Packing.SINGLE)
+    return stretch(film, 0, length, Part(cine.MP4, url, list, length), packing=Packing.SINGLE, tag=tag)

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import Map, Rule
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import SYSTEM, Actor
@@ -39,6 +41,8 @@ _INSTANCE = f"{_SERIES}/instances/<instance>"
 _WORKITEM = "/workitems/<workitem>"
 _SUBSCRIBER = f"{_WORKITEM}/subscribers/<aetitle>"
 _UIDS = {"study", "series", "instance", "workitem"}
+
+_ALL = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 View = Callable[..., Response]
 
@@ -102,23 +106,27 @@ def blueprint(
     says what is done with what is stored, `actor` who asks, `events_url` where event reports can be had."""
     service = Service(archive, service_url, actor=actor, events=events_url)
     web = Blueprint("dicomweb", __name__)
+    known: list[Rule] = []
+
+    def put(rule: str, endpoint: str, view: View, *methods: str) -> None:
+        web.add_url_rule(rule, endpoint, view, methods=methods, strict_slashes=False)
+        known.append(Rule(rule, endpoint=endpoint, methods=[*methods, "OPTIONS"], strict_slashes=False))
+
     for number, (rule, transaction) in enumerate(TRANSACTIONS.items()):
-        endpoint = f"{transaction.__module__.rpartition('.')[2]}_{transaction.__name__}_{number}"
-        view = _view(service, transaction)
-        web.add_url_rule(rule, endpoint, view, methods=["GET"], strict_slashes=False)
+        name = f"{transaction.__module__.rpartition('.')[2]}_{transaction.__name__}_{number}"
+        put(rule, name, _view(service, transaction), "GET")
     stores = _view(service, partial(stow.store, reception=reception or Reception()), Permission.STORE)
     for rule in STORES:
-        web.add_url_rule(rule, "store", stores, methods=["POST"], strict_slashes=False)
+        put(rule, "store", stores, "POST")
     deletes = _view(service, deletion.delete, Permission.DELETE)
     for rule in DELETES:
-        web.add_url_rule(rule, "delete", deletes, methods=["DELETE"], strict_slashes=False)
+        put(rule, "delete", deletes, "DELETE")
     for method, rule, transaction in WORKLIST:
-        view = _view(service, transaction, Permission.WORKLIST)
-        web.add_url_rule(rule, f"ups_{transaction.__name__}", view, methods=[method], strict_slashes=False)
-    told, described = _view(service, capabilities.capabilities), _view(service, openapi.openapi)
-    web.add_url_rule("/", "capabilities", told, methods=["GET", "OPTIONS"], strict_slashes=False)
-    web.add_url_rule("/openapi.json", "openapi", described, methods=["GET"])
-    web.add_url_rule("/<path:_rest>", "unknown", _unknown, methods=["GET"])
+        put(rule, f"ups_{transaction.__name__}", _view(service, transaction, Permission.WORKLIST), method)
+    put("/", "capabilities", _view(service, capabilities.capabilities), "GET", "OPTIONS")
+    put("/openapi.json", "openapi", _view(service, openapi.openapi), "GET")
+    rest, unknown = "/<path:rest>", _unknown(Map(known))
+    web.add_url_rule(rest, "unknown", unknown, methods=_ALL, provide_automatic_options=False)
     web.register_error_handler(Exception, failure)
     return web
 
@@ -133,6 +141,15 @@ def _view(service: Service, transaction: View, permission: Permission = Permissi
     return view
 
 
-@needs(Permission.READ)
-def _unknown(_rest: str) -> Response:
-    raise NotFound("there is no such resource")
+def _unknown(known: Map) -> View:
+    """The view of all other addresses. Flask brings a known one here as well, when it is asked with another method."""
+    addresses = known.bind("")
+
+    @needs(Permission.READ)
+    def view(rest: str) -> Response:
+        methods = list(addresses.allowed_methods(f"/{rest}"))
+        if methods and request.method not in methods:
+            raise MethodNotAllowed(valid_methods=methods)
+        raise NotFound("there is no such resource")
+
+    return view

@@ -38,6 +38,7 @@ from .dicomjson import BINARY, swapped
 from .locate import chunks, locate
 from .pixels import Layout, decoded_bytes, layout_in, word_of
 from .shape import Shape, shape_in
+from .words import Array
 
 NATIVE = str(ExplicitVRLittleEndian)
 TARGETS = (NATIVE, str(DeflatedExplicitVRLittleEndian), *codecs.ENCODED)
@@ -153,7 +154,7 @@ def _deflated(meta: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield rest + bytes((length + len(rest)) % 2)
 
 
-def _joined(file: BinaryIO, pixels: Layout, first: codecs.Array) -> Iterator[bytes]:
+def _joined(file: BinaryIO, pixels: Layout, first: Array) -> Iterator[bytes]:
     """All frames, decoded; those of single bits follow each other without a gap (PS3.5 8.1.1)."""
     shape = pixels.shape
     left = np.zeros(0, np.uint8)

@@ -12,6 +12,7 @@ from lethe.storage.query import Level, Match, Query
 from .answers import (
     Keep,
     Service,
+    Tag,
     json_array,
     json_kept,
     tagged,
@@ -47,7 +48,7 @@ def below(*uids: str) -> Query:
 def _metadata(service: Service, *uids: str) -> Response:
     as_xml = wants_xml()
     version, base = service.archive.index.version_of(*uids), service.base()
-    tag = hashlib.sha256(repr((uids, version, base, as_xml)).encode()).hexdigest()[:32]
+    tag = Tag(hashlib.sha256(repr((uids, version, base, as_xml)).encode()).hexdigest()[:32])
     if known := unchanged(tag):
         return known
     keep = Keep(service.ready, (base, uids), version)

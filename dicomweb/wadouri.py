@@ -20,7 +20,7 @@ from .drawing import Drawing, drawing_of
 from .pictures import Viewport
 from .rendering import Window
 from .shape import Shape
-from .wishes import BIGGEST, DEFAULT_QUALITY, Wishes, annotation, number, quality_of
+from .wishes import BIGGEST, DEFAULT_QUALITY, Wishes, annotation, icc_profile, number, quality_of
 
 _DICOM = "application/dicom"
 _UIDS = ("studyUID", "seriesUID", "objectUID")
@@ -74,7 +74,8 @@ def _image(
     service: Service, drawing: Drawing, shape: Shape, frame: int | None, wanted: tuple[MediaRange, ...]
 ) -> Response:
     ranges = wanted or (MediaRange("image/jpeg"),)
-    return rendered.answer(service, drawing, str(frame or 1), _wishes(shape), ranges)
+    film = frame is None and any(one.media_type.startswith("video/") for one in ranges)
+    return rendered.answer(service, drawing, None if film else str(frame or 1), _wishes(shape), ranges)
 
 
 def _held(service: Service, *names: str) -> Held:
@@ -106,11 +107,12 @@ def _frame(shape: Shape) -> int | None:
 
 
 def _wishes(shape: Shape) -> Wishes:
-    """The parameters of PS3.18 9.5.1. Raises Refused."""
+    """The parameters of PS3.18 9.5.1, and `iccprofile` as for `rendered`. Raises Refused."""
     return Wishes(
         window=_window(),
         viewport=_viewport(shape),
         quality=quality_of(request.args.get("imageQuality", str(DEFAULT_QUALITY))),
+        profile=icc_profile(),
         annotation=annotation(),
     )
 

@@ -17,6 +17,7 @@ from .rendering import Curve, Window
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 BIGGEST = 8192
 DEFAULT_QUALITY = 90
+_ANNOTATION_UNKNOWN = f"annotation is {PATIENT}, {TECHNIQUE} or both; what else was named is not written."
 PROFILES = ("no", "yes", *SPACES)
 
 
@@ -28,8 +29,13 @@ class Wishes:
     viewport: Viewport | None
     quality: int
     profile: str = "no"
-    annotation: frozenset[str] = frozenset()
+    annotation: tuple[str, ...] = ()
     caption: Caption = Caption()
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """What of the wishes is not fulfilled, for a Warning: kinds of text that nobody knows (PS3.18 8.3.5.1.1)."""
+        return () if set(self.annotation) <= {PATIENT, TECHNIQUE} else (_ANNOTATION_UNKNOWN,)
 
     def within(self, viewport: Viewport) -> Wishes:
         """The same in that viewport, if none is wanted."""
@@ -38,15 +44,14 @@ class Wishes:
 
 def wishes() -> Wishes:
     """The wishes of this request. Raises Refused where one is malformed."""
-    return Wishes(_window(), _viewport(), _quality(), _profile(), annotation())
+    return Wishes(_window(), _viewport(), _quality(), icc_profile(), annotation())
 
 
-def annotation() -> frozenset[str]:
-    """PS3.18 8.3.5.1.1, and 9.5.1.1 alike: what is to be written onto the picture. Raises Refused."""
-    kinds = frozenset(one.strip().lower() for one in request.args.get("annotation", "").split(",") if one.strip())
-    if not kinds <= {PATIENT, TECHNIQUE}:
-        raise Refused(f"annotation is {PATIENT}, {TECHNIQUE}, or both with a comma between them")
-    return kinds
+def annotation() -> tuple[str, ...]:
+    """PS3.18 8.3.5.1.1, and 9.5.1.1 alike: what is to be written onto the picture."""
+    return tuple(
+        sorted({kind for one in request.args.get("annotation", "").split(",") if (kind := one.strip().lower())})
+    )
 
 
 def number(text: str) -> float | None:
@@ -92,8 +97,8 @@ def _quality() -> int:
     return quality_of(request.args.get("quality", str(DEFAULT_QUALITY)))
 
 
-def _profile() -> str:
-    """PS3.18 8.3.5.1.5."""
+def icc_profile() -> str:
+    """PS3.18 8.3.5.1.5; WADO-URI has no such parameter of its own. Raises Refused."""
     profile = request.args.get("iccprofile", "no").lower()
     if profile not in PROFILES:
         raise Refused(f"iccprofile is one of {', '.join(PROFILES)}")

@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 
 from lethe.dicomweb import wadouri
 from lethe.dicomweb.dicomjson import describe
+from lethe.dicomweb.pixels import is_encapsulated
 from lethe.dicomweb.routes import blueprint
 from lethe.storage.archive import Archive
 from lethe.storage.entries import CleanInstance, Entry
@@ -60,7 +61,13 @@ def publish(archive: Archive, source: Path | str, **changes: object) -> Entry:
     assert job is not None
     syntax = UID(str(ds.file_meta.TransferSyntaxUID))
     keyword = next((keyword for keyword in PIXELS if keyword in ds), None)
-    vr = None if keyword != "PixelData" else "OB" if syntax.is_encapsulated else ds.get_item("PixelData").VR or "OW"
+    vr = (
+        None
+        if keyword != "PixelData"
+        else "OB"
+        if is_encapsulated(str(syntax))
+        else ds.get_item("PixelData").VR or "OW"
+    )
     if keyword == "PixelData":
         del ds.PixelData
     instance = CleanInstance(

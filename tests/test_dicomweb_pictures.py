@@ -381,6 +381,18 @@ def test_several_frames_are_several_parts_or_a_moving_picture(get, studio):
     assert Image.open(io.BytesIO(get(f"{url}/frames/2/rendered", "image/gif").data)).n_frames == 1
 
 
+def test_what_is_too_large_to_move_leaves_the_next_best(get, studio, monkeypatch):
+    ds, frames = a_cine()
+    url = studio.publish(ds)
+    monkeypatch.setattr("lethe.dicomweb.rendered._MOST_PIXELS", 2 * frames[0].size)
+    answer = get(f"{url}/rendered", "image/gif, image/png;q=0.5, image/jpeg;q=0.1")
+    assert answer.content_type == "image/png"
+    assert (np.asarray(Image.open(io.BytesIO(answer.data))) == frames[0]).all()
+    refused = get(f"{url}/rendered", "image/gif")
+    assert (refused.status_code, "viewport" in refused.json["error"]) == (406, True)
+    assert get(f"{url}/rendered?viewport=4,4", "image/gif, image/png;q=0.5").content_type == "image/gif"
+
+
 @pytest.mark.peer
 def test_several_frames_are_a_film_where_ffmpeg_is_installed(get, studio, monkeypatch, tmp_path):
     need("ffmpeg")
@@ -470,7 +482,7 @@ def test_greys_have_no_profile(get, studio):
 
 
 def test_a_pdf_is_given_as_it_is(get, studio):
-    pdf = b"%PDF-1.4\nnothing in it\n%%EOF\n"
+    pdf = b"%PDF-1.4\n" + b"nothing in it\n" * 99 + b"%%EOF\n"
     ds = an_object("1.2.840.10008.5.1.4.1.1.104.1", MIMETypeOfEncapsulatedDocument="application/pdf")
     ds.EncapsulatedDocument, ds.EncapsulatedDocumentLength = pdf + b"\0" * (len(pdf) % 2), len(pdf)
     url = studio.publish(ds)
@@ -480,6 +492,14 @@ def test_a_pdf_is_given_as_it_is(get, studio):
     assert get(f"{url}/rendered", "*/*", Range="bytes=0-3").data == b"%PDF"
     assert get(f"{url}/rendered", "image/jpeg").status_code == 406
     assert get(f"{url}/thumbnail", "*/*").status_code == 404
+    for accept in ("application/pdf", "application/pdf, application/octet-stream;q=0.5"):
+        response = get(f"{url}/bulkdata/00420011", accept)
+        assert (response.data, response.content_type) == (pdf, "application/pdf")
+    assert get(f"{url}/bulkdata/00420011", "application/octet-stream").data == pdf + b"\0" * (len(pdf) % 2)
+    for tail in ("bulkdata", "bulkdata/00420011"):
+        response = get(f"{url}/{tail}", 'multipart/related; type="application/pdf"')
+        [(head, data)] = parts_of(response.data, response.content_type)
+        assert (head["Content-Type"], data) == ("application/pdf", pdf)
 
 
 def test_a_report_is_a_page_and_its_text_is_escaped(get, studio):

@@ -162,7 +162,14 @@ def test_text_is_written_where_it_is_asked_for_and_only_there(get, url):
         8,
         8,
     )
-    assert get(f"{base}&annotation=everything").status_code == 400
+    plain = get(base)
+    assert "Warning" not in plain.headers
+    for asked, like in (("bogus", plain), ("patient,bogus", get(f"{base}&annotation=patient")), ("", plain)):
+        answer = get(f"{base}&annotation={asked}")
+        assert (answer.status_code, answer.data) == (200, like.data)
+        warning = answer.headers.get("Warning", "")
+        assert warning.startswith("299 ") == bool(asked)
+        assert "bogus" not in warning
 
 
 def test_a_picture_is_not_sent_twice(archive, url):
@@ -184,6 +191,37 @@ def test_a_study_is_shown_by_an_image_even_if_its_first_series_has_none(archive,
     assert image(get("/dicom-web/studies/1.4/rendered")).size == (128, 128)
     assert image(get("/dicom-web/studies/1.4/series/1.4.3/rendered")).size == (128, 128)
     assert get("/dicom-web/studies/1.4/series/1.4.9/thumbnail").status_code == 404
+
+
+def test_a_series_is_shown_by_one_of_those_that_have_pixel_data(archive, get, tmp_path):
+    ds = pydicom.dcmread(sample("CT_small.dcm"))
+    del ds.PixelData
+    ds.save_as(tmp_path / "bare.dcm")
+    uids = {"StudyInstanceUID": "1.41", "SeriesInstanceUID": "1.41.1", "SeriesNumber": 1}
+    publish(archive, tmp_path / "bare.dcm", SOPInstanceUID="1.41.1.1", InstanceNumber=1, **uids)
+    assert get("/dicom-web/studies/1.41/rendered").status_code == 404
+    publish(archive, "test-SR.dcm", SOPInstanceUID="1.41.1.2", InstanceNumber=2, **uids)
+    small = {"StudyInstanceUID": "1.41", "SeriesInstanceUID": "1.41.2", "SeriesNumber": 2}
+    publish(archive, "MR_small.dcm", SOPInstanceUID="1.41.2.1", **small)
+    for tail, size in (("rendered", (64, 64)), ("thumbnail", (256, 256))):
+        assert image(get(f"/dicom-web/studies/1.41/{tail}")).size == size
+    for number, name in ((3, "CT_small.dcm"), (4, "rtdose.dcm")):
+        publish(archive, name, SOPInstanceUID=f"1.41.1.{number}", InstanceNumber=number, **uids)
+    assert image(get("/dicom-web/studies/1.41/rendered")).size == (128, 128)
+    dose = get("/dicom-web/studies/1.41/series/1.41.1/instances/1.41.1.4/thumbnail")
+    for level in ("1.41", "1.41/series/1.41.1"):
+        assert get(f"/dicom-web/studies/{level}/thumbnail").data == dose.data
+
+
+def test_a_study_without_images_is_shown_by_a_document(archive, get):
+    uids = {"StudyInstanceUID": "1.42", "SeriesInstanceUID": "1.42.1"}
+    publish(archive, "test-SR.dcm", SOPInstanceUID="1.42.1.1", InstanceNumber=1, **uids)
+    alone = get("/dicom-web/studies/1.42/series/1.42.1/instances/1.42.1.1/rendered")
+    for level in ("1.42", "1.42/series/1.42.1"):
+        response = get(f"/dicom-web/studies/{level}/rendered")
+        assert (response.content_type, response.data) == ("text/html; charset=utf-8", alone.data)
+        assert get(f"/dicom-web/studies/{level}/rendered", "image/png").status_code == 406
+        assert get(f"/dicom-web/studies/{level}/thumbnail").status_code == 404
 
 
 # The pure part

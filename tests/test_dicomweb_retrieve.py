@@ -6,12 +6,16 @@ import gzip
 import io
 import json
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from dicomweb_archive import app_over, parts_of, publish, sample, samples, url_of
+from PIL import Image
+from programs import SHARED
 from pydicom.encaps import generate_frames
 from pydicom.pixels import pixel_array
 
@@ -21,6 +25,7 @@ from lethe.storage.errors import NotFound, Unavailable
 
 ROOT = "http://node.test"
 ANY = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+JPEG = "1.2.840.10008.1.2.4.50"
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
 
@@ -30,9 +35,9 @@ class Web:
     def __init__(self, folder: Path) -> None:
         self.archive = Archive(folder)
         self.app = app_over(self.archive)
-        self.entries: dict[str, str] = {}
+        self.entries: dict[str | Path, str] = {}
 
-    def url(self, name: str) -> str:
+    def url(self, name: str | Path) -> str:
         """The path of the instance that a file of pydicom's became; they share UIDs, so each gets its own study."""
         if name not in self.entries:
             number = len(self.entries) + 1
@@ -111,6 +116,61 @@ def test_what_an_instance_cannot_be_had_in_is_406(web, accept):
     assert web.get(web.url("CT_small.dcm"), accept).status_code == 406
 
 
+def test_what_cannot_be_made_leaves_the_next_best(web):
+    """RFC 9110 12.5.1: a JPEG of 8 bits cannot hold 16."""
+    url, dicom = web.url("CT_small.dcm"), 'multipart/related; type="application/dicom"; transfer-syntax='
+    for level in (url, url.rpartition("/instances")[0], url.partition("/series")[0]):
+        [(_, data)] = web.parts(level, f"{dicom}{JPEG}, {dicom}*;q=0.5")
+        assert data == web.stored("CT_small.dcm")
+        assert web.get(level, f"{dicom}{JPEG}").status_code == 406
+        zipped = web.get(level, f"{dicom}{JPEG}, application/zip;q=0.1")
+        assert (zipped.status_code, zipped.content_type) == (200, "application/zip")
+    asked = f"multipart/related; type=image/jpeg;transfer-syntax={JPEG}"
+    [(head, data)] = web.parts(f"{url}/frames/1", f"{asked}, multipart/related; type=application/octet-stream;q=0.1")
+    assert head["Content-Type"] == "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
+    assert data == pydicom.dcmread(sample("CT_small.dcm")).PixelData
+    assert web.get(f"{url}/frames/1", asked).status_code == 406
+
+
+def test_a_study_of_several_kinds_is_given_in_the_best_form_of_each(tmp_path):
+    web = Web(tmp_path)
+    for number, name in enumerate(("CT_small.dcm", "SC_rgb_rle.dcm", "test-SR.dcm"), 1):
+        uids = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": f"1.2.{number}", "SeriesNumber": number}
+        publish(web.archive, name, SOPInstanceUID=f"1.2.{number}.1", **uids)
+    dicom = 'multipart/related; type="application/dicom"; transfer-syntax='
+    parts = web.parts("/dicom-web/studies/1.2", f"{dicom}{JPEG}, {dicom}*;q=0.5")
+    given = [head["Content-Type"].rpartition("=")[2] for head, _ in parts]
+    stored = web.archive.index.instance("1.2.3.1").transfer_syntax
+    assert given[:2] == ["1.2.840.10008.1.2.1", JPEG]
+    assert given[2] in (JPEG, stored)
+    web.archive.close()
+
+
+def test_other_representations_have_other_tags_and_only_a_strong_one_keeps_a_range(web):
+    url, stored = web.url("CT_small.dcm"), web.stored("CT_small.dcm")
+    tag = web.get(url, "application/dicom").headers["ETag"]
+    packed = web.get(url, 'multipart/related; type="application/dicom"').headers["ETag"]
+    assert tag.startswith('"')
+    assert packed.startswith("W/")
+    assert packed.removeprefix("W/") != tag
+    assert web.get(url, "application/dicom", If_None_Match=packed).status_code == 200
+    for accept, own in (("application/dicom", tag), ('multipart/related; type="application/dicom"', packed)):
+        known = web.get(url, accept, If_None_Match=f'"other", {own}')
+        assert (known.status_code, known.headers["ETag"]) == (304, own)
+    weak = f"W/{tag}"
+    assert web.get(url, "application/dicom", If_None_Match=weak).status_code == 304
+    held = web.get(url, "application/dicom", Range="bytes=0-99", If_Range=tag)
+    assert (held.status_code, held.data) == (206, stored[:100])
+    for condition in ('"other"', weak, packed, "Sat, 01 Jan 2022 00:00:00 GMT", tag.strip('"'), "*"):
+        whole = web.get(url, "application/dicom", Range="bytes=0-99", If_Range=condition)
+        assert (whole.status_code, whole.data) == (200, stored), condition
+    value = f"{url}/bulkdata/7FE00010"
+    tag = web.get(value, "application/octet-stream").headers["ETag"]
+    for condition, status in ((tag, 206), ('"other"', 200), (f"W/{tag}", 200)):
+        asked = {"Range": "bytes=0-9", "If_Range": condition}
+        assert web.get(value, "application/octet-stream", **asked).status_code == status
+
+
 def test_a_study_and_a_series_are_given_whole(tmp_path):
     web = Web(tmp_path)
     for number, name in enumerate(("CT_small.dcm", "JPEG2000.dcm", "rtdose.dcm"), 1):
@@ -164,6 +224,35 @@ def test_wrong_methods_are_405_with_allow(web):
             response = web.get(url, method=method)
             assert response.status_code == 405
             assert {"GET", "HEAD"} <= set(response.headers["Allow"].replace(" ", "").split(","))
+
+
+def test_wrong_methods_of_workitems_are_405(web):
+    workitem = "/dicom-web/workitems/1.2.3"
+    for tail, allowed in (
+        ("/state", {"PUT", "OPTIONS"}),
+        ("/cancelrequest", {"POST", "OPTIONS"}),
+        ("/subscribers/AE", {"POST", "DELETE", "OPTIONS"}),
+        ("/subscribers/AE/suspend", {"POST", "OPTIONS"}),
+    ):
+        response = web.get(workitem + tail)
+        assert response.status_code == 405
+        assert set(response.headers["Allow"].replace(" ", "").split(",")) == allowed
+        assert web.get(workitem + tail, method="OPTIONS").status_code == 200
+    assert web.get(workitem, method="DELETE").status_code == 405
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_no_method_makes_an_unknown_address_known(web, method):
+    for path in ("nope", "studies/1.2/nope", "workitems/1.2/nope/nope"):
+        assert web.get(f"/dicom-web/{path}", method=method).status_code == 404
+
+
+def test_what_is_deleted_is_answered_by_nothing(tmp_path):
+    web = Web(tmp_path)
+    response = web.get(web.url("CT_small.dcm"), method="DELETE")
+    assert (response.status_code, response.data) == (204, b"")
+    assert "Content-Type" not in response.headers
+    web.archive.close()
 
 
 def test_every_route_states_what_it_needs(web):
@@ -383,6 +472,72 @@ def test_frames_of_single_bits_start_at_a_byte(web, tmp_path):
         assert data == np.packbits(frame.ravel(), bitorder="little").tobytes()
 
 
+@pytest.mark.parametrize("size", [(7, 3), (16, 16)])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"])
+def test_compressed_frames_of_single_bits_are_decoded(web, tmp_path, caplog, syntax, size):
+    frames = np.random.default_rng(1).integers(0, 2, (3, *size), dtype=np.uint8)
+    frames[1] = 1
+    packed = [np.packbits(frame.ravel(), bitorder="little").tobytes() for frame in frames]
+    ds = pydicom.dcmread(sample("liver_1frame.dcm"))
+    ds.Rows, ds.Columns, ds.NumberOfFrames = *size, 3
+    uid = f"1.2.83.{syntax[-1]}.{size[0]}"
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = uid, f"{uid}.1", f"{uid}.2"
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = pydicom.encaps.encapsulate([_compressed(data, syntax) for data in packed])
+    ds["PixelData"].is_undefined_length = True
+    pydicom.dcmwrite(tmp_path / "bits.dcm", ds, implicit_vr=False, little_endian=True)
+    url = url_of(publish(web.archive, tmp_path / "bits.dcm"))
+    for accept in ("", OCTETS, f"{OCTETS}; transfer-syntax=1.2.840.10008.1.2.1"):
+        assert [data for _, data in web.parts(f"{url}/frames/1,2,3", accept)] == packed
+    assert [data for _, data in web.parts(f"{url}/pixeldata")] == packed
+    stored = web.parts(f"{url}/frames/1", ANY)[0]
+    assert stored[0]["Content-Type"] == f"application/octet-stream; transfer-syntax={syntax}"
+    assert stored[1] == _compressed(packed[0], syntax)
+    shown = web.get(f"{url}/frames/1/rendered", "image/png")
+    assert (np.asarray(Image.open(io.BytesIO(shown.data)).convert("L")) == frames[0] * 255).all()
+    assert web.get(f"{url}/thumbnail").status_code == 200
+    native = pydicom.dcmread(io.BytesIO(web.get(url, "application/dicom").data))
+    assert native.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    assert native.PixelData.startswith(np.packbits(frames.ravel(), bitorder="little").tobytes())
+    assert not caplog.records
+
+
+def _compressed(data: bytes, syntax: str) -> bytes:
+    """A frame without runs as RLE (PS3.5 Annex G), or deflated; padded."""
+    if syntax.endswith("8.1"):
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        made = deflate.compress(data) + deflate.flush()
+    else:
+        made = struct.pack("<16L", 1, 64, *[0] * 14) + bytes([len(data) - 1]) + data
+    return made + bytes(len(made) % 2)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"])
+def test_frames_of_single_bits_that_are_broken_are_406(web, tmp_path, caplog, syntax):
+    ds = pydicom.dcmread(sample("liver_1frame.dcm"))
+    uid = f"1.2.84.{syntax[-1]}"
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = uid, f"{uid}.1", f"{uid}.2"
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = pydicom.encaps.encapsulate([_compressed(bytes(100), syntax)])
+    ds["PixelData"].is_undefined_length = True
+    pydicom.dcmwrite(tmp_path / "bits.dcm", ds, implicit_vr=False, little_endian=True)
+    url = url_of(publish(web.archive, tmp_path / "bits.dcm"))
+    for tail in ("rendered", "thumbnail", "frames/1?accept=application/octet-stream"):
+        response = web.get(f"{url}/{tail}")
+        assert response.status_code == 406
+        assert "Error" not in response.json["error"]
+    assert not caplog.records
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["liver_rle.dcm", "liver_deflate.dcm"])
+def test_genuine_compressed_segmentations_are_decoded(web, name):
+    url = web.url(SHARED / "data" / "pydicom-data" / name)
+    packed = pydicom.dcmread(SHARED / "data" / "pydicom-data" / "liver.dcm").PixelData
+    assert b"".join(data for _, data in web.parts(f"{url}/frames/1,2,3")) == packed[: 3 * 512 * 512 // 8]
+    assert web.get(f"{url}/rendered").status_code == 200
+
+
 def test_a_video_has_no_single_frames(web, tmp_path):
     ds = pydicom.dcmread(sample("JPEG2000.dcm"))
     ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
@@ -432,6 +587,7 @@ def test_whole_pixel_data_and_ranges_of_it(web):
     assert parts_of(packed.data, packed.content_type)[0][1] == value[1:4]
     beyond = web.get(url, "application/octet-stream", Range="bytes=6000-")
     assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */6000")
+    assert "Content-Type" not in beyond.headers
     assert web.get(url, "application/octet-stream", Range="lines=1-2").status_code == 200
 
 
@@ -472,6 +628,58 @@ def test_compressed_pixel_data_is_given_as_its_frames(web):
     for accept in ("", ANY, 'multipart/related; type="image/dicom-rle"'):
         whole = [data for _, data in web.parts(f"{url}/bulkdata/7FE00010", accept)]
         assert whole == [data for _, data in web.parts(f"{url}/frames/1,2", accept)]
+
+
+def test_compressed_pixel_data_as_a_whole_is_given_under_its_own_type(web):
+    encoded = next(generate_frames(pydicom.dcmread(sample("SC_rgb_jpeg_dcmtk.dcm")).PixelData))
+    url, jpeg = web.url("SC_rgb_jpeg_dcmtk.dcm"), "multipart/related; type=image/jpeg"
+    for tail in ("pixeldata", "bulkdata", "bulkdata/7FE00010"):
+        response = web.get(f"{url}/{tail}", jpeg)
+        assert response.content_type.startswith('multipart/related; type="image/jpeg"; ')
+        [(head, data)] = parts_of(response.data, response.content_type)
+        assert (head["Content-Type"], data) == (f"image/jpeg; transfer-syntax={JPEG}", encoded)
+    assert web.get(f"{url}/pixeldata", "multipart/related; type=image/jp2").status_code == 406
+    assert web.get(f"{web.url('CT_small.dcm')}/pixeldata", jpeg).status_code == 406
+
+
+@pytest.mark.parametrize(
+    ("syntax", "begins", "types"),
+    [
+        ("1.2.840.10008.1.2.4.102", b"\0\0\0\x18ftypisom", ["video/mp4"]),
+        ("1.2.840.10008.1.2.4.102", b"\0\0\0\x01\x67\x64\0\x28", []),
+        ("1.2.840.10008.1.2.4.100", b"\0\0\x01\xb3\x16\0", ["video/mpeg", "video/mpeg2"]),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_video_is_given_as_its_stream(web, tmp_path, syntax, begins, types, pieces):
+    stream = begins + bytes(range(100)) * 2
+    half = len(stream) // 4 * 2
+    ds = pydicom.dcmread(sample("JPEG2000.dcm"))
+    ds.file_meta.TransferSyntaxUID, ds.NumberOfFrames = syntax, 9
+    ds.PixelData = pydicom.encaps.encapsulate(
+        [stream] if pieces == 1 else [stream[:half], stream[half:]], has_bot=False
+    )
+    uid = f"1.2.93.{pieces}.{len(types)}.{len(begins)}"
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = uid, f"{uid}.1", f"{uid}.2"
+    ds.save_as(tmp_path / "video.dcm")
+    url = url_of(publish(web.archive, tmp_path / "video.dcm"))
+    value = f"{url}/bulkdata/7FE00010"
+    for tail in ("bulkdata/7FE00010", "bulkdata", "pixeldata"):
+        for accept in ("", ANY, OCTETS, f"{OCTETS}; transfer-syntax={syntax}"):
+            [(head, data)] = web.parts(f"{url}/{tail}", accept)
+            assert head["Content-Type"] == f"application/octet-stream; transfer-syntax={syntax}"
+            assert (data, head["Content-Location"]) == (stream, ROOT + value)
+        for name in ("video/mp4", "video/mpeg", "video/mpeg2"):
+            response = web.get(f"{url}/{tail}", f'multipart/related; type="{name}"')
+            assert response.status_code == (200 if name in types else 406)
+    for address in (value, f"{url}/pixeldata"):
+        media_type = types[0] if types else "application/octet-stream"
+        alone = web.get(address, media_type)
+        assert (alone.data, alone.content_type) == (stream, f"{media_type}; transfer-syntax={syntax}")
+        packed = web.get(address, f'multipart/related; type="{media_type}"')
+        assert packed.content_type.startswith(f'multipart/related; type="{media_type}"; boundary=')
+    part = web.get(value, "application/octet-stream", Range="bytes=2-9")
+    assert (part.status_code, part.data) == ((206, stream[2:10]) if pieces == 1 else (200, stream))
 
 
 @pytest.mark.parametrize(

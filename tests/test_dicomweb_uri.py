@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from dicomweb_archive import app_over, publish, sample, url_of
 from PIL import Image
+from programs import need
 
 from lethe.storage.archive import Archive
 
@@ -150,6 +151,31 @@ def test_quality_and_annotation(get):
     written = get("CT_small.dcm", annotation="patient,technique")
     assert written.status_code == 200
     assert written.data != get("CT_small.dcm").data
+
+
+def test_annotation_that_nobody_knows_is_passed_over_with_a_warning(get):
+    answer = get("CT_small.dcm", annotation="bogus")
+    assert (answer.status_code, answer.data) == (200, get("CT_small.dcm").data)
+    assert answer.headers["Warning"].startswith("299 ")
+    assert "bogus" not in answer.headers["Warning"]
+
+
+def test_colours_are_converted_as_for_rendered(get, client, asked):
+    uids = [asked("examples_palette.dcm")[name] for name in UIDS]
+    url = "/dicom-web/studies/{}/series/{}/instances/{}/rendered".format(*uids)
+    for space in ("yes", "srgb", "adobergb"):
+        answer = get("examples_palette.dcm", contentType="image/png", iccprofile=space)
+        assert Image.open(io.BytesIO(answer.data)).info["icc_profile"]
+        assert answer.data == client.get(f"{url}?iccprofile={space}", headers={"Accept": "image/png"}).data
+    assert get("examples_palette.dcm", iccprofile="cmyk").status_code == 400
+
+
+@pytest.mark.peer
+def test_several_frames_are_a_film_where_it_is_asked_for(get):
+    need("ffmpeg")
+    film = get("rtdose.dcm", contentType="video/mp4")
+    assert (film.status_code, film.content_type, film.data[4:8]) == (200, "video/mp4", b"ftyp")
+    assert get("rtdose.dcm", contentType="video/mp4", frameNumber="2").status_code == 406
 
 
 def test_a_report_is_a_page(get):

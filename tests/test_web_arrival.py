@@ -45,6 +45,24 @@ def test_a_trusted_proxy_says_the_address(web: FlaskClient, headers: dict[str, s
     assert root(web, **headers) == expected
 
 
+@pytest.mark.parametrize("host", ["a/b\\c", "a b", "a/b", "user@a", "a?b", "a#b", "a:b", 'a"b', "a<b>", "[::1", "ä"])
+def test_what_is_no_host_is_400(archive: Archive, host: str) -> None:
+    web = build(archive).test_client()
+    for path in ("/probe/root", "/probe/open", "/nowhere"):
+        answer = web.get(path, headers=BEARER, environ_overrides={"HTTP_HOST": host})
+        assert answer.status_code == 400, path
+        assert host not in answer.text
+    assert web.get("/probe/root", headers=BEARER | {"Host": "[::1]:8080"}).text == "http://[::1]:8080"
+
+
+def test_only_the_oldest_http_may_name_no_host(archive: Archive) -> None:
+    web, none = build(archive).test_client(), {"HTTP_HOST": "", "SERVER_NAME": "192.0.2.7", "SERVER_PORT": "8080"}
+    assert web.get("/probe/root", headers=BEARER, environ_overrides=none).status_code == 400
+    for spelt in ("HTTP/1.0", "HTTP/1"):
+        oldest = web.get("/probe/root", headers=BEARER, environ_overrides=none | {"SERVER_PROTOCOL": spelt})
+        assert (oldest.status_code, oldest.text) == (200, "http://192.0.2.7:8080")
+
+
 def test_nobody_else_does(web: FlaskClient, archive: Archive) -> None:
     sent = {"Forwarded": "host=forged;proto=https"}
     assert root(web, address="198.51.100.9", **sent) == "http://localhost"

@@ -36,6 +36,7 @@ def listed(text: str) -> set[str]:
 def test_a_browser_that_asks_first_needs_no_credentials(web: FlaskClient, path: str) -> None:
     answer = web.options(path, headers=ASKS)
     assert (answer.status_code, answer.data) == (204, b"")
+    assert "Content-Type" not in answer.headers
     assert answer.headers["Access-Control-Allow-Origin"] == VIEWER
     assert {"GET", "POST", "DELETE"} <= listed(answer.headers["Access-Control-Allow-Methods"])
     wanted = {"Accept", "Content-Type", "Authorization", "If-None-Match", "Range"}

@@ -24,6 +24,7 @@ HEADERS = (
 """What proxies say about the request they pass on."""
 
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_OLDEST = ("HTTP/1.0", "HTTP/1")  # the latter is granian's name for it
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 _PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
 _PROXIED = "lethe.proxied"
@@ -56,6 +57,8 @@ def arriving(inner: WSGIApplication, trusted_proxies: Sequence[str]) -> WSGIAppl
         if is_trusted(environ.get("REMOTE_ADDR", "")):
             environ[_PROXIED] = True
             _apply(environ, _told(environ, is_trusted))
+        if not environ.get("HTTP_HOST"):  # granian's for none, which would make addresses without a host
+            environ.pop("HTTP_HOST", None)
         return inner(environ, start_response)
 
     return serve
@@ -64,6 +67,12 @@ def arriving(inner: WSGIApplication, trusted_proxies: Sequence[str]) -> WSGIAppl
 def came_by_proxy(environ: WSGIEnvironment) -> bool:
     """Whether it was a proxy that is trusted who passed the request on."""
     return bool(environ.get(_PROXIED))
+
+
+def names_a_host(environ: WSGIEnvironment) -> bool:
+    """Whether Host can be part of an address; only HTTP/1.0 may leave it out (RFC 9112 3.2)."""
+    host = str(environ.get("HTTP_HOST", ""))
+    return bool(_HOST.fullmatch(host)) or (not host and environ.get("SERVER_PROTOCOL") in _OLDEST)
 
 
 def host_of(environ: WSGIEnvironment, host: str) -> str:

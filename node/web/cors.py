@@ -35,6 +35,7 @@ class Cors:
         if not (is_preflight and self.admits()):
             return None
         response = Response(status=204)
+        del response.headers["Content-Type"]  # of nothing
         response.headers["Access-Control-Allow-Methods"] = _METHODS
         response.headers["Access-Control-Allow-Headers"] = _TAKEN
         response.headers["Access-Control-Max-Age"] = _REMEMBERED

@@ -16,6 +16,7 @@ from flask.sessions import SecureCookieSessionInterface
 from lethe.storage.users import Permission
 
 from .arrival import HEADERS as FORWARDED
+from .arrival import names_a_host
 from .cors import Cors
 from .credentials import NOBODY, Caller, Credentials, Unknown, everyone
 from .faults import answer, wants_html
@@ -37,6 +38,8 @@ class Guard:
     def check(self) -> Response | None:
         """For `app.before_request`: None lets the request pass."""
         g.caller = NOBODY
+        if not names_a_host(request.environ):
+            return answer(400, "The Host header cannot be understood.")
         if self._auth == "none" and not is_from_here(request.remote_addr or "", request.host, request.headers):
             return answer(403, "Without accounts, only this machine itself is served.")
         if request.method not in _SAFE and not (self._is_same_origin() or self._brings_its_token()):
