@@ -169,7 +169,7 @@ def single_body(part: Part) -> Response:
 
 def nothing(status: int) -> Response:
     """A status without a body, and so without a type of one."""
-    response = Response(status=status)
+    response = Response(status=status, headers={"Cache-Control": "no-cache"})
     del response.headers["Content-Type"]
     return response
 

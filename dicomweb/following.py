@@ -10,8 +10,8 @@ from lethe.storage.errors import Refused
 from lethe.storage.worklisting import FILTERED_UID
 
 from . import searchkeys
-from .answers import Service, failure
-from .stepanswers import done, refusing
+from .answers import Service, failure, nothing
+from .stepanswers import refusing
 
 
 @refusing({})
@@ -29,7 +29,7 @@ def subscribe(service: Service, workitem: str, aetitle: str) -> Response:
     if bool(terms) != (workitem == FILTERED_UID):
         raise Refused("a filter is given where the filtered worklist is subscribed to, and nowhere else")
     service.archive.subscribe(workitem, aetitle, terms, locked=lock == "true", actor=service.actor())
-    response = done(201)
+    response = nothing(201)
     response.headers["Content-Location"] = f"{events}/ws/subscribers/{quote(aetitle.strip())}"
     return response
 
@@ -38,14 +38,14 @@ def subscribe(service: Service, workitem: str, aetitle: str) -> Response:
 def unsubscribe(service: Service, workitem: str, aetitle: str) -> Response:
     """End a subscription (PS3.18 11.11)."""
     service.archive.unsubscribe(workitem, aetitle, actor=service.actor())
-    return done(200)
+    return nothing(200)
 
 
 @refusing({})
 def suspend(service: Service, workitem: str, aetitle: str) -> Response:
     """Subscribe an application to nothing new any more (PS3.18 11.12)."""
     service.archive.suspend(workitem, aetitle, actor=service.actor())
-    return done(200)
+    return nothing(200)
 
 
 def _filter() -> dict[tuple[str, ...], str]:

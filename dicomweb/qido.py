@@ -100,7 +100,6 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     warnings = page.warnings(len(entries), lambda: service.archive.index.count(query) - page.offset - len(entries))
     if not entries:
         response = nothing(204)
-        response.headers["Cache-Control"] = "no-cache"
     elif keep is None:
         response = xml_parts(_results(service, query, entries, wish))
     else:

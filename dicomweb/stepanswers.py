@@ -1,4 +1,4 @@
-"""Answers what is asked about workitems: with data sets, with nothing, or by a refusal's status and Warning."""
+"""Answers what is asked about workitems: with data sets, or by a refusal's status and Warning."""
 
 from __future__ import annotations
 
@@ -57,10 +57,3 @@ def _texts(service: Service, items: Iterable[DicomJson]) -> Iterator[bytes]:
         yield text.replace(
             '"00081190":{"vr":"UR","Value":["studies/', f'"00081190":{{"vr":"UR","Value":["{base}/studies/'
         ).encode()
-
-
-def done(status: int) -> Response:
-    """Nothing but a status."""
-    response = Response(status=status, headers={"Cache-Control": "no-cache"})
-    del response.headers["Content-Type"]  # of nothing
-    return response

@@ -12,10 +12,10 @@ from lethe.storage.entries import first_text, is_uid
 from lethe.storage.errors import Refused
 from lethe.storage.steprules import SOP_INSTANCE, STATE, TRANSACTION, Judged, StepRefused, Why
 
-from .answers import Service, warned
+from .answers import Service, nothing, warned
 from .datasets import data_set_in_request
 from .nativexml import wants_xml
-from .stepanswers import Answer, done, given, refusing
+from .stepanswers import Answer, given, refusing
 
 _CREATED_MODIFIED = "The Workitem was created with modifications."
 _NOT_CLAIMED = "The target URI did not reference a claimed Workitem."
@@ -64,7 +64,7 @@ def create(service: Service) -> Response:
         raise Refused("neither the address nor the workitem has its UID")
     attributes = {tag: told for tag, told in attributes.items() if not tag.startswith(("0000", "0002"))}
     modified = service.archive.create_workitem(uid, attributes, actor=service.actor())
-    response = done(201)
+    response = nothing(201)
     url = f"{service.base()}/workitems/{uid}"
     response.headers["Location"] = response.headers["Content-Location"] = url
     return warned(service, response, (_CREATED_MODIFIED,) if modified else ())
@@ -91,7 +91,7 @@ def update(service: Service, workitem: str) -> Response:
     if not changes.keys() - {TRANSACTION}:
         raise StepRefused(Why.MALFORMED, "the body changes nothing")
     service.archive.set_workitem(workitem, changes, lock, actor=service.actor())
-    response = done(200)
+    response = nothing(200)
     response.headers["Content-Location"] = f"{service.base()}/workitems/{workitem}"
     return response
 
@@ -104,7 +104,7 @@ def change_state(service: Service, workitem: str) -> Response:
     if lock and not is_uid(lock):
         raise StepRefused(Why.WRONG_LOCK, "the Transaction UID is no UID")
     judged = service.archive.change_step_state(workitem, wanted, lock, actor=service.actor())
-    response = done(200)
+    response = nothing(200)
     response.headers["Content-Location"] = f"{service.base()}/workitems/{workitem}"
     return warned(service, response, () if judged == Judged.DONE else (judged.value,))
 
@@ -114,7 +114,7 @@ def request_cancel(service: Service, workitem: str) -> Response:
     """Request that a workitem be canceled (PS3.18 11.8)."""
     asked = data_set_in_request()
     service.archive.request_cancel(workitem, asked, actor=service.actor())
-    return done(202)
+    return nothing(202)
 
 
 def _uids_asked(names: Iterable[str]) -> list[str]:

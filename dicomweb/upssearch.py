@@ -11,9 +11,9 @@ from lethe.storage.entries import DicomJson
 from lethe.storage.steprules import SOP_INSTANCE, STATE
 
 from . import searchkeys
-from .answers import Service, warned
+from .answers import Service, nothing, warned
 from .nativexml import wants_xml
-from .stepanswers import done, given
+from .stepanswers import given
 
 MOST = 1000
 """How many workitems one answer has at most (PS3.18 8.3.4.4)."""
@@ -40,7 +40,7 @@ def search(service: Service) -> Response:
     if results:
         response = given(service, (_result(one, tags, everything=everything) for one in results), as_xml=as_xml)
     else:
-        response = done(204)
+        response = nothing(204)
     return warned(service, response, warnings)
 
 

@@ -58,11 +58,7 @@ def performed_steps(archive: Archive) -> Service:
     """N-CREATE and N-SET. Success says that the step, or its change, survives."""
 
     def on_create(event: Event) -> tuple[int | Dataset, Dataset | None]:
-        uid = str(event.request.AffectedSOPInstanceUID or "")  # type: ignore[union-attr]
-        reply = None
-        if not uid:
-            uid, reply = generate_uid(prefix=None), Dataset()
-            reply.AffectedSOPInstanceUID = uid
+        uid, reply = created_uid(event)
         if not is_uid(uid):
             return INVALID_INSTANCE, None
         try:
@@ -97,6 +93,16 @@ def retrieved_steps(archive: Archive) -> Service:
             return _status_of(error), None
 
     return Service((RETRIEVE_STEP,), SYNTAXES, Ability.MPPS, {evt.EVT_N_GET: on_get})
+
+
+def created_uid(event: Event) -> tuple[str, Dataset | None]:
+    """The SOP Instance UID of what an N-CREATE makes, and, where the peer named none, what tells it of ours."""
+    named = str(event.request.AffectedSOPInstanceUID or "")  # type: ignore[union-attr]
+    if named:
+        return named, None
+    reply = Dataset()
+    reply.AffectedSOPInstanceUID = uid = generate_uid(prefix=None)
+    return uid, reply
 
 
 def _told(step: PerformedStep, asked: Collection[BaseTag]) -> tuple[int, Dataset]:

@@ -13,7 +13,7 @@ from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.dsutils import decode
@@ -33,6 +33,7 @@ from ..config import Peer
 from .admission import origin_of
 from .errand import SYNTAXES
 from .identifiers import encoded
+from .performed import created_uid
 from .records import put_on_record
 from .replies import CANCELLED, OUT_OF_RESOURCES, PENDING, SUCCESS, Asked, Reply
 from .services import Handler, Service
@@ -84,11 +85,7 @@ def step_services(archive: Archive, peers: Collection[Peer], ae_title: str, *, m
 
 def _on_create(archive: Archive, event: Event) -> Answered:
     """Success says that the step survives."""
-    uid = str(event.request.AffectedSOPInstanceUID or "")  # type: ignore[union-attr]
-    reply = None
-    if not uid:
-        uid, reply = generate_uid(prefix=None), Dataset()
-        reply.AffectedSOPInstanceUID = uid
+    uid, reply = created_uid(event)
     if not is_uid(uid):
         return INVALID_INSTANCE, None
 
