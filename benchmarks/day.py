@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import pydicom
 from deidentify import uid
-from dimse import MEMORY, ROOT, Image, arrived, blast, command_of, said, storescp, temporary
+from dimse import MEMORY, Image, arrived, blast, command_of, node_before, put_into_page, said, storescp, temporary
 from programs import Node, wait_for
 from pydicom.data import get_testdata_file
 
-PAGE, START, END = ROOT / "docs" / "performance.md", "<!-- python benchmarks/day.py --write -->", "<!-- end -->"
+START = "<!-- python benchmarks/day.py --write -->"
 AT_ONCE, EACH = 100, 10
 STUDY = 100
 """Images of one."""
@@ -46,30 +46,13 @@ def main() -> int:
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    with temporary(None) as where, temporary(MEMORY) as out, storescp(out) as (port, title):
-        node = Node(where / "node", configuration(port, title), log_level="WARNING").start()
-        try:
+    with temporary(None) as where, temporary(MEMORY) as out, storescp(out) as archive:
+        with node_before(where, archive) as node:
             text = a_day(node, out, args.images // args.hours, args.hours)
-        finally:
-            node.stop()
     print(text)
     if args.write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-        PAGE.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        put_into_page(START, text)
     return 0
-
-
-def configuration(port: int, title: str) -> str:
-    return f"""[[peers]]
-name = "archive"
-ae_title = "{title}"
-host = "127.0.0.1"
-port = {port}
-[projects.default]
-options = ["retain-longitudinal-modified-dates"]
-pixel_policy = "none"
-send_to = ["archive"]
-"""
 
 
 def a_day(node: Node, out: Path, an_hour: int, hours: int) -> str:

@@ -32,14 +32,14 @@ import requests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from deidentify import make_ct, uid
-from dimse import MEMORY, ROOT, blast, image, temporary
+from dimse import MEMORY, blast, image, put_into_page, temporary
 from programs import Node, free_port, running, wait_for
 
 from lethe.storage.archive import Archive
 from lethe.storage.database import transaction
 from lethe.storage.entries import CleanInstance
 
-PAGE, START, END = ROOT / "docs" / "performance.md", "<!-- make bench-dicomweb WRITE=--write -->", "<!-- end -->"
+START = "<!-- make bench-dicomweb WRITE=--write -->"
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 OBJECTS = "multipart/related; type=application/dicom; transfer-syntax=*"
 FRAMES = "multipart/related; type=application/octet-stream; transfer-syntax=*"
@@ -77,9 +77,7 @@ def main() -> int:
         parts.append(part())
         print(parts[-1], flush=True)
     if args.write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-        text = "\n\n".join(parts)
-        PAGE.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        put_into_page(START, "\n\n".join(parts))
     return 0
 
 

@@ -64,9 +64,14 @@ def main() -> int:
             print(parts[-1], flush=True)
     text = "\n".join(parts)
     if args.write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-        PAGE.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        put_into_page(START, text)
     return 0
+
+
+def put_into_page(start: str, text: str) -> None:
+    """Put tables into docs/performance.md, between the comment that says what made them and an end."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(start)
+    PAGE.write_text(f"{before}{start}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 # Receiving
@@ -239,6 +244,13 @@ def arrived(out: Path) -> int:
 
 @contextmanager
 def lethe_node(where: Path, archive: tuple[int, str]) -> Iterator[Callable[[list[Image]], object]]:
+    with node_before(where, archive) as node:
+        yield lambda images: blast(images, node.dicom, "LETHE", 1)
+
+
+@contextmanager
+def node_before(where: Path, archive: tuple[int, str]) -> Iterator[Node]:
+    """A node with all its parts, which cleans headers and sends to that archive."""
     extra = f"""[[peers]]
 name = "archive"
 ae_title = "{archive[1]}"
@@ -251,7 +263,7 @@ send_to = ["archive"]
 """
     node = Node(where / "node", extra, log_level="WARNING").start()
     try:
-        yield lambda images: blast(images, node.dicom, "LETHE", 1)
+        yield node
     finally:
         node.stop()
 

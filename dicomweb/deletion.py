@@ -12,6 +12,4 @@ def delete(service: Service, study: str, series: str = "", instance: str = "") -
     """Delete what the address names, and what is left empty by that."""
     uids = [uid for uid in (study, series, instance) if uid]
     service.archive.delete(*uids, actor=service.actor())
-    response = nothing(204)
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return nothing(204)

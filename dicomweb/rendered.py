@@ -45,7 +45,7 @@ def rendered(
     """One image or several frames, drawn as the object or the request says; a document as what it is, also for a study
     or series that has no image."""
     uids = [uid for uid in (study, series, instance) if uid]
-    held = service.archive.holdings.one(*uids) if instance else _image_of(service, uids, part=0.0)
+    held = _image_of(service, uids, part=0.0)
     if held is None:
         return documents.first_document(service, service.archive.holdings.below(*uids), accepted())
     if numbers is None and instance and (document := documents.document(service, held, accepted())):
@@ -58,7 +58,7 @@ def thumbnail(
 ) -> Response:
     """One small image that stands for the whole."""
     uids = [uid for uid in (study, series, instance) if uid]
-    held = service.archive.holdings.one(*uids) if instance else _image_of(service, uids, part=0.5)
+    held = _image_of(service, uids, part=0.5)
     if held is None:
         raise NotFound("it has no image")
     wanted = wishes()
@@ -69,7 +69,10 @@ def thumbnail(
 
 
 def _image_of(service: Service, uids: Sequence[str], *, part: float) -> Held | None:
-    """The image that lies so far, of 1, into the first series that has any. Raises NotFound where nothing is there."""
+    """The image that lies so far, of 1, into the first series that has any; the instance itself where one is named.
+    Raises NotFound where nothing is there."""
+    if len(uids) == 3:
+        return service.archive.holdings.one(*uids)
     for _, series in groupby(service.archive.holdings.below(*uids), key=lambda one: one.series_uid):
         held = list(series)
         place = held[int(len(held) * part)]

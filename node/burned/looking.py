@@ -47,6 +47,9 @@ _READ_SURE, _READ_LETTERS = 0.6, 2
 _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
 
+Places = npt.NDArray[np.int64]
+"""Numbers of rows or columns, in order."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -196,13 +199,18 @@ def uneven(picture: Picture) -> Box:
     nothing is anywhere."""
     colours = [np.ascontiguousarray(picture[..., one]) for one in range(picture.shape[2])]
     rows, columns = _written(colours, 1), _written(colours, 0)
+    return around(rows, columns, picture.shape)
+
+
+def around(rows: Places, columns: Places, shape: tuple[int, ...]) -> Box:
+    """The box that holds those rows and columns of a picture and a few more; empty where there are none."""
     if not len(rows) or not len(columns):
         return Box(0, 0, 0, 0)
     inner = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return inner.grown(_EDGE, _EDGE).within(picture.shape[1], picture.shape[0])
+    return inner.grown(_EDGE, _EDGE).within(shape[1], shape[0])
 
 
-def _written(colours: Sequence[Grey], axis: int) -> npt.NDArray[np.int64]:
+def _written(colours: Sequence[Grey], axis: int) -> Places:
     """The rows (1) or columns (0) in which pixels differ."""
     differ = [one.max(axis=axis).astype(np.int16) - one.min(axis=axis) for one in colours]
     return np.flatnonzero(np.max(differ, axis=0) > _EVEN)

@@ -48,8 +48,9 @@ def beside(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[Bo
 
 
 def _trails(shown: Shown, number: int, boxes: Sequence[Box]) -> list[_Trail]:
-    lines = sorted((box for box in boxes if _length(box) >= _LONG), key=_length, reverse=True)
-    return [_Trail(_grey(shown, number), box) for box in lines[:_MOST]]
+    lines = sorted((box for box in boxes if _length(box) >= _LONG), key=_length, reverse=True)[:_MOST]
+    grey = _grey(shown, number) if lines else np.zeros((0, 0), np.float32)
+    return [_Trail(grey, box) for box in lines]
 
 
 def _along(shown: Shown, way: Iterable[int], trails: Sequence[_Trail]) -> Iterator[tuple[int, _Trail, Box]]:

@@ -16,7 +16,7 @@ from ..deid.pixels import SLIDE, screen_kind
 from .box import Box
 from .cine import Stretch, stretch_of
 from .frames import Frames
-from .looking import Eyes, Seen, needs_tiles
+from .looking import Eyes, Seen, around, needs_tiles
 from .moving import beside, followed
 from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
@@ -31,8 +31,6 @@ _FRAMES_A_STILL = 27
 """For every so many frames of a stretch, one is also looked at by itself."""
 _GLANCED_AT = 3
 """So many frames of a cine are glanced at together: few enough for what is written on each to be seen as text."""
-_EDGE = 16
-"""So many pixels around what changes are looked at as well."""
 _CALM = 0.995
 """Of the pixels of a box: a single digit that changes is more than the others."""
 
@@ -70,19 +68,19 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     captured = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
     for scene in scenes_of(shown, range(len(frames)), OF_PAGES if captured else IN_TIME):
         different = dict.fromkeys(same[number] for number in scene)
+        fresh = [numbers for numbers in different if numbers[0] >= scene[0]]  # others came before
         if len(different) > _FEW:
-            yield from _cine(shown, scene, list(different), eyes)
+            yield from _cine(shown, scene, fresh, eyes)
             continue
-        for numbers in different:
-            if numbers[0] in scene:
-                yield (sight := _still(shown, numbers, eyes, proves=proves))
-                for other, boxes in beside(shown, numbers[0], sight.seen.boxes).items():
-                    yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
+        for numbers in fresh:
+            yield (sight := _still(shown, numbers, eyes, proves=proves))
+            for other, boxes in beside(shown, numbers[0], sight.seen.boxes).items():
+                yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
 
 
-def _cine(shown: Shown, scene: tuple[int, ...], different: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
-    """What is seen in frames that are alike, of which some are equal: in all together, and in each of a few that show
-    more at a glance."""
+def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
+    """What is seen in frames that are alike: in all together, and in each of a few that show more at a glance. Those
+    that are equal, and came in no scene before, are together in `fresh`."""
     seen, moved, steady = list[Box](), defaultdict[int, list[Box]](list), None
     for sight in in_time(shown, scene, eyes):
         yield sight
@@ -94,9 +92,8 @@ def _cine(shown: Shown, scene: tuple[int, ...], different: Sequence[tuple[int, .
                 moved[other] += boxes
                 yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
     where = _changing(steady, seen)
-    own = [numbers for numbers in different if numbers[0] in scene]
-    for at in range(0, len(own) if where.area else 0, _GLANCED_AT):
-        few = own[at : at + _GLANCED_AT]
+    for at in range(0, len(fresh) if where.area else 0, _GLANCED_AT):
+        few = fresh[at : at + _GLANCED_AT]
         known = [*seen, *(box for numbers in few for box in moved[numbers[0]])]
         if eyes.glance(_together(shown, few), known, where):
             for numbers in few:
@@ -115,11 +112,7 @@ def _changing(steady: Grey | None, seen: Sequence[Box]) -> Box:
     changes = steady == 0
     for box in seen:
         changes[box.rows, box.columns] = False
-    down, across = np.flatnonzero(changes.any(axis=1)), np.flatnonzero(changes.any(axis=0))
-    if not len(down):
-        return Box(0, 0, 0, 0)
-    changing = Box(int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1)
-    return changing.grown(_EDGE, _EDGE).within(steady.shape[1], steady.shape[0])
+    return around(np.flatnonzero(changes.any(axis=1)), np.flatnonzero(changes.any(axis=0)), steady.shape)
 
 
 def in_film(shown: Showing, numbers: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
