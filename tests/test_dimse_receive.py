@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from programs import wait_for
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context
+from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification
+from pynetdicom.transport import AddressInformation
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
@@ -23,6 +26,7 @@ from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
+from lethe.node.dimse.transport import Connection
 from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
@@ -315,6 +319,31 @@ def test_little_room_is_said_before_there_is_none(
         assert archive.counts()["received"] == 0
         assert destination.send(path, context) == 0x0000
     assert Destination(peer(port), "CT02").echo() == 0x0000
+
+
+def test_a_rejection_that_closes_the_connection_at_once_is_one(
+    archive: Archive, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Overtaken(threading.Event):
+        """Is looked at again only after the peer's answer has come and the connection is closed."""
+
+        def __init__(self, connection: Connection) -> None:
+            super().__init__()
+            self._connection = connection
+
+        def wait(self, timeout: float | None = None) -> bool:
+            ready = super().wait(timeout)
+            wait_for(lambda: not self._connection._is_connected)
+            return ready
+
+    class Late(Connection):
+        def __init__(self, assoc: Association, address: AddressInformation) -> None:
+            super().__init__(assoc, address=address)
+            self._ready = Overtaken(self)
+
+    monkeypatch.setattr("lethe.node.dimse.calling.Connection", Late)
+    with pytest.raises(Unavailable, match="rejected"):
+        Destination(peer(port, "OTHER"), "CT01").echo()
 
 
 class DiskUsage(NamedTuple):

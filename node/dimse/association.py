@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from .certificates import Presented
 from .commands import StoreRequest, encoded_store_request, encoded_store_response
@@ -95,6 +96,14 @@ class PromptAssociation(Association):
     @_is_paused.setter
     def _is_paused(self, _paused: bool) -> None:
         """What pynetdicom says while it answers the peer, when no other thread may send."""
+
+    def request(self) -> None:
+        """Ask for the association. pynetdicom takes a rejection that closes the connection before it looks whether
+        there is one for a peer that does not answer: what has come says which it was."""
+        super().request()
+        answer = None if self.is_established else self.dul.peek_next_pdu()
+        if isinstance(answer, A_ASSOCIATE) and answer.result:
+            self.is_rejected, self.is_aborted = True, False
 
     def release(self) -> None:
         """Ask for the release, once the peer has the answer to what it asked for; abort where that takes too long."""
