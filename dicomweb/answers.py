@@ -10,7 +10,6 @@ import gzip
 import json
 import logging
 import traceback
-import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -26,6 +25,7 @@ from lethe.storage.holdings import Held
 
 from . import accept, multipart
 from .accept import JSON_TYPES, MediaRange, NotAcceptable, Offer, Packing
+from .coding import GZIP, accepted_coding, coded, from_gzip
 from .lately import Lately
 from .locate import chunks
 from .multipart import Part
@@ -103,11 +103,10 @@ def require_json() -> None:
 
 def json_array(items: Iterable[bytes], keep: Keep | None = None) -> Response:
     """Already encoded DICOM JSON objects as one array, compressed where the client wants that, which may be kept."""
-    response, pieces = _json(), _array(items)
-    if "Content-Encoding" in response.headers:
-        pieces = _gzipped(pieces)
-        if keep is not None:
-            pieces = keep.ready.keeping(keep.asked, keep.version, pieces)
+    response, coding = _json()
+    pieces = coded(_array(items), coding)
+    if keep is not None and coding == GZIP:
+        pieces = keep.ready.keeping(keep.asked, keep.version, pieces)
     response.response = _streamed(pieces)
     return response
 
@@ -117,18 +116,19 @@ def json_kept(keep: Keep) -> Response | None:
     body = keep.ready.get(keep.asked, keep.version)
     if body is None:
         return None
-    response = _json()
-    response.data = body if "Content-Encoding" in response.headers else gzip.decompress(body)
+    response, coding = _json()
+    response.data = from_gzip(body, coding)
     return response
 
 
-def _json() -> Response:
-    response = Response(content_type="application/dicom+json")
+def _json() -> tuple[Response, str]:
+    """An answer of JSON without its body, and the coding that has to have."""
+    response, coding = Response(content_type="application/dicom+json"), accepted_coding()
     response.headers["Cache-Control"] = "no-cache"
     response.headers["Vary"] = "Accept, Accept-Encoding"
-    if request.headers.get("Accept-Encoding") and request.accept_encodings.quality("gzip") > 0:
-        response.headers["Content-Encoding"] = "gzip"
-    return response
+    if coding:
+        response.headers["Content-Encoding"] = coding
+    return response, coding
 
 
 def multipart_body(parts: Sequence[Part] | Iterator[Part], part_type: str, *, status: int = 200) -> Response:
@@ -297,14 +297,6 @@ def _array(items: Iterable[bytes]) -> Iterator[bytes]:
     for number, item in enumerate(items):
         yield b"," + item if number else item
     yield b"]"
-
-
-def _gzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(level=5, wbits=zlib.MAX_WBITS | 16)
-    for piece in pieces:
-        if packed := compressor.compress(piece):
-            yield packed
-    yield compressor.flush()
 
 
 def _if_range_holds(tag: Tag) -> bool:

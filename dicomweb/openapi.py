@@ -38,16 +38,17 @@ _EVERYWHERE = ("400", "401", "403", "404", "406", "429", "503")
 _ANSWERS = {"GET": ("200",), "HEAD": ("200",), "POST": ("200", "202", "409", "413", "415"), "DELETE": ("204",)}
 _OF_WORKITEMS = ("409", "410", "413", "415")
 _TEXT: dict[str, Any] = {"type": "string"}
+_SWITCH: dict[str, Any] = {"type": "boolean"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _UID: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": 64}
 _NUMBER = r"-?[0-9]{1,4}(\.[0-9]{1,4})?"
 _SCHEMAS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("study", "series", "instance", "workitem"), _UID),
     "aetitle": {"type": "string", "pattern": r"^[A-Za-z0-9_-]{1,16}$"},
-    "deletionlock": {"type": "boolean"},
+    "deletionlock": _SWITCH,
     "numbers": {"type": "string", "pattern": "^[1-9][0-9]{0,5}(,[1-9][0-9]{0,5})*$"},
     **dict.fromkeys(("limit", "offset"), _COUNT),
-    "fuzzymatching": {"type": "boolean"},
+    **dict.fromkeys(("fuzzymatching", "multiplevaluematching"), _SWITCH),
     "quality": {"type": "integer", "minimum": 1, "maximum": 100},
     "iccprofile": {"enum": list(PROFILES)},
     "annotation": {"enum": [PATIENT, TECHNIQUE, f"{PATIENT},{TECHNIQUE}"]},

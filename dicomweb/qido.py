@@ -4,7 +4,8 @@ Every standard attribute is a key, attributes of sequences by their path; a key 
 refused, never passed over: an answer that is too long would be taken for a match. A private attribute is a key beside
 its Private Creator, whatever block that has in an object. Several values of one key, separated by a backslash, are
 alternatives, for `ModalitiesInStudy` too; only lists of UIDs are separated by a comma as well. `limit=0` finds nothing.
-With `fuzzymatching=true`, person names match by the beginnings of their words.
+With `fuzzymatching=true`, person names match by the beginnings of their words; with `multiplevaluematching=true`,
+an attribute that can have several values has to have all of a key.
 """
 
 from __future__ import annotations

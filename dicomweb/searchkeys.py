@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import request
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
 from lethe.storage.entries import is_uid
 from lethe.storage.errors import Refused
 from lethe.storage.matching import keyword_of, significant
 from lethe.storage.query import EMPTY, Match, Resembles, Within
 
-_CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "accept"}
+_CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "multiplevaluematching", "accept"}
+_SEVERAL = {"AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"}
+"""The VRs for which Multiple Value Matching is defined (PS3.4 C.2.2.2.8)."""
 _MOST_ALTERNATIVES = 32
+Several = Callable[[str, tuple[str, ...]], tuple[tuple[str, ...], ...]]
+"""Of the tag and the values of a key: groups of values; of each group at least one has to match."""
 _BIGGEST = 2**62
 
 
@@ -31,11 +35,30 @@ def matches() -> tuple[Match | Within, ...]:
         if path in found or len(values) > 1:
             raise Refused(f"the attribute {'.'.join(path)} is given more than once")
         found[path] = values[0]
-    return terms_of(found, Resembles if (control("fuzzymatching") or [""])[-1].lower() == "true" else Match)
+    names = Resembles if _is_true("fuzzymatching") else Match
+    return terms_of(found, names, together if _is_true("multiplevaluematching") else alternatives)
 
 
-def terms_of(found: Mapping[tuple[str, ...], str], for_names: type[Match] = Match) -> tuple[Match | Within, ...]:
-    """Keys by their path as terms, those of person names of that kind. Raises Refused."""
+def alternatives(_tag: str, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Any of the values of a key will do: what several mean where nothing else was agreed."""
+    return (values,)
+
+
+def together(tag: str, values: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """An attribute that can have several values has to have all of those of the key (PS3.4 C.2.2.2.8, PS3.18 8.3.4.6).
+    Raises Refused."""
+    if len(values) < 2 or is_private(tag) or dictionary_VM(tag) == "1" or _vr_of(tag) not in _SEVERAL:
+        return (values,)
+    if any(set(value) & set("*?") for value in values):
+        raise Refused(f"with multiplevaluematching the values of {keyword_of(tag)} have no wildcards")
+    return tuple((value,) for value in values)
+
+
+def terms_of(
+    found: Mapping[tuple[str, ...], str], for_names: type[Match] = Match, several: Several = alternatives
+) -> tuple[Match | Within, ...]:
+    """Keys by their path as terms, those of person names of that kind; `several` says which values of a key have to
+    match each on its own. Raises Refused."""
     terms: list[Match | Within] = []
     tags = list(dict.fromkeys(path[0] for path in found))
     for tag in tags:
@@ -45,11 +68,11 @@ def terms_of(found: Mapping[tuple[str, ...], str], for_names: type[Match] = Matc
         if (tag,) in found and not (vr == "SQ" and not found[tag,]) and not _is_creator_of_one(tag, tags):
             values = _alternatives(tag, found[tag,])
             kind = for_names if vr == "PN" and EMPTY not in values else Match
-            terms.append(kind(tag, values, creator))
+            terms += [kind(tag, each, creator) for each in several(tag, values)]
         if below and vr != "SQ":
             raise Refused(f"the attribute {tag} is no sequence")
         if below:
-            terms.append(Within(tag, terms_of(below, for_names), creator))
+            terms.append(Within(tag, terms_of(below, for_names, several), creator))
     return tuple(terms)
 
 
@@ -154,6 +177,10 @@ def _count(name: str) -> int | None:
 def control(name: str) -> list[str]:
     """The values of a parameter that is no attribute; its name is taken in any case."""
     return [value for key, values in request.args.lists() if key.lower() == name for value in values]
+
+
+def _is_true(name: str) -> bool:
+    return (control(name) or [""])[-1].lower() == "true"
 
 
 def path_of(name: str) -> tuple[str, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+
 import pytest
 from dicomweb_archive import app_over, publish
 
@@ -291,6 +294,31 @@ def test_fuzzy_matching_of_other_names_and_scripts(get):
     assert get("/studies?fuzzymatching=true&PatientName=" + "a%20" * 17).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("ImageType=OTHER%5CORIGINAL", 5),
+        ("ImageType=OTHER%5CORIGINAL&multiplevaluematching=false", 5),
+        ("ImageType=OTHER%5CDERIVED&multiplevaluematching=true", 4),
+        ("ImageType=OTHER%5CORIGINAL&multiplevaluematching=true", 0),
+        ("ImageType=DERIVED&MultipleValueMatching=true", 4),
+        ("Modality=MR%5CCT&multiplevaluematching=true", 5),
+        ("ModalitiesInStudy=MR%5CCT&multiplevaluematching=true", 0),
+        ("ReferencedStudySequence.ReferencedSOPClassUID=1.2%5C1.3&multiplevaluematching=true", 0),
+    ],
+)
+def test_multiple_value_matching_asks_for_all_values_of_what_has_several(get, query, found):
+    response = get(f"/instances?{query}")
+    assert (len(response.json) if response.status_code == 200 else 0) == found
+
+
+def test_multiple_value_matching_takes_no_wildcards(get):
+    assert get("/instances?ImageType=DER*%5COTHER").status_code == 200
+    response = get("/instances?ImageType=DER*%5COTHER&multiplevaluematching=true")
+    assert response.status_code == 400
+    assert "wildcards" in response.json["error"]
+
+
 def test_private_attributes_are_keys_beside_their_creators(get, archive):
     assert names(get("/studies?00090010=GEMS_IDEN_01")) == ["Анна^Müller"]
     assert get("/studies?00090010=GEMS_IDEN_02").status_code == 204
@@ -329,6 +357,9 @@ def test_media_types_of_results(get):
     assert get("/studies?accept=application/dicom+json", Accept="text/html").status_code == 200
     assert get("/studies", Accept="image/png").status_code == 406
     assert get("/studies", Accept='multipart/related; type="application/dicom"').status_code == 406
+    deflated = get("/studies", Accept_Encoding="deflate, gzip;q=0")
+    assert deflated.headers["Content-Encoding"] == "deflate"
+    assert json.loads(zlib.decompress(deflated.data)) == get("/studies").json
     packed = get("/studies", Accept_Encoding="gzip")
     assert packed.headers["Content-Encoding"] == "gzip"
     assert packed.data[:2] == b"\x1f\x8b"

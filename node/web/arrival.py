@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ HEADERS = (
     "X-Forwarded-Prefix",
 )
 """What proxies say about the request they pass on."""
+_KEYS = {name: "HTTP_" + name.upper().replace("-", "_") for name in HEADERS}
 
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _OLDEST = ("HTTP/1.0", "HTTP/1")  # the latter is granian's name for it
@@ -79,7 +81,7 @@ def host_of(environ: WSGIEnvironment, host: str) -> str:
     """The host and port for addresses in answers. dicomweb-client leaves the port out of Host, and would look on port
     80 for what we name: at an address of this machine it can only have meant the port we listen on."""
     port = str(environ.get("SERVER_PORT", ""))
-    if environ.get(_PROXIED) or any(_key(name) in environ for name in HEADERS):
+    if environ.get(_PROXIED) or any(key in environ for key in _KEYS.values()):
         return host
     if port in ("", _DEFAULT_PORTS.get(environ["wsgi.url_scheme"])) or not port.isdigit():
         return host
@@ -88,7 +90,7 @@ def host_of(environ: WSGIEnvironment, host: str) -> str:
 
 def _told(environ: WSGIEnvironment, is_trusted: Trust) -> _Told:
     peer = str(environ["REMOTE_ADDR"])
-    plain = any(_key(name) in environ for name in HEADERS if name.startswith("X-"))
+    plain = any(key in environ for name, key in _KEYS.items() if name.startswith("X-"))
     standard = str(environ.get("HTTP_FORWARDED", ""))
     if plain and standard:
         return _Told(peer)
@@ -162,9 +164,10 @@ def _is_this_machine(host: str, asker: str) -> bool:
 
 
 def _values(environ: WSGIEnvironment, name: str) -> list[str]:
-    return [value.strip() for value in str(environ.get(_key(name), "")).split(",") if value.strip()]
+    return [value.strip() for value in str(environ.get(_KEYS[name], "")).split(",") if value.strip()]
 
 
+@lru_cache(1024)
 def _address(text: str) -> Address | None:
     """The address in "192.0.2.7", "192.0.2.7:4711", "[2001:db8::7]:4711" or "2001:db8::7"; IPv4 in its own form."""
     bare = re.sub(r"^\[([^]]*)\](:[0-9]+)?$", r"\1", text.strip())
@@ -174,7 +177,3 @@ def _address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
-
-
-def _key(name: str) -> str:
-    return "HTTP_" + name.upper().replace("-", "_")

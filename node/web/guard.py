@@ -6,15 +6,16 @@ something must come from our own pages or from a program, never from a page of a
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 
 from lethe.storage.users import Permission
 
+from ..loopback import is_loopback
 from .arrival import HEADERS as FORWARDED
 from .arrival import names_a_host
 from .cors import Cors
@@ -94,6 +95,14 @@ class Guard:
 class Sessions(SecureCookieSessionInterface):
     """Flask's signed cookie, marked Secure wherever the browser's side of the connection is https."""
 
+    _signer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """What signs and reads the cookie: made once, as its key stays, and not for each request that has none."""
+        if self._signer is None:
+            self._signer = super().get_signing_serializer(app)
+        return self._signer
+
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure or str(app.config.get("PUBLIC_URL", "")).startswith("https:")
 
@@ -156,18 +165,7 @@ def is_from_here(address: str, host: str, headers: HeaderNames) -> bool:
     point here (DNS rebinding)."""
     if any(name in headers for name in FORWARDED):
         return False
-    name = urlsplit(f"//{host}").hostname or ""
-    return is_loopback(address) and (name == "localhost" or is_loopback(name))
-
-
-def is_loopback(address: str) -> bool:
-    """Whether the address is one of this machine itself."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_loopback
+    return is_loopback(address) and is_loopback(urlsplit(f"//{host}").hostname or "")
 
 
 def _origin(url: str) -> str:
