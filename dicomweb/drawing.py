@@ -67,9 +67,11 @@ class Drawing:
         try:
             shown = Image.fromarray(self._drawn(frame, number, window))
             return self._state.finished(shown, number) if self._state else shown
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # What the attributes say about the samples cannot be followed, for example a palette that is not there.
-            raise NotAcceptable(f"the image cannot be rendered here ({type(error).__name__})") from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            raise NotAcceptable(
+                "the image cannot be rendered: what its attributes say of the samples is missing or contradicts them,"
+                " as a palette that is not there"
+            ) from None
 
     def coloured(self, picture: Image.Image, wanted: str) -> tuple[Image.Image, bytes]:
         """The picture in the colour space that is wanted, and the ICC profile that goes with it: none, the object's
