@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Search and retrieve over DICOMweb side by side with Orthanc, and search indexes of up to a million instances.
 
-usage: dicomweb.py [--slices 50] [--seconds 3] [--rounds 2] [--sizes 10000,100000,1000000] [--folder DIR] [--write]
+usage: dicomweb.py [--slices 50] [--seconds 3] [--rounds 2] [--frames 2000] [--sizes 10000,100000,1000000]
+[--folder DIR] [--write]
 Ten series of SLICES CT images of 0.5 MB are sent to both, unchanged, over DIMSE. Then wrk asks both for the same
 resources over two connections, with gzip, images without it as well, in turn; the best round counts. Orthanc is
 Debian's with its DICOMweb plug-in and the cache of metadata that it has, and TCP_NODELAY=1. A single resource asked
 again and again is what caches are for; so the second table asks an index of generated instances in such a way that no
-answer is kept ready.
+answer is kept ready. One object of FRAMES such images tells how long the first of its frames takes, and what memory.
 With --write the tables go to docs/performance.md. Figures hold for one machine: compare within one run.
 """
 
@@ -31,10 +32,13 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from deidentify import make_ct, uid
+from day import parts_of
+from deidentify import SIZE, make_ct, named_ct, uid
 from dimse import MEMORY, blast, image, put_into_page, temporary
 from programs import Node, free_port, running, wait_for
 
+from lethe.node.config import Peer
+from lethe.node.dimse.scu import Destination
 from lethe.storage.archive import Archive
 from lethe.storage.database import transaction
 from lethe.storage.entries import CleanInstance
@@ -44,6 +48,7 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 OBJECTS = "multipart/related; type=application/dicom; transfer-syntax=*"
 FRAMES = "multipart/related; type=application/octet-stream; transfer-syntax=*"
 AS_IT_IS = '[projects.default]\nprofile = "none"\npixel_policy = "none"\n[auth]\nmode = "none"\n'
+MULTI_FRAME, LITTLE = "1.2.840.10008.5.1.4.1.1.7.3", "1.2.840.10008.1.2.1"
 SERIES_OF_STUDY, SLICES = 2, 50
 ASKED, ADDED = 200, 5_000
 """Questions of each kind, and instances, that the second table is made of."""
@@ -61,7 +66,7 @@ class Resource:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("slices", 50), ("seconds", 3), ("rounds", 2)):
+    for name, default in (("slices", 50), ("seconds", 3), ("rounds", 2), ("frames", 2000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--folder", type=Path)
@@ -72,6 +77,7 @@ def main() -> int:
     parts = []
     for part in (
         lambda: side_by_side(args.slices, args.seconds, args.rounds, args.folder),
+        lambda: one_large(args.frames, args.folder),
         lambda: large([int(size) for size in args.sizes.split(",") if size], args.folder),
     ):
         parts.append(part())
@@ -184,6 +190,49 @@ def orthanc_web(folder: Path) -> Iterator[Service]:
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with running(["Orthanc", str(folder / "orthanc.json")], dicom, folder / "log.txt"):
         yield f"http://127.0.0.1:{http}/dicom-web", "ORTHANC", dicom, lambda: None
+
+
+# A large object
+
+
+def one_large(frames: int, folder: Path | None) -> str:
+    """How soon the first frames of one multi-frame object come, and what the web part takes for that."""
+    with temporary(MEMORY) as made, temporary(folder) as where:
+        source = multi_frame(made / "large.dcm", frames)
+        megabytes = source.stat().st_size / 1e6
+        node = Node(where / "lethe", AS_IT_IS, log_level="WARNING").start()
+        try:
+            with Destination(Peer("lethe", "LETHE", "127.0.0.1", node.dicom), "BENCH") as destination:
+                destination.open([(MULTI_FRAME, LITTLE)])
+                destination.send(source, (MULTI_FRAME, LITTLE))
+            node.settle(300)
+            url = requests.get(f"{node.url}/dicom-web/instances", timeout=60).json()[0]["00081190"]["Value"][0]
+            requests.get(f"{node.url}/dicom-web/studies", timeout=60)  # the service is awake
+            spans, before = [], parts_of(node)["web"].memory
+            for number in (1, frames, *random.Random(0).choices(range(1, frames + 1), k=200)):
+                start = time.perf_counter()
+                answer = requests.get(f"{url}/frames/{number}", headers={"Accept": FRAMES}, timeout=60)
+                spans.append((time.perf_counter() - start) * 1000)
+                answer.raise_for_status()
+            after = parts_of(node)["web"].memory
+        finally:
+            node.stop()
+    return (
+        f"Of an object of {megabytes:,.0f} MB in {frames:,} frames, the first frame that is asked for takes "
+        f"{spans[0]:.0f} ms, the last frame {spans[1]:.0f} ms, 200 others {statistics.median(spans[2:]):.1f} ms "
+        f"(median). The web part has {before:.0f} MB of memory before and {after:.0f} MB after."
+    )
+
+
+def multi_frame(path: Path, frames: int) -> Path:
+    ds = named_ct()
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MULTI_FRAME
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = uid(9, 9, 9)
+    ds.NumberOfFrames = frames
+    frame = random.Random(0).randbytes(SIZE * SIZE * 2)
+    ds.PixelData = frame * frames
+    ds.save_as(path)
+    return path
 
 
 # Large indexes
