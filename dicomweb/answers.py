@@ -26,6 +26,7 @@ from lethe.storage.holdings import Held
 from . import accept, multipart
 from .accept import JSON_TYPES, MediaRange, NotAcceptable, Offer, Packing
 from .coding import GZIP, accepted_coding, coded, from_gzip
+from .etags import Tag, range_holds, tagged
 from .lately import Lately
 from .locate import chunks
 from .multipart import Part
@@ -183,7 +184,7 @@ def stretch(
     """
     start, stop = 0, length
     wanted = request.range
-    ranged = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and _if_range_holds(tag)
+    ranged = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and range_holds(tag)
     if wanted is not None and ranged:
         found = wanted.range_for_length(length)
         if found is None:
@@ -207,37 +208,6 @@ def warned(service: Service, response: Response, warnings: Iterable[str]) -> Res
     """The response with these warnings (PS3.18 8.4)."""
     for text in warnings:
         response.headers.add("Warning", f"299 {service.base()}: {text}")
-    return response
-
-
-@dataclass(frozen=True)
-class Tag:
-    """An entity tag (RFC 9110 8.8.3). Weak where the bytes may differ from one time to the next, as boundaries and
-    compression do; `exact` where they never do."""
-
-    name: str
-    exact: bool = False
-
-    def __str__(self) -> str:
-        return f'"{self.name}"' if self.exact else f'W/"{self.name}"'
-
-
-def tag_of(name: str, packing: Packing) -> Tag:
-    """The tag of stored bytes that are given as they are, or as the one part of a multipart body."""
-    return Tag(name, exact=True) if packing is Packing.SINGLE else Tag(f"{name}-multipart")
-
-
-def unchanged(tag: Tag) -> Response | None:
-    """304 where the client has what the tag names already, otherwise None (RFC 9110 13.1.2)."""
-    if not request.if_none_match.contains_weak(tag.name):
-        return None
-    return tagged(Response(status=304), tag)
-
-
-def tagged(response: Response, tag: Tag) -> Response:
-    """The response with its entity tag."""
-    response.headers["ETag"] = str(tag)
-    response.headers.setdefault("Cache-Control", "private, no-cache")
     return response
 
 
@@ -297,9 +267,3 @@ def _array(items: Iterable[bytes]) -> Iterator[bytes]:
     for number, item in enumerate(items):
         yield b"," + item if number else item
     yield b"]"
-
-
-def _if_range_holds(tag: Tag) -> bool:
-    """RFC 9110 13.1.5: a weak tag never holds, nor does a date, for none is given."""
-    condition = request.headers.get("If-Range")
-    return condition is None or (tag.exact and condition.strip() == str(tag))

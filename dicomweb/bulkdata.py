@@ -12,7 +12,8 @@ from lethe.storage.holdings import Held
 
 from . import documents, frames, pixels, streams
 from .accept import Offer, Packing, choose
-from .answers import Service, accepted, stretch, tag_of, unchanged
+from .answers import Service, accepted, stretch
+from .etags import tag_of, unchanged
 from .locate import locate, readable
 from .multipart import Part
 

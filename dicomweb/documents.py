@@ -17,7 +17,8 @@ from lethe.storage.holdings import Held
 
 from . import pixels, streams
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, Tag, single_body, stretch, tagged, unchanged
+from .answers import Service, single_body, stretch
+from .etags import Tag, tagged, unchanged
 from .locate import locate, readable
 from .multipart import Part
 

@@ -21,7 +21,8 @@ from lethe.storage.holdings import Held
 
 from . import codecs, pixels
 from .accept import NotAcceptable, Offer, Packing, best_possible, choose, takes_anything
-from .answers import Service, Tag, accepted, multipart_body, single_body, tagged, unchanged
+from .answers import Service, accepted, multipart_body, single_body
+from .etags import Tag, tagged, unchanged
 from .locate import readable
 from .multipart import Part
 from .pixels import Layout

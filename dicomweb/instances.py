@@ -19,7 +19,8 @@ from lethe.storage.holdings import Held
 
 from . import archived, codecs, transcoding
 from .accept import MediaRange, NotAcceptable, Offer, Packing, best_possible
-from .answers import Service, Tag, accepted, multipart_body, single_body, streamed, stretch, tag_of, tagged, unchanged
+from .answers import Service, accepted, multipart_body, single_body, streamed, stretch
+from .etags import Tag, tag_of, tagged, unchanged
 from .locate import CHUNK, readable
 from .multipart import Part
 from .shape import shape_of

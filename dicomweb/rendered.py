@@ -21,9 +21,10 @@ from lethe.storage.holdings import Held
 
 from . import cine, documents, frames, pictures, pixels
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, Tag, accepted, multipart_body, stretch, tagged, unchanged, warned
+from .answers import Service, accepted, multipart_body, stretch, warned
 from .captions import caption_of, captioned
 from .drawing import Drawing, drawing_of
+from .etags import Tag, tagged, unchanged
 from .multipart import Part
 from .pictures import Viewport
 from .shape import Shape, shape_of

@@ -10,7 +10,8 @@ from flask import Response
 from lethe.storage.holdings import Held
 
 from .accept import NotAcceptable, Offer, Packing, best_possible
-from .answers import Service, accepted, multipart_body, single_body, stretch, tag_of, tagged, unchanged
+from .answers import Service, accepted, multipart_body, single_body, stretch
+from .etags import tag_of, tagged, unchanged
 from .fragments import Fragments
 from .locate import CHUNK
 from .multipart import Part

@@ -9,16 +9,9 @@ from flask import Response
 
 from lethe.storage.query import Level, Match, Query
 
-from .answers import (
-    Keep,
-    Service,
-    Tag,
-    json_array,
-    json_kept,
-    tagged,
-    unchanged,
-)
+from .answers import Keep, Service, json_array, json_kept
 from .dicomjson import served
+from .etags import Tag, tagged, unchanged
 from .nativexml import wants_xml, xml_parts
 
 _UID_TAGS = ("0020000D", "0020000E", "00080018")
