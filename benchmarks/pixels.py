@@ -214,7 +214,7 @@ def milliseconds(files: Files, seen: Run, chosen: Callable[[int], bool]) -> str:
 
 
 def kinds_table(sets: Sequence[Files]) -> str:
-    """By modality, then by what is difficult, over all drawn sets."""
+    """By modality, then by what is difficult, over all drawn sets: what is covered, and what a frame costs."""
     lines = [f"| | PHI strings | {' | '.join(ENGINES.values())} |", "|" + "---|" * (2 + len(ENGINES))]
     for key in ("modality", "profile"):
         for kind in sorted({file[key] for one in sets for file in one.truth.values()}):
@@ -237,12 +237,14 @@ def has(key: str, kind: str, file: dict[str, Any]) -> bool:
 
 
 def covered_of(sets: Sequence[Files], at: int, chosen: Callable[[dict[str, Any]], bool]) -> str:
-    gone, refused = list[bool](), 0
+    gone, spent, refused = list[bool](), list[float](), 0
     for one in sets:
-        names = [name for name, file in one.truth.items() if chosen(file)]
-        gone += [is_gone(string) for string in one.runs[at].strings(names) if string.item["phi"]]
-        refused += sum(name not in one.runs[at].scores for name in names)
-    return share(gone) + (f" ({refused} refused)" if refused else "")
+        names, seen = [name for name, file in one.truth.items() if chosen(file)], one.runs[at]
+        gone += [is_gone(string) for string in seen.strings(names) if string.item["phi"]]
+        spent += [seen.files[name]["cpu"] / one.frames(name) for name in names if name in seen.scores]
+        refused += sum(name not in seen.scores for name in names)
+    cost = f"; {np.mean(spent):.0f} ms" if spent else ""
+    return share(gone) + cost + (f" ({refused} refused)" if refused else "")
 
 
 def files_table(sets: Sequence[Files]) -> str:
