@@ -23,7 +23,7 @@ from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text
 from lethe.storage.errors import Refused
 from lethe.storage.holding import holds, is_open, key_of, private_tag
 from lethe.storage.matching import keyword_of
-from lethe.storage.query import AnyOf, Level, Match, Query, Term, Within
+from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within
 
 from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept, nothing, warned
@@ -56,6 +56,10 @@ _NO_KEYS = (COUNTED - SEARCHABLE.keys()) | {_RETRIEVE_URL}
 """What is returned and cannot be searched for."""
 
 
+_GIVEN_BACK = ("AE", "CS", "LO", "SH", "UI")
+"""The VRs whose values match only as they are spelt (PS3.4 C.2.2.2.1)."""
+
+
 @dataclass(frozen=True)
 class _Wish:
     """Which attributes a client is given: the usual ones of `levels`, those it names, or all that are remembered."""
@@ -65,6 +69,8 @@ class _Wish:
     everything: bool
     private: tuple[tuple[str, str], ...] = ()
     """Private keys with their creators."""
+    below: tuple[tuple[str, str], ...] = ()
+    """Keys of a lower level and the one value that was asked for, which a series or an instance of each result has."""
 
 
 def studies(service: Service) -> Response:
@@ -94,7 +100,7 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     """The answer, as JSON if there is a place to keep it, as XML otherwise."""
     parents = tuple(Match(tag, (uid,)) for tag, uid in zip(_PATH_UIDS, uids, strict=False) if uid)
     matches = searchkeys.matches()
-    wish = _wish(_levels(level, uids), matches)
+    wish = _wish(level, _levels(level, uids), matches)
     page = page_asked(MOST)
     query = Query(level, (*parents, *map(_asked, matches)), page.limit, page.offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if page.limit else []
@@ -117,14 +123,22 @@ def _asked(key: Match | Within) -> Term:
     return key
 
 
-def _wish(levels: tuple[Level, ...], keys: Sequence[Match | Within]) -> _Wish:
+def _wish(level: Level, levels: tuple[Level, ...], keys: Sequence[Match | Within]) -> _Wish:
     """What `includefield` asks for; matching keys are always returned (PS3.18 10.6.3.3). Raises Refused."""
     tags, everything = fields_asked()
     # A private element is of no use without the element that says whose it is.
     creators = {creator_of(tag) for tag in tags if is_private(tag) and tag[4:6] != "00"}
     known = {key.tag for key in keys if not key.creator}
     private = tuple((key.tag, key.creator) for key in keys if key.creator)
-    return _Wish(levels, frozenset({*tags, *creators, *known}), everything, private)
+    below = tuple((key.tag, key.values[0]) for key in keys if isinstance(key, Match) and _is_of_lower(key, level))
+    return _Wish(levels, frozenset({*tags, *creators, *known}), everything, private, below)
+
+
+def _is_of_lower(key: Match, level: Level) -> bool:
+    """Whether the key asks for the very value of an attribute that only a lower level has."""
+    exact = len(key.values) == 1 and key.values[0] not in ("", EMPTY) and not set(key.values[0]) & set("*?")
+    below = key.tag in SEARCHABLE and SEARCHABLE[key.tag][0] > level
+    return exact and below and dictionary_VR(key.tag) in _GIVEN_BACK
 
 
 def _results(service: Service, query: Query, entries: Sequence[Entry], wish: _Wish) -> Iterator[bytes]:
@@ -153,6 +167,7 @@ def _result(base: str, entry: Entry, wish: _Wish) -> DicomJson:
             result[tag] = known[tag]
         elif tag in SEARCHABLE and SEARCHABLE[tag][0] <= entry.level:
             result[tag] = _empty(tag)
+    result |= {tag: {"vr": dictionary_VR(tag), "Value": [value]} for tag, value in wish.below}
     result[_RETRIEVE_URL] = {"vr": "UR", "Value": [_retrieve_url(base, entry)]}
     return result | _OF_ALL
 

@@ -342,6 +342,16 @@ def test_included_fields_and_matching_keys_are_returned(get):
     assert len(everything[0]) > len(usual[0])
 
 
+def test_a_key_of_a_lower_level_is_returned_where_it_names_one_value(get):
+    (study,) = get("/studies?Modality=CT").json
+    assert study["00080060"] == {"vr": "CS", "Value": ["CT"]}
+    (series,) = get("/series?SOPInstanceUID=1.2.3.2&Modality=MR").json
+    assert series["00080018"] == {"vr": "UI", "Value": ["1.2.3.2"]}
+    assert series["00080060"] == {"vr": "CS", "Value": ["MR"]}
+    for several in ("C*", "CT%5CMR", "", '""'):
+        assert all("00080060" not in result for result in get(f"/studies?Modality={several}").json)
+
+
 def test_instances_can_include_sequences_and_private_elements(get):
     results = get("/instances?Modality=SR&includefield=0040A730").json
     assert results[0]["0040A730"]["vr"] == "SQ"
