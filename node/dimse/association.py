@@ -227,7 +227,7 @@ class PromptAssociation(Association):
         if not self._standstill.is_ours():  # pynetdicom's thread for an N-EVENT-REPORT: whose turn it is answers it
             self.dimse.msg_queue.put((context_id, msg))
             return
-        is_request = not self._sent_release and msg.is_valid_request
+        is_request = not self._sent_release and msg.MessageIDBeingRespondedTo is None
         if not is_request or self._asked is None or not self._asked(self, msg, context_id):
             super()._serve_request(msg, context_id)
 

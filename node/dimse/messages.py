@@ -16,6 +16,7 @@ from .commands import (
     elements_of,
     field_of,
     has_data_set,
+    readable,
     store_request,
     store_response,
 )
@@ -133,7 +134,7 @@ class Messages(DIMSEServiceProvider):
         except ValueError as error:
             raise Malformed(str(error)) from error
         self._identifier = 0 if follows else None
-        self._hand_over(context_id, 3, memoryview(command))
+        self._hand_over(context_id, 3, memoryview(readable(command, elements)))
 
     def _open(self, request: StoreRequest) -> None:
         opened = self._association.opened

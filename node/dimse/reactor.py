@@ -17,6 +17,7 @@ from pynetdicom.pdu import A_ABORT_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 
 from .messages import Malformed
+from .requested import mended
 from .signals import Bell, SignallingQueue
 from .transport import Connection
 
@@ -154,7 +155,8 @@ class Reactor(DULServiceProvider):
                 for fragment in fragments(pdu[6:]):
                     self._association.dimse.take(*fragment)
             else:
-                decoded, event = self._decode_pdu(self._buffer[: 6 + length])
+                data = self._buffer[: 6 + length]
+                decoded, event = self._decode_pdu(bytearray(mended(bytes(data))) if kind in _ASSOCIATE else data)
                 self._recv_pdu.put(decoded)
                 self.event_queue.put(event)
         except Malformed as error:
