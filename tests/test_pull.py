@@ -10,10 +10,10 @@ from threading import Event as Flag
 import pytest
 import requests
 from builders import PHI, bundled, ct, saved
-from programs import Node, dcmtk, free_port, need, orthanc, running, running_node
+from programs import Node, dcmtk, free_port, need, orthanc, running, running_node, wait_for
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
@@ -234,6 +234,15 @@ class Stubborn:
     def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody has an association with it."""
+        return bool(self._ae.active_associations)
+
+    def take(self, associations: int) -> None:
+        """Take so many associations at once."""
+        self._ae._maximum_associations = associations  # the setter takes no 0
+
     def pacs(self) -> ByMove:
         return ByMove(Peer("pacs", "PACS", "127.0.0.1", self.port), "LETHE", to="LETHE")
 
@@ -267,6 +276,28 @@ def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[
     with Stubborn(answer) as peer, peer.pacs() as pacs, pytest.raises(Refused, match=why) as caught:
         pacs.find({"AccessionNumber": "ACC1"})
     assert "ACC1" not in str(caught.value)
+
+
+def test_a_peer_that_is_busy_is_asked_again(archive: Archive) -> None:
+    """A rejection that is transient says nothing about titles."""
+    with Stubborn((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"})) as peer, peer.pacs() as pacs:
+        peer.take(1)
+        other = AE("OTHER").associate("127.0.0.1", peer.port, [build_context(FIND)])
+        assert other.is_established
+        slept: list[float] = []
+
+        def leave(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 2:
+                other.release()
+                wait_for(lambda: not peer.is_busy)
+
+        pull = Pull(archive, pacs, request="r", pace=Pace(0, 0), sleep=leave)
+        assert [[study.uid for study in found] for found in pull.find(studies_wished(["1.2.3.4.5"]))] == [["1.2.3.4.5"]]
+        assert len(slept) == 2
+        peer.take(0)
+        with pytest.raises(Unavailable, match="it has as many associations as it takes"), peer.pacs() as again:
+            again.find({"StudyInstanceUID": "1.2.3.4.5"})
 
 
 def test_a_study_is_tried_three_times_and_a_peer_with_three_studies(archive: Archive) -> None:
@@ -364,6 +395,7 @@ def test_wishes_are_read_and_mistakes_named_without_their_values(tmp_path: Path)
             query_wished(pairs)
     with pytest.raises(UserError, match="study 2 is no Study Instance UID"):
         studies_wished(["1.2.3.4", "ACC1"])
+    assert studies_wished(["1.2.840.0113619.02.55.03.1"])  # with zeros that ought not to be there
 
 
 def test_the_title_for_a_project_brings_everything_there_and_nowhere_else() -> None:

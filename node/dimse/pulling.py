@@ -17,7 +17,7 @@ from lethe.storage.errors import Refused, Unavailable
 
 from ..config import Peer
 from .association import PromptAssociation
-from .calling import associate, unbroken
+from .calling import associate, may_let_in_later, refusal_of, unbroken
 from .credentials import Credentials, secure_for
 from .errand import SYNTAXES
 from .services import NOT_AUTHORIZED
@@ -150,13 +150,15 @@ class Pacs(ABC):
         except OSError as error:
             raise Unavailable(f"{peer.name} has no network address") from error
         taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
+        if association.is_rejected and may_let_in_later(association):
+            raise Unavailable(f"{peer.name} {refusal_of(association)}")
         if association.is_rejected:
             raise Refused(
                 f"{peer.name} rejected the association: it must know our AE title {self._ae.ae_title} at this"
                 f" machine's address, and be called {peer.ae_title}"
             )
         if not association.is_established and not association.rejected_contexts:
-            raise Unavailable(f"{peer.name} does not answer")
+            raise Unavailable(f"{peer.name} {refusal_of(association)}")
         for uid, name in self._needed:
             if uid not in taken:
                 association.abort()
