@@ -7,11 +7,12 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import ct
+from builders import ct, saved
 from dimse_wire import (
     ABORT,
     ACCEPT,
@@ -153,30 +154,109 @@ def test_what_is_asked_for_wrongly_is_rejected_with_its_reason(
         assert wire.read() == (REJECT, bytes(reason))
 
 
+# Peers that are sent to
+
+
+class Called(Wire):
+    """The other side of a connection."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.socket = client
+        client.settimeout(30)
+
+    def accept(self, user: bytes, syntax: bytes) -> None:
+        """Accept context 1, with this user information; the titles are none, and nobody is to look at them."""
+        _, asked = self.read()
+        name = items(asked[68:])[0]
+        context = b"\1\0\0\0" + joined([(0x40, syntax)])
+        body = b"\0\1\0\0" + b"\xff" * 32 + bytes(32) + joined([name, (0x21, context), (0x50, user)])
+        self.send(struct.pack(">BxL", ACCEPT, len(body)) + body)
+
+    def data_set(self) -> Iterator[int]:
+        """The lengths of its fragments, and of those of its command, as they come."""
+        control = 0
+        while control != 2:
+            _, body = self.read()
+            at = 0
+            while at < len(body):
+                length, control = struct.unpack_from(">LxB", body, at)
+                yield length - 2
+                at += 4 + length
+
+
+@contextmanager
+def called(answer: Callable[[Called], None]) -> Iterator[Peer]:
+    """A peer that answers so who calls it first."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with Called(listener.accept()[0]) as caller:
+                answer(caller)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield Peer("odd", "ODD", "127.0.0.1", listener.getsockname()[1])
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+LENGTH, NAME = b"\x51\0\0\4", b"\x52\0\0\5" + b"1.2.3"
+
+
 def test_a_peer_whose_answer_has_items_that_nobody_knows_is_sent_to() -> None:
-    """And titles that are none, for which there is no reason to look (PS3.8 Table 9-17)."""
     heard = []
 
-    def answer(listener: socket.socket) -> None:
-        client, _ = listener.accept()
-        with client:
-            heard.append(client.recv(1 << 16)[0])
-            given = items(association_request("A", "B")[74:])
-            context = b"\1\0\0\0\x40\0\0\x11" + b"1.2.840.10008.1.2"
-            user = given[-1][1] + b"\x60\0\0\2ab" + b"\x55\0\0\x14" + b"N" * 20
-            body = b"\0\1\0\0" + b"\xff" * 32 + bytes(32)
-            body += joined([(0x10, given[0][1]), (0x21, context), (0x50, user)])
-            client.sendall(struct.pack(">BxL", ACCEPT, len(body)) + body)
-            heard.append(client.recv(1 << 16)[0])
+    def answer(caller: Called) -> None:
+        long_name = b"\x55\0\0\x14" + b"N" * 20
+        caller.accept(LENGTH + bytes(4) + NAME + b"\x60\0\0\2ab" + long_name, IMPLICIT.encode())
+        heard.append(caller.read()[0])
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer, args=(listener,))
-        thread.start()
-        peer = Peer("odd", "ODD", "127.0.0.1", listener.getsockname()[1])
-        with pytest.raises(Unavailable, match="no answer"):  # to the echo
-            Destination(peer, "LETHE").echo()
-        thread.join(10)
-    assert heard == [1, P_DATA]
+    with called(answer) as peer, pytest.raises(Unavailable, match="no answer"):  # to the echo
+        Destination(peer, "LETHE").echo()
+    assert heard == [P_DATA]
+
+
+@pytest.mark.parametrize("why", [b"\1\1\x0a", b"\2\3\0", b"\1\1\1"])
+def test_a_rejection_for_a_reserved_reason_is_one(why: bytes) -> None:
+    def answer(caller: Called) -> None:
+        caller.read()
+        caller.send(b"\3\0\0\0\0\4\0" + why)
+
+    with called(answer) as peer, pytest.raises(Unavailable, match="rejected the association"):
+        Destination(peer, "LETHE").echo()
+
+
+@pytest.mark.parametrize(
+    ("longest", "number", "stored"),
+    [
+        pytest.param(16_383, 1, True, id="an odd length"),
+        pytest.param(0, 1, True, id="any length"),
+        pytest.param(6, 1, False, id="no length at all"),
+        pytest.param(16_384, 77, False, id="an answer to another message"),
+    ],
+)
+def test_an_object_is_stored_where_the_peer_says_so_of_that_object(
+    tmp_path: Path, longest: int, number: int, stored: bool
+) -> None:
+    lengths: list[int] = []
+
+    def answer(caller: Called) -> None:
+        caller.accept(LENGTH + longest.to_bytes(4, "big") + NAME, LITTLE.encode())
+        with suppress(struct.error, TypeError):
+            lengths.extend(caller.data_set())
+            message = (0x0120, number.to_bytes(2, "little"))
+            caller.send(fragment(command(0x8001, message, (0x0900, b"\0\0"), sop_class=CT), 3))
+            caller.read()
+
+    path = saved(ct(), tmp_path)
+    with called(answer) as peer, Destination(peer, "LETHE") as destination:
+        destination.open([(CT, LITTLE)])
+        if stored:
+            assert destination.send(path, (CT, LITTLE)) == 0x0000
+        else:
+            with pytest.raises(Unavailable):
+                destination.send(path, (CT, LITTLE))
+    assert all(length % 2 == 0 for length in lengths)
 
 
 # Requests that cannot be answered as they are

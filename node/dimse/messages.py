@@ -59,6 +59,12 @@ class Messages(DIMSEServiceProvider):
         self._context_id = 0
         self._is_over = False
 
+    @property
+    def maximum_pdu_size(self) -> int:
+        """What the peer takes; 0 is as much as one likes. Fragments have an even length (PS3.8 E.2)."""
+        size = int(super().maximum_pdu_size)
+        return size - size % 2
+
     def get_msg(self, block: bool = False) -> Any:
         """The next message and its context; (None, None) where there is none in time, or will be none. Who waits, does
         so for an answer: what the peer asks for meanwhile comes after it, but for reports, which it may want

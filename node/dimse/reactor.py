@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lethe.dimse")
 
-_P_DATA, _ASSOCIATE = 0x04, (0x01, 0x02)
+_P_DATA, _ASSOCIATE, _NEGOTIATION = 0x04, (0x01, 0x02), (0x01, 0x02, 0x03)
 _LONGEST_ASSOCIATE = 1 << 20  # 128 contexts with all transfer syntaxes are 180 kB
 _LONGEST_OTHER = 1 << 10
 _SPARE = 1 << 12  # what a peer may be over the length it was told
@@ -156,7 +156,7 @@ class Reactor(DULServiceProvider):
                     self._association.dimse.take(*fragment)
             else:
                 data = self._buffer[: 6 + length]
-                decoded, event = self._decode_pdu(bytearray(mended(bytes(data))) if kind in _ASSOCIATE else data)
+                decoded, event = self._decode_pdu(bytearray(mended(bytes(data))) if kind in _NEGOTIATION else data)
                 self._recv_pdu.put(decoded)
                 self.event_queue.put(event)
         except Malformed as error:

@@ -1,5 +1,5 @@
-"""Makes of a request for an association, or of its acceptance, what pynetdicom can read: it gives up over items that
-PS3.8 9.3.1 has receivers skip, and over titles and version names as some products write them."""
+"""Makes of a request for an association, or of the answer to it, what pynetdicom can read: it gives up over items that
+PS3.8 9.3.1 has receivers skip, over titles and version names as some products write them, and over reserved reasons."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _KNOWN = (0x10, 0x20, 0x21, _USER_INFORMATION)
 # User identity (0x58, 0x59) is not among them: nobody is let in or kept out for it, whatever its type.
 _KNOWN_WITHIN = (_MAXIMUM_LENGTH, 0x52, 0x53, 0x54, _VERSION_NAME, 0x56, 0x57)
 _UNSAID_LENGTH = 16_384
+_REJECTION, _REASONS = 0x03, ((1, 2), (1, 2, 3), (1, 2, 3, 7))  # PS3.8 Table 9-21: result, source, reason
 Item = tuple[int, bytes]
 
 
 def mended(pdu: bytes) -> bytes:
     """The PDU without what is not known; as it is where its items make no sense."""
+    if pdu[0] == _REJECTION:
+        return pdu[:7] + bytes(one if one in known else 1 for one, known in zip(pdu[7:], _REASONS, strict=False))
     try:
         items = [(kind, _user_information(value) if kind == _USER_INFORMATION else value) for kind, value in _of(pdu)]
     except (ValueError, struct.error):
