@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
+from time import sleep
 
 import pytest
 import requests
@@ -21,7 +22,7 @@ from lethe.node.cli import main
 from lethe.node.config import Config, Peer, Project, Route
 from lethe.node.dimse.fetching import GET, ByGet
 from lethe.node.dimse.limits import Limits
-from lethe.node.dimse.pulling import FIND, MOVE, BrokenOff, ByMove
+from lethe.node.dimse.pulling import FIND, MOVE, BrokenOff, ByMove, asked_for
 from lethe.node.errors import UserError
 from lethe.node.pace import Pace
 from lethe.node.pull import Pull, Study
@@ -276,6 +277,23 @@ def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[
     with Stubborn(answer) as peer, peer.pacs() as pacs, pytest.raises(Refused, match=why) as caught:
         pacs.find({"AccessionNumber": "ACC1"})
     assert "ACC1" not in str(caught.value)
+
+
+def test_answers_that_come_faster_than_they_are_taken_wait() -> None:
+    uids = [f"1.2.3.4.{number}" for number in range(1000)]
+    with Stubborn(*((0xFF00, {"StudyInstanceUID": uid}) for uid in uids)) as peer:
+        with peer.pacs() as pacs:
+            assert pacs.find({"PatientID": "7"}) == uids
+        with peer.pacs() as pacs:
+            taken = []
+            for answer in pacs._answers(asked_for("STUDY", {"StudyInstanceUID": ""})):
+                sleep(0.05 if len(taken) < 5 else 0)
+                assert answer is not None
+                taken.append(str(answer.StudyInstanceUID))
+            assert taken == uids
+        with pytest.raises(Refused, match="another StudyInstanceUID"), peer.pacs() as pacs:
+            pacs.find({"StudyInstanceUID": "1.2.3.4.5"})  # and breaks off, with much still to come
+        wait_for(lambda: not peer.is_busy)
 
 
 def test_a_peer_that_is_busy_is_asked_again(archive: Archive) -> None:

@@ -60,6 +60,11 @@ class Messages(DIMSEServiceProvider):
         self._is_over = False
 
     @property
+    def is_full(self) -> bool:
+        """Whether the answers to what we asked come faster than they are taken: then no more is read."""
+        return self._association.is_requestor and self.msg_queue.qsize() >= _MOST_WAITING
+
+    @property
     def maximum_pdu_size(self) -> int:
         """What the peer takes; 0 is as much as one likes. Fragments have an even length (PS3.8 E.2)."""
         size = int(super().maximum_pdu_size)
@@ -70,13 +75,13 @@ class Messages(DIMSEServiceProvider):
         so for an answer: what the peer asks for meanwhile comes after it, but for reports, which it may want
         taken before it answers."""
         if not block:
-            next_one = super().get_msg()
+            next_one = self._taken(block=False)
             if next_one[1] is None and self._is_over:  # that it is over, is for who waits
                 self.msg_queue.put(next_one)
             return next_one
         requests: list[Any] = []
         while True:
-            found: Any = super().get_msg(block=not self._is_over)
+            found: Any = self._taken(block=not self._is_over)
             message = found[1]
             if message is None or message.MessageIDBeingRespondedTo is not None or len(requests) == _MOST_WAITING:
                 break
@@ -86,6 +91,13 @@ class Messages(DIMSEServiceProvider):
                 requests.append(found)
         for request in requests:
             self.msg_queue.put(request)
+        return found
+
+    def _taken(self, *, block: bool) -> Any:
+        """The next in the queue; who reads hears that there is room for more."""
+        found = super().get_msg(block=block)
+        if self._association.is_requestor:
+            self._association.dul.look_again()
         return found
 
     def take(self, context_id: int, control: int, data: memoryview) -> None:
@@ -125,7 +137,7 @@ class Messages(DIMSEServiceProvider):
         if not control & 2:
             return
         command, self._command = bytes(self._command), bytearray()
-        if self.msg_queue.qsize() >= _MOST_WAITING:
+        if self.msg_queue.qsize() >= _MOST_WAITING and self._association.is_acceptor:
             raise Malformed("too many messages before the answer to the first")
         try:
             elements = elements_of(command)

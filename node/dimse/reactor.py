@@ -70,6 +70,10 @@ class Reactor(DULServiceProvider):
         self._kill_thread = True
         self._bell.ring()
 
+    def look_again(self) -> None:
+        """There may be something to do that there was not."""
+        self._bell.ring()
+
     def stop_dul(self) -> bool:
         """End the thread if there is no connection; whether it ended."""
         if self.state_machine.current_state == "Sta1":
@@ -108,7 +112,8 @@ class Reactor(DULServiceProvider):
         sock = self.socket
         if self.state_machine.current_state == _CLOSING:
             return sock is not None
-        if not isinstance(sock, Connection):
+        is_full = self.state_machine.current_state == _ESTABLISHED and self._association.dimse.is_full
+        if is_full or not isinstance(sock, Connection):
             return self._bell.wait(-1, self._patience())
         if sock.holds_decrypted:
             return True
