@@ -20,6 +20,7 @@ from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from lethe.node.cli import main
 from lethe.node.config import Config, Peer, Project, Route
+from lethe.node.dimse.counting import instances_of_study
 from lethe.node.dimse.fetching import GET, ByGet
 from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.pulling import FIND, MOVE, BrokenOff, ByMove, asked_for
@@ -277,6 +278,17 @@ def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[
     with Stubborn(answer) as peer, peer.pacs() as pacs, pytest.raises(Refused, match=why) as caught:
         pacs.find({"AccessionNumber": "ACC1"})
     assert "ACC1" not in str(caught.value)
+
+
+def test_an_answer_that_cannot_be_read_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the study would be missing without a word."""
+    unended = b"\x08\0\x10\x11\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff"  # a sequence, in implicit VR
+    monkeypatch.setattr("pynetdicom.service_class.encode", lambda *_arguments: unended)
+    with Stubborn((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"})) as peer:
+        with pytest.raises(Refused, match="cannot be read"), peer.pacs() as pacs:
+            pacs.find({"PatientID": "7"})
+        with pytest.raises(Unavailable, match="cannot be read"):
+            instances_of_study(Peer("pacs", "PACS", "127.0.0.1", peer.port), "LETHE", "1.2.3.4.5")
 
 
 def test_answers_that_come_faster_than_they_are_taken_wait() -> None:

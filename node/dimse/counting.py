@@ -73,7 +73,10 @@ def _answers(association: Association, asked: Dataset) -> Iterator[Dataset]:
     status = None
     for response, identifier in association.send_c_find(asked, FIND):
         status = response.get("Status")
-        if status in _PENDING and identifier is not None and len(found) < _MOST_ANSWERS:
+        if status in _PENDING and (identifier is None or len(found) >= _MOST_ANSWERS):
+            association.abort()
+            raise Unavailable("an answer to a query cannot be read, or there are too many")
+        if status in _PENDING and identifier is not None:
             found.append(identifier)
     if status != 0x0000:
         raise Unavailable("a query was not answered to its end")

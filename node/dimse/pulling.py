@@ -106,7 +106,9 @@ class Pacs(ABC):
         status = None
         for response, answer in _guarded(self.peer, self._open().send_c_find, asked, FIND):
             status = response.get("Status")
-            if status in (_PENDING, _PENDING_WITHOUT_SOME_KEYS) and answer is not None:
+            if status in (_PENDING, _PENDING_WITHOUT_SOME_KEYS):
+                if answer is None:
+                    raise Refused(f"{self.peer.name} finds something and says so in a way that cannot be read")
                 yield answer if status == _PENDING else None
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer to a query, or the association broke")
