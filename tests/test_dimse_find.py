@@ -92,6 +92,8 @@ def test_findscu_without_a_level_of_the_standard_is_told_so(port: int, level: st
         ("STUDY", "StudyDate=20040826-", 1),
         ("STUDY", "StudyDate=-20040119", 2),
         ("STUDY", "StudyDate=20040119-20040119", 1),
+        ("STUDY", "StudyDate=2004.01.19", 1),
+        ("STUDY", "StudyDate=2004.01.01-2004.01.31", 1),
         ("STUDY", "StudyDate=*", 3),
         ("STUDY", "StudyTime=070000-080000", 1),
         ("STUDY", "StudyTime=072730.000000-072730.000000", 1),
