@@ -308,6 +308,22 @@ def test_a_request_that_lacks_something_is_answered_all_the_same(
         assert wire.read()[0] == RELEASE_RP
 
 
+def test_a_cancel_is_for_what_came_before_it(port: int) -> None:
+    """One that comes too late is none of the next request, which may have the same number; and many do no harm."""
+    query = command(0x20, NUMBER, (0x700, b"\0\0"), sop_class=STUDY_FIND, data_set=b"\1\0")
+    asked = fragment(query, 3) + fragment(LEVEL, 2)
+    with Wire(port) as wire:
+        wire.send(association_request("CT01", "LETHE", STUDY_FIND, IMPLICIT))
+        assert wire.read()[0] == ACCEPT
+        for numbers in ([7], range(50), [7]):
+            for number in numbers:
+                cancel = command(0x0FFF, (0x0120, number.to_bytes(2, "little")), sop_class=STUDY_FIND)
+                wire.send(fragment(cancel, 3))
+            wire.send(asked)
+            kind, body = wire.read()
+            assert (kind, status_of(body)) == (P_DATA, 0x0000)
+
+
 def test_a_request_without_a_number_ends_its_association(port: int) -> None:
     with Wire(port) as wire:
         wire.send(association_request("CT01", "LETHE", ECHO, IMPLICIT))

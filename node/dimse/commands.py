@@ -9,6 +9,7 @@ from typing import ClassVar
 from lethe.storage.aetitles import ae_title
 
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+C_CANCEL_RQ, CANCELLABLE = 0x0FFF, (0x0010, 0x0020, 0x0021)  # C-GET, C-FIND and C-MOVE
 NO_DATA_SET = 0x0101
 _AFFECTED_CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_TO = 0x0002, 0x0100, 0x0110, 0x0120
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _AFFECTED_INSTANCE = 0x0700, 0x0800, 0x0900, 0x1000
@@ -63,6 +64,12 @@ def elements_of(command: bytes | bytearray) -> Elements:
 def field_of(elements: Elements) -> int:
     """Which message it is: the Command Field. Raises ValueError."""
     return _number(elements, _FIELD)
+
+
+def message_id_of(elements: Elements) -> int:
+    """The number that a request gives itself; -1 where it gives none."""
+    value = elements.get(_MESSAGE_ID, b"")
+    return int.from_bytes(value, "little") if len(value) == 2 else -1
 
 
 def has_data_set(elements: Elements) -> bool:

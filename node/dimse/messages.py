@@ -10,12 +10,15 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from .commands import (
+    C_CANCEL_RQ,
     C_STORE_RQ,
     C_STORE_RSP,
+    CANCELLABLE,
     StoreRequest,
     elements_of,
     field_of,
     has_data_set,
+    message_id_of,
     readable,
     store_request,
     store_response,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 _LARGEST_COMMAND = 1 << 16
 _LARGEST_IDENTIFIER = 64 << 20
+_MOST_CANCELS = 10  # that pynetdicom keeps
 _MOST_WAITING = 32  # messages; no peer that keeps to a window of 1 has more than one and some cancels
 
 
@@ -151,6 +155,10 @@ class Messages(DIMSEServiceProvider):
                 return
         except ValueError as error:
             raise Malformed(str(error)) from error
+        if field in CANCELLABLE:
+            self.cancel_req.pop(message_id_of(elements), None)  # it came before, and was meant for another
+        elif field == C_CANCEL_RQ and len(self.cancel_req) >= _MOST_CANCELS:
+            return  # nothing is under way that so many could be meant for
         self._identifier = 0 if follows else None
         self._hand_over(context_id, 3, memoryview(readable(command, elements)))
 
