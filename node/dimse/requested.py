@@ -23,6 +23,8 @@ def mended(pdu: bytes) -> bytes:
     """The PDU without what is not known; as it is where its items make no sense."""
     if pdu[0] == _REJECTION:
         return pdu[:7] + bytes(one if one in known else 1 for one, known in zip(pdu[7:], _REASONS, strict=False))
+    if len(pdu) < _ITEMS:
+        return pdu
     try:
         items = [(kind, _user_information(value) if kind == _USER_INFORMATION else value) for kind, value in _of(pdu)]
     except (ValueError, struct.error):
