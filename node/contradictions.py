@@ -10,7 +10,7 @@ from .choices import AuthMode, PixelPolicy, ProfileName, UnknownPatients
 from .config import Config, Peer, Project, Route
 from .deid.profile import Option
 from .loopback import is_loopback
-from .patterns import is_exact
+from .patterns import any_matches, is_exact
 
 _FACES = Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES
 
@@ -51,6 +51,12 @@ def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
             yield (
                 f"send_to names {destination!r}; accepted: {', '.join(peers) or 'nothing, as there are no [[peers]]'}"
             )
+    for peer in config.peers:
+        if peer.name in project.send_to and _comes_back(peer, project, config):
+            yield (
+                f"send_to names {peer.name}, which is this node itself, and a route brings here again what it sends;"
+                " accepted: another peer, or routes that leave our own AE title out"
+            )
     yield from _commit_mistakes(project, config)
     if project.profile == ProfileName.NONE and project.unknown_patients == UnknownPatients.HOLD:
         yield 'unknown_patients = "hold"; accepted with profile = "none": "pseudonym"'
@@ -59,6 +65,19 @@ def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
             "options holds both ways to treat dates; accepted: one of "
             "retain-longitudinal-full-dates, retain-longitudinal-modified-dates"
         )
+
+
+def _comes_back(peer: Peer, project: Project, config: Config) -> bool:
+    """Whether what a project sends to a peer is cleaned for that project once more, and so for ever."""
+    node = config.node
+    if peer.port not in (node.port, node.tls_port) or not (is_loopback(peer.host) or peer.host == node.host):
+        return False
+    return any(
+        route.project == project.name
+        and any_matches(route.source, [node.ae_title])
+        and (not route.called or any_matches(route.called, [peer.ae_title]))
+        for route in config.routes
+    )
 
 
 def _commit_mistakes(project: Project, config: Config) -> Iterator[str]:

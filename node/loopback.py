@@ -1,4 +1,4 @@
-"""Tells which addresses are this machine itself."""
+"""Reads addresses of the network: which are this machine itself, which are IPv4 in the form of IPv6."""
 
 from __future__ import annotations
 
@@ -14,3 +14,13 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         return host == "localhost"
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+@lru_cache(1024)
+def unmapped(address: str) -> str:
+    """An IPv4 address as such, which a socket for both versions gives as one of IPv6 (RFC 4291 2.5.5.2)."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(getattr(ip, "ipv4_mapped", None) or address)

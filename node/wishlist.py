@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from .errors import UserError
 
-_UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){3,}")
+_UID = re.compile(r"[0-2](\.[0-9]+){3,}")  # leading zeros are wrong, and occur
 _LONGEST_UID, _LONGEST_ACCESSION = 64, 16  # PS3.5 6.2
 _KEYS = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 """VRs of text, which is sent as it was typed, wildcards and ranges included."""

@@ -114,7 +114,7 @@ def _test(vr: str, value: str, keyword: str) -> _Test:
     if value == EMPTY:
         return lambda _stored: False
     if vr == "PN":
-        return _name_test(value)
+        return name_test(value)
     if vr in _NUMERIC:
         return _number_test(value, keyword)
     if vr in ("DA", "TM"):
@@ -131,7 +131,7 @@ def _test(vr: str, value: str, keyword: str) -> _Test:
     return lambda stored: str(stored) == value
 
 
-def _name_test(value: str) -> _Test:
+def name_test(value: str) -> _Test:
     """A name in one group is looked for in each; in several, each group that is given must match its own."""
     groups = [_pattern(fold(group)) if group.strip(" ^*") else None for group in value.split("=")]
     if len(groups) == 1 and groups[0] is not None:

@@ -179,7 +179,7 @@ def bounds(vr: str, value: str, keyword: str) -> tuple[str, str]:
     makes of a stored one; empty where it is open. Raises Refused."""
     low, dash, high = value.partition("-")
     form = _DATE if vr == "DA" else _TIME
-    low, high = low.strip().replace(":", ""), high.strip().replace(":", "")
+    low, high = (_without_marks(vr, end.strip()) for end in (low, high))
     if not (low or high) or not all(form.fullmatch(end) for end in (low, high) if end):
         example = "20240131 or 20240101-20240131" if vr == "DA" else "0930 or 0900-1200"
         raise Refused(f"{keyword} is searched for by a value or range such as {example}")
@@ -187,6 +187,13 @@ def bounds(vr: str, value: str, keyword: str) -> tuple[str, str]:
         raise Refused(f"{keyword} is searched for by dates and times that exist")
     last = high if dash else low
     return (low if vr == "DA" else comparable(vr, low)), last and last.replace(".", "") + _AFTER
+
+
+def _without_marks(vr: str, end: str) -> str:
+    """The older forms with dots and colons as those of today (PS3.5 6.2)."""
+    if vr == "TM":
+        return end.replace(":", "")
+    return end.replace(".", "") if _DOTTED_DATE.fullmatch(end) else end
 
 
 def _exists(vr: str, text: str) -> bool:

@@ -53,7 +53,7 @@ class Wire:
         return data
 
 
-def association_request(caller: str, called: str) -> bytes:
+def association_request(caller: str, called: str, sop_class: str = CT, syntax: str = LITTLE) -> bytes:
     """An A-ASSOCIATE-RQ with one presentation context, number 1."""
     request = A_ASSOCIATE()
     request.application_context_name = "1.2.840.10008.3.1.1.1"
@@ -64,7 +64,7 @@ def association_request(caller: str, called: str) -> bytes:
     request.user_information = [longest, implementation]
     request.calling_presentation_address = AddressInformation("127.0.0.1", 1)
     request.called_presentation_address = AddressInformation("127.0.0.1", 2)
-    context = build_context(CT, LITTLE)
+    context = build_context(sop_class, syntax)
     context.context_id = 1
     request.presentation_context_definition_list = [context]
     pdu = A_ASSOCIATE_RQ()

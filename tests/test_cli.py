@@ -217,6 +217,12 @@ def test_deidentify_everything_clean_ends_with_0_and_gives_the_same_again(tmp_pa
         (["deidentify", "nowhere", "out"], "nowhere: there is no such file or folder"),
         (["deidentify", ".", "out", "--project", "x"], "there is no project 'x'; there are: default"),
         (["echo", "nobody"], "there is no peer 'nobody'; configured: none; or spell it out: AETITLE@host:port"),
+        (
+            ["echo", "MUCH_TOO_LONG_TITLE@h:104"],
+            "'MUCH_TOO_LONG_TITLE' is no AE title: 1 to 16 characters without backslash",
+        ),
+        (["echo", "X@h:70000"], "'h:70000' is no address: host:port, with a port from 1 to 65535"),
+        (["echo", "X@h"], "'h' is no address: host:port, with a port from 1 to 65535"),
     ],
 )
 def test_what_the_user_can_put_right(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,8 +230,9 @@ def test_what_the_user_can_put_right(arguments: list[str], said: str, capsys: py
     assert capsys.readouterr().err == f"lethe: {said}\n"
 
 
-def test_a_peer_that_is_away(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["echo", "X@127.0.0.1:9"]) == 1
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "[::1]:9"])
+def test_a_peer_that_is_away(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["echo", f"X@{address}"]) == 1
     assert capsys.readouterr().err == "lethe: X does not answer\n"
 
 

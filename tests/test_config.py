@@ -17,6 +17,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.demand import Demand
 
 ROOT = Path(__file__).resolve().parents[1]
+ITSELF = '[[peers]]\nname = "me"\nae_title = "LETHE"\nhost = "localhost"\nport = 11112\n'
 PACS = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.1"\nport = 104\n'
 STEP = '[[steps]]\nname = "mask"\ncommand = ["/opt/mask", "{in}", "{out}"]\n'
 FACES = 'options = ["clean-recognizable-visual-features"]\n'
@@ -225,6 +226,11 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
             '[projects.default]\nsend_to = ["nobody"]',
             "send_to names 'nobody'; accepted: nothing, as there are no [[peers]]",
         ),
+        (ITSELF + '[projects.default]\nsend_to = ["me"]', "send_to names me, which is this node itself"),
+        (
+            ITSELF + '[projects.default]\nsend_to = ["me"]\n[[routes]]\nfrom = ["CT01", "L*"]\nproject = "default"',
+            "send_to names me, which is this node itself",
+        ),
         ('[[routes]]\nfrom = "*"\nproject = "gone"', "[[routes]] number 1: project = 'gone'; accepted: default"),
         ('[auth]\nmode = "none"\n[http]\ncors_origins = ["*"]', "the origins themselves"),
         ('[http]\ncors_origins = ["https://ohif.example.org/viewer"]', "without a path"),
@@ -314,3 +320,16 @@ def test_whole_weeks_make_another_result(tmp_path: Path) -> None:
     assert projects["weekly"].pseudonyms.days("MRN1") % 7 == 0
     assert ":weeks:" in projects["weekly"].digest and ":weeks" not in projects["default"].digest
     archive.close()
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        '[[routes]]\nfrom = "CT01"\nproject = "default"\n',
+        '[[routes]]\nfrom = "*"\ncalled = "FIRST"\nproject = "default"\n'
+        '[projects.second]\n[[routes]]\nfrom = "*"\ncalled = "LETHE"\nproject = "second"\n',
+    ],
+)
+def test_what_goes_on_to_another_project_of_this_node_goes_in_no_circle(routes: str, tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, f'{ITSELF}[projects.default]\nsend_to = ["me"]\n{routes}'))
+    assert config.project("default")

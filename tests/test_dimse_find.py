@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
-from dicomweb_archive import publish
+from dicomweb_archive import publish, sample
 from programs import dcmtk, need
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -91,6 +92,8 @@ def test_findscu_without_a_level_of_the_standard_is_told_so(port: int, level: st
         ("STUDY", "StudyDate=20040826-", 1),
         ("STUDY", "StudyDate=-20040119", 2),
         ("STUDY", "StudyDate=20040119-20040119", 1),
+        ("STUDY", "StudyDate=2004.01.19", 1),
+        ("STUDY", "StudyDate=2004.01.01-2004.01.31", 1),
         ("STUDY", "StudyDate=*", 3),
         ("STUDY", "StudyTime=070000-080000", 1),
         ("STUDY", "StudyTime=072730.000000-072730.000000", 1),
@@ -167,6 +170,32 @@ def test_private_attributes_are_asked_for_by_creator(archive: Archive, port: int
     assert asked(port, query)[0] == []
 
 
+def test_a_private_value_is_read_as_text_where_nothing_says_what_it_is(tmp_path: Path) -> None:
+    """Of a creator that no dictionary has, in an encoding without VRs."""
+    archive = Archive(tmp_path / "data")
+    path = tmp_path / "private.dcm"
+    ds = pydicom.dcmread(sample(CT))
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    block = ds.private_block(0x0011, "SOMEBODY'S OWN", create=True)
+    block.add_new(0x01, "LO", "Schädel")
+    block.add_new(0x02, "DS", "1.50")
+    ds.save_as(path)
+    publish(archive, path)
+    with answering(archive) as port:
+        for number, value, count in (
+            (0x01, "Sch?del", 1),
+            (0x01, "Schädel\\x", 1),
+            (0x02, "1.5", 1),
+            (0x01, "Sch", 0),
+            (0x02, "\x01\x02", None),
+        ):
+            query = identifier("IMAGE", SpecificCharacterSet="ISO_IR 100", SOPInstanceUID="")
+            query.private_block(0x0011, "SOMEBODY'S OWN", create=True).add_new(number, "LO", value)
+            results, statuses = asked(port, query, syntax=ImplicitVRLittleEndian)
+            assert (len(results), statuses[-1]) == ((0, 0xC000) if count is None else (count, 0x0000))
+    archive.close()
+
+
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_every_transfer_syntax_of_messages(port: int, syntax: str) -> None:
     query = identifier("IMAGE", Rows=64, ReferencedImageSequence=[], Modality="MR", ImagePositionPatient=None)
@@ -183,6 +212,9 @@ def test_every_transfer_syntax_of_messages(port: int, syntax: str) -> None:
         ("ISO_IR 192", "ISO_IR 192"),
         ("GB18030", "GB18030"),
         (["", "ISO 2022 IR 87"], ["", "ISO 2022 IR 87"]),
+        (["ISO 2022 IR 13", "ISO 2022 IR 87"], ["ISO 2022 IR 13", "ISO 2022 IR 87"]),
+        ("ISO_IR 13", "ISO_IR 192"),  # which has no kanji
+        (["ISO_IR 192", "ISO 2022 IR 87"], "ISO_IR 192"),  # which is never one of several
         ("ISO_IR 999", "ISO_IR 192"),
     ],
 )
@@ -261,9 +293,10 @@ def test_a_value_that_nothing_can_be_compared_with_is_named(port: int, keys: dic
     assert comment in status.ErrorComment
 
 
-def test_a_missing_level_says_why(port: int) -> None:
+@pytest.mark.parametrize("level", ["", "STUDY\\SERIES"])
+def test_a_missing_level_says_why(port: int, level: str) -> None:
     with asking(port, STUDY_FIND) as association:
-        ((status, _),) = association.send_c_find(identifier(PatientID=""), STUDY_FIND)
+        ((status, _),) = association.send_c_find(identifier(level, PatientID=""), STUDY_FIND)
     assert status.Status == 0xA900
     assert "0008,0052" in status.ErrorComment
 

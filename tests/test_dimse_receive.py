@@ -142,7 +142,7 @@ def test_without_a_route_an_object_is_held(archive: Archive, port: int, tmp_path
 
 
 def test_another_called_ae_title_is_rejected(archive: Archive, port: int) -> None:
-    with pytest.raises(Unavailable, match="rejected"):
+    with pytest.raises(Unavailable, match="rejected the association: it is not called WRONG"):
         Destination(peer(port, "WRONG"), "CT01").echo()
     entry = archive.audit.newest(1)[0]
     assert (entry.action, entry.actor) == ("association-rejected", "CT01@127.0.0.1")
@@ -171,6 +171,8 @@ def test_without_trust_in_loopback_only_peers_are_let_in(
         if let_in:
             association.release()
         else:
+            with pytest.raises(Unavailable, match=f"it does not know our AE title {caller}"):
+                Destination(peer(port), caller).echo()
             answer = association.acceptor.primitive
             assert (answer.result, answer.result_source, answer.diagnostic) == (1, 1, 3)
     finally:
@@ -342,7 +344,7 @@ def test_a_rejection_that_closes_the_connection_at_once_is_one(
             self._ready = Overtaken(self)
 
     monkeypatch.setattr("lethe.node.dimse.calling.Connection", Late)
-    with pytest.raises(Unavailable, match="rejected"):
+    with pytest.raises(Unavailable, match="rejected the association: it is not called OTHER"):
         Destination(peer(port, "OTHER"), "CT01").echo()
 
 

@@ -289,8 +289,10 @@ class TestCommands:
             "waiting",
             "19:00-06:00",
         )
+        archive.queues.failed("pacs", 600, "pacs rejected the association: it does not know our AE title LETHE")
         assert main(["queue", "--config", "config.toml"]) == 0
-        assert "pacs" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "destination" in said and "pacs rejected the association: it does not know our AE title LETHE" in said
 
     def test_pause_and_resume(self, archive: Archive, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["queue", "pause", "pacs"]) == 0

@@ -124,6 +124,17 @@ def test_a_missing_attribute_is_told(modality: Association) -> None:
         assert create(modality, new_uid(), ds) == 0x0120
 
 
+@pytest.mark.parametrize(("study", "status"), [(None, 0x0120), ("", 0x0121)])
+def test_a_step_says_of_which_study_it_is(modality: Association, study: str | None, status: int) -> None:
+    ds = step()
+    (scheduled,) = ds.ScheduledStepAttributesSequence
+    if study is None:
+        del scheduled.StudyInstanceUID
+    else:
+        scheduled.StudyInstanceUID = study
+    assert create(modality, new_uid(), ds) == status
+
+
 def test_an_unknown_step_and_an_unknown_state(archive: Archive, modality: Association) -> None:
     assert modality.send_n_set(ended("COMPLETED"), MPPS, new_uid())[0].Status == 0x0112
     uid = new_uid()

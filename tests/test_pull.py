@@ -6,22 +6,24 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
+from time import sleep
 
 import pytest
 import requests
 from builders import PHI, bundled, ct, saved
-from programs import Node, dcmtk, free_port, need, orthanc, running, running_node
+from programs import Node, dcmtk, free_port, need, orthanc, running, running_node, wait_for
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
 from lethe.node.cli import main
 from lethe.node.config import Config, Peer, Project, Route
+from lethe.node.dimse.counting import instances_of_study
 from lethe.node.dimse.fetching import GET, ByGet
 from lethe.node.dimse.limits import Limits
-from lethe.node.dimse.pulling import FIND, MOVE, BrokenOff, ByMove
+from lethe.node.dimse.pulling import FIND, MOVE, BrokenOff, ByMove, asked_for
 from lethe.node.errors import UserError
 from lethe.node.pace import Pace
 from lethe.node.pull import Pull, Study
@@ -234,6 +236,15 @@ class Stubborn:
     def __exit__(self, *_error: object) -> None:
         self._server.shutdown()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody has an association with it."""
+        return bool(self._ae.active_associations)
+
+    def take(self, associations: int) -> None:
+        """Take so many associations at once."""
+        self._ae._maximum_associations = associations  # the setter takes no 0
+
     def pacs(self) -> ByMove:
         return ByMove(Peer("pacs", "PACS", "127.0.0.1", self.port), "LETHE", to="LETHE")
 
@@ -267,6 +278,56 @@ def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[
     with Stubborn(answer) as peer, peer.pacs() as pacs, pytest.raises(Refused, match=why) as caught:
         pacs.find({"AccessionNumber": "ACC1"})
     assert "ACC1" not in str(caught.value)
+
+
+def test_an_answer_that_cannot_be_read_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the study would be missing without a word."""
+    unended = b"\x08\0\x10\x11\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff"  # a sequence, in implicit VR
+    monkeypatch.setattr("pynetdicom.service_class.encode", lambda *_arguments: unended)
+    with Stubborn((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"})) as peer:
+        with pytest.raises(Refused, match="cannot be read"), peer.pacs() as pacs:
+            pacs.find({"PatientID": "7"})
+        with pytest.raises(Unavailable, match="cannot be read"):
+            instances_of_study(Peer("pacs", "PACS", "127.0.0.1", peer.port), "LETHE", "1.2.3.4.5")
+
+
+def test_answers_that_come_faster_than_they_are_taken_wait() -> None:
+    uids = [f"1.2.3.4.{number}" for number in range(1000)]
+    with Stubborn(*((0xFF00, {"StudyInstanceUID": uid}) for uid in uids)) as peer:
+        with peer.pacs() as pacs:
+            assert pacs.find({"PatientID": "7"}) == uids
+        with peer.pacs() as pacs:
+            taken = []
+            for answer in pacs._answers(asked_for("STUDY", {"StudyInstanceUID": ""})):
+                sleep(0.05 if len(taken) < 5 else 0)
+                assert answer is not None
+                taken.append(str(answer.StudyInstanceUID))
+            assert taken == uids
+        with pytest.raises(Refused, match="another StudyInstanceUID"), peer.pacs() as pacs:
+            pacs.find({"StudyInstanceUID": "1.2.3.4.5"})  # and breaks off, with much still to come
+        wait_for(lambda: not peer.is_busy)
+
+
+def test_a_peer_that_is_busy_is_asked_again(archive: Archive) -> None:
+    """A rejection that is transient says nothing about titles."""
+    with Stubborn((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"})) as peer, peer.pacs() as pacs:
+        peer.take(1)
+        other = AE("OTHER").associate("127.0.0.1", peer.port, [build_context(FIND)])
+        assert other.is_established
+        slept: list[float] = []
+
+        def leave(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 2:
+                other.release()
+                wait_for(lambda: not peer.is_busy)
+
+        pull = Pull(archive, pacs, request="r", pace=Pace(0, 0), sleep=leave)
+        assert [[study.uid for study in found] for found in pull.find(studies_wished(["1.2.3.4.5"]))] == [["1.2.3.4.5"]]
+        assert len(slept) == 2
+        peer.take(0)
+        with pytest.raises(Unavailable, match="it has as many associations as it takes"), peer.pacs() as again:
+            again.find({"StudyInstanceUID": "1.2.3.4.5"})
 
 
 def test_a_study_is_tried_three_times_and_a_peer_with_three_studies(archive: Archive) -> None:
@@ -364,6 +425,7 @@ def test_wishes_are_read_and_mistakes_named_without_their_values(tmp_path: Path)
             query_wished(pairs)
     with pytest.raises(UserError, match="study 2 is no Study Instance UID"):
         studies_wished(["1.2.3.4", "ACC1"])
+    assert studies_wished(["1.2.840.0113619.02.55.03.1"])  # with zeros that ought not to be there
 
 
 def test_the_title_for_a_project_brings_everything_there_and_nowhere_else() -> None:

@@ -138,6 +138,7 @@ def accessions(port: int, ds: Dataset) -> list[str]:
         ({}, {"StudyInstanceUID": ["1.2.276.0.7230010.3.2.101", "1.2.276.0.7230010.3.2.103"]}, ["101", "103"]),
         ({}, {"RequestedProcedureID": "RP102"}, ["102"]),
         ({}, {"InstitutionName": "X"}, []),
+        ({}, {"QueryRetrieveLevel": "WORKLIST"}, ["101", "102", "103"]),
     ],
 )
 def test_keys_match_as_the_standard_says(
@@ -221,14 +222,22 @@ def test_a_table_is_a_source(archive: Archive, tmp_path: Path) -> None:
         port = receiver.start("127.0.0.1", 0)
         assert accessions(port, query({"Modality": "CT"}))[0] == "201"
         assert accessions(port, query({"ScheduledStationAETitle": "AA02"})) == ["202"]
-        (answer,) = found(port, query({}, PatientName="*=山田*", SpecificCharacterSet="ISO_IR 192"))[0]
-        assert str(answer.PatientName) == "YAMADA^TAROU=山田^太郎"
+        for name in ("*=山田*", "=山田*", "山田^太郎", "yamada*", "Yamada*=*太郎"):
+            (answer,) = found(port, query({}, PatientName=name, SpecificCharacterSet="ISO_IR 192"))[0]
+            assert str(answer.PatientName) == "YAMADA^TAROU=山田^太郎"
+        assert not found(port, query({}, PatientName="=yamada*", SpecificCharacterSet="ISO_IR 192"))[0]
         table.write_text("PatientName,Nonsense\nA^B,C\n", encoding="utf-8")
         assert found(port, query()) == ([], 0xC000)
         table.unlink()
         assert found(port, query()) == ([], 0xC000)
     finally:
         receiver.stop(0.5)
+
+
+def test_a_query_for_nothing_is_told_so(port: int) -> None:
+    asked = Dataset()
+    asked.SpecificCharacterSet = "ISO_IR 192"
+    assert found(port, asked) == ([], 0xA900)
 
 
 def test_only_peers_named_for_it_are_answered(port: int) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Collection
 from pathlib import Path
 
+from lethe.storage.aetitles import ae_title
 from lethe.storage.errors import StorageError, Unavailable
 
 from ..config import Config, Peer
@@ -16,6 +17,8 @@ from ..errors import UserError
 from .context import config_of
 from .exits import FAILED, OK
 from .told import files_told
+
+_LAST_PORT = 65_535
 
 
 def send(args: argparse.Namespace) -> int:
@@ -56,11 +59,20 @@ def echo(args: argparse.Namespace) -> int:
 def peer_told(config: Config, name: str) -> Peer:
     """A configured peer by name, or one spelt out as AETITLE@host:port. Raises UserError."""
     peer = config.peer(name)
-    title, at, address = name.partition("@")
-    host, colon, port = address.rpartition(":")
-    if peer is None and at and colon and title and host and port.isdigit():
-        return Peer(name=title, ae_title=title, host=host, port=int(port))
+    if peer is None and "@" in name:
+        return _spelt_out(name)
     if peer is None:
         known = ", ".join(peer.name for peer in config.peers) or "none"
         raise UserError(f"there is no peer {name!r}; configured: {known}; or spell it out: AETITLE@host:port")
     return peer
+
+
+def _spelt_out(name: str) -> Peer:
+    title, _, address = name.rpartition("@")
+    host, _, port = address.rpartition(":")
+    known, host = ae_title(title), host.removeprefix("[").removesuffix("]")
+    if not known:
+        raise UserError(f"{title!r} is no AE title: 1 to 16 characters without backslash")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
+        raise UserError(f"{address!r} is no address: host:port, with a port from 1 to {_LAST_PORT}")
+    return Peer(name=known, ae_title=known, host=host, port=int(port))

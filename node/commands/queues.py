@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -28,6 +29,9 @@ _COLUMNS = (
     "why",
 )
 
+_WHOLE = 250
+"""So many columns that no name or reason is cut off where no terminal has fewer."""
+
 
 def show(args: argparse.Namespace) -> int:
     queues = _outbox(args).queues()
@@ -37,7 +41,7 @@ def show(args: argparse.Namespace) -> int:
     table = Table(*_COLUMNS, box=None)
     for queue in queues:
         table.add_row(*_row(queue))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _WHOLE).print(table)
     return OK
 
 

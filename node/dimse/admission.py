@@ -18,7 +18,7 @@ from lethe.storage.intake import Origin
 
 from ..choices import NAMED_ABILITIES, Ability, Plain
 from ..config import Peer
-from ..loopback import is_loopback
+from ..loopback import is_loopback, unmapped
 from .certificates import Presented
 from .credentials import Credentials
 
@@ -44,6 +44,7 @@ UNKNOWN_CALLER = Rejection(1, 1, 3, "no peer has this AE title and address")
 WRONG_CERTIFICATE = Rejection(1, 1, 3, "its certificate is not that of the peer with this AE title")
 WITHOUT_TLS = Rejection(1, 1, 1, "it has to come by TLS")
 NOT_BY_TLS = Rejection(1, 1, 1, "the peer with this AE title is not set up for TLS")
+OTHER_CONTEXT = Rejection(1, 1, 2, "it asks for another application context than that of DICOM")
 WRONG_CALLED = Rejection(1, 1, 7, "it called an AE title that we do not have")
 _ADDRESSES_HOLD = 30.0
 CLOSING = Rejection(2, 3, 1, "shutting down")
@@ -135,7 +136,8 @@ def caller_of(association: Association) -> Caller:
     request = association.requestor.primitive
     title = str(request.calling_ae_title).strip() if request else ""
     called = str(request.called_ae_title).strip() if request else ""
-    return Caller(title, str(association.requestor.address or ""), called, getattr(association, "presented", None))
+    address = unmapped(str(association.requestor.address or ""))
+    return Caller(title, address, called, getattr(association, "presented", None))
 
 
 def _presented(origin: Origin) -> Presented | None:

@@ -165,12 +165,18 @@ class PromptAssociation(Association):
         if response is None:
             self._handle_no_response()
             return None
+        if response.MessageIDBeingRespondedTo != request.message_id:  # what became of this one, nobody has said
+            log.warning("a peer answers a message that it was not sent")
+            self.abort()
+            return None
         status = self._check_received_status(response)
         return int(status.Status) if "Status" in status else None
 
     def _send_message(self, command: bytes, file: BinaryIO, size: int, request: StoreRequest) -> bool:
         connection, context_id = cast(Connection, self.dul.socket), request.context_id
         longest = min(self.dimse.maximum_pdu_size or _LONGEST, _LONGEST) - 6
+        if longest <= 0:
+            raise OSError("the peer takes no PDU that holds anything")
         pieces: list[bytes | memoryview] = [_header(context_id, 3, len(command)), command]
         left = size
         while left > 0:
@@ -227,7 +233,7 @@ class PromptAssociation(Association):
         if not self._standstill.is_ours():  # pynetdicom's thread for an N-EVENT-REPORT: whose turn it is answers it
             self.dimse.msg_queue.put((context_id, msg))
             return
-        is_request = not self._sent_release and msg.is_valid_request
+        is_request = not self._sent_release and msg.MessageIDBeingRespondedTo is None
         if not is_request or self._asked is None or not self._asked(self, msg, context_id):
             super()._serve_request(msg, context_id)
 

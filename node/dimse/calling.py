@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pynetdicom import AE
 from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.events import EventHandlerType
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation
 
@@ -22,6 +22,17 @@ from .storing import Storing
 from .transport import Connection
 
 LONGEST_PDU = 1 << 17
+
+
+_TRANSIENT, _CONGESTED = 2, 3
+_WHY: dict[tuple[int | None, int | None], str] = {  # PS3.8 Table 9-21: by source and reason
+    (1, 2): "it does not take the application context of DICOM",
+    (1, 3): "it does not know our AE title {us}",
+    (1, 7): "it is not called {them}",
+    (2, 2): "it speaks another version of the protocol",
+    (_CONGESTED, 1): "it is busy",
+    (_CONGESTED, 2): "it has as many associations as it takes",
+}
 
 
 @contextmanager
@@ -78,3 +89,28 @@ def associate(
     if association.is_established:
         association.start()
     return association
+
+
+def refusal_of(association: PromptAssociation) -> str:
+    """Why an association did not come to be, in words."""
+    if not association.is_rejected:
+        failure = association.connection.failure if association.connection else ""
+        return f"does not answer{failure and f' (TLS: {failure})'}"
+    answer = _rejection(association)
+    why = _WHY.get((answer.result_source, answer.diagnostic), "") if answer else ""
+    them, us = association.acceptor.ae_title, association.requestor.ae_title
+    return f"rejected the association{why and f': {why}'}".format(them=them, us=us)
+
+
+def may_let_in_later(association: PromptAssociation) -> bool:
+    """Whether a rejection is for now only."""
+    answer = _rejection(association)
+    return answer is not None and answer.result == _TRANSIENT
+
+
+def _rejection(association: PromptAssociation) -> A_ASSOCIATE | None:
+    """The answer that was none we wanted; it may not have been taken yet (`PromptAssociation.request`)."""
+    for answer in (association.dul.peek_next_pdu(), association.acceptor.primitive):
+        if isinstance(answer, A_ASSOCIATE) and answer.result:
+            return answer
+    return None

@@ -6,11 +6,16 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lethe.storage.aetitles import ae_title
+
 C_STORE_RQ, C_STORE_RSP = 0x0001, 0x8001
+C_CANCEL_RQ, CANCELLABLE = 0x0FFF, (0x0010, 0x0020, 0x0021)  # C-GET, C-FIND and C-MOVE
 NO_DATA_SET = 0x0101
 _AFFECTED_CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_TO = 0x0002, 0x0100, 0x0110, 0x0120
 _PRIORITY, _DATA_SET_TYPE, _STATUS, _AFFECTED_INSTANCE = 0x0700, 0x0800, 0x0900, 0x1000
 _ORIGINATOR, _ORIGINATOR_ID = 0x1030, 0x1031
+_MOVE_DESTINATION = 0x0600
+_MEDIUM, _PRIORITIES = b"\0\0", (b"\0\0", b"\1\0", b"\2\0")
 Elements = dict[int, bytes]
 """The values of a command set by element number; all are of group 0000."""
 
@@ -61,9 +66,29 @@ def field_of(elements: Elements) -> int:
     return _number(elements, _FIELD)
 
 
+def message_id_of(elements: Elements) -> int:
+    """The number that a request gives itself; -1 where it gives none."""
+    value = elements.get(_MESSAGE_ID, b"")
+    return int.from_bytes(value, "little") if len(value) == 2 else -1
+
+
 def has_data_set(elements: Elements) -> bool:
     """Whether a data set follows the command."""
     return _number(elements, _DATA_SET_TYPE) != NO_DATA_SET
+
+
+def readable(command: bytes, elements: Elements) -> bytes:
+    """The command set as pynetdicom takes it, which aborts over a priority, of which nothing depends, and over a Move
+    Destination that is no AE title, and so none of our peers'."""
+    changed = dict(elements)
+    if elements.get(_PRIORITY, _MEDIUM) not in _PRIORITIES:
+        changed[_PRIORITY] = _MEDIUM
+    if _MOVE_DESTINATION in elements:
+        text = elements[_MOVE_DESTINATION].partition(b"\0")[0].decode("ascii", "replace")
+        changed[_MOVE_DESTINATION] = (ae_title(text) or "?").encode("ascii")
+    if changed == elements:
+        return command
+    return _encoded(*((element, value) for element, value in changed.items() if element))
 
 
 def store_request(elements: Elements, context_id: int) -> StoreRequest:

@@ -12,7 +12,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as F
 from lethe.storage.errors import Unavailable
 
 from ..config import Peer
-from .calling import associate, unbroken
+from .calling import associate, refusal_of, unbroken
 from .credentials import Credentials, secure_for
 
 _PENDING = (0xFF00, 0xFF01)
@@ -31,7 +31,9 @@ def instances_of_study(peer: Peer, ae_title: str, study_uid: str, credentials: C
     except OSError as error:
         raise Unavailable(f"{peer.name} has no address") from error
     if not association.is_established:
-        raise Unavailable(f"{peer.name} does not answer, or takes no queries")
+        if association.rejected_contexts:
+            raise Unavailable(f"{peer.name} takes no queries")
+        raise Unavailable(f"{peer.name} {refusal_of(association)}")
     try:
         with unbroken(peer):
             return _of_the_study(association, study_uid) or _of_its_series(association, study_uid)
@@ -71,7 +73,10 @@ def _answers(association: Association, asked: Dataset) -> Iterator[Dataset]:
     status = None
     for response, identifier in association.send_c_find(asked, FIND):
         status = response.get("Status")
-        if status in _PENDING and identifier is not None and len(found) < _MOST_ANSWERS:
+        if status in _PENDING and (identifier is None or len(found) >= _MOST_ANSWERS):
+            association.abort()
+            raise Unavailable("an answer to a query cannot be read, or there are too many")
+        if status in _PENDING and identifier is not None:
             found.append(identifier)
     if status != 0x0000:
         raise Unavailable("a query was not answered to its end")

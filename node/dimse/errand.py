@@ -14,7 +14,7 @@ from pynetdicom.events import Event, EventType
 from lethe.storage.errors import Unavailable
 
 from ..config import Peer
-from .calling import associate, unbroken
+from .calling import associate, refusal_of, unbroken
 from .credentials import Credentials, secure_for
 
 SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian)
@@ -50,8 +50,7 @@ def errand(
     if not association.is_established:
         if association.rejected_contexts and not association.accepted_contexts:
             raise Unavailable(f"{peer.name} does not offer the service")
-        why = "rejected the association" if association.is_rejected else "does not answer"
-        raise Unavailable(f"{peer.name} {why}")
+        raise Unavailable(f"{peer.name} {refusal_of(association)}")
     try:
         with unbroken(peer):
             yield association

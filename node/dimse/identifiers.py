@@ -22,6 +22,7 @@ _LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT",
 _NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q"}
 _IN_CHARACTER_SET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _MOST_SHORT = 0xFFFE
+_JIS = "shift_jis"
 _LATIN_1 = re.compile("[\x80-\xff]")
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
@@ -56,10 +57,21 @@ def _character_sets(texts: Sequence[str], asked: Sequence[str]) -> tuple[str, ..
     return (UTF8,)
 
 
+def encodings_of(sets: Sequence[str]) -> Sequence[str]:
+    """How a request is to be read that names these character sets, known or not."""
+    try:
+        return _encodings(sets)
+    except LookupError:
+        return (default_encoding,)
+
+
 def _encodings(sets: Sequence[str]) -> Sequence[str]:
-    """Python's names of the character sets. Raises LookupError for one that is not known."""
+    """Python's names of the character sets. Raises LookupError for one that is not known, and for several of which one
+    has no code extensions (PS3.3 C.12.1.1.2)."""
     if not all(one in python_encoding for one in sets):
         raise LookupError("not a character set of the standard")
+    if len(sets) > 1 and not all(one.startswith("ISO 2022 ") for one in sets if one):
+        raise LookupError("not a character set that is one of several")
     return convert_encodings(list(sets)) if sets else (default_encoding,)
 
 
@@ -130,7 +142,7 @@ def _bytes(text: str, encodings: Sequence[str]) -> bytes:
         return text.encode("ascii")
     if encodings[0] == default_encoding and _LATIN_1.search(text):
         raise ValueError("pydicom writes Latin-1 where ASCII is meant")
-    if len(encodings) == 1:
+    if len(encodings) == 1 and encodings[0] != _JIS:  # by that name pydicom means JIS X 0201, and Python much more
         return text.encode(encodings[0])
     parts = re.split(r"([\^=\\\r\n\t\f])", text)
     return b"".join(encode_string(part, list(encodings)) for part in parts)

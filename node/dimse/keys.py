@@ -15,9 +15,12 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from lethe.storage.matching import comparable, fold, lies_within
+from lethe.storage.holding import name_test
+from lethe.storage.matching import comparable, lies_within
 
-_NOT_KEYS = {0x00080005, 0x00080201}  # PS3.4 C.2.2.2, C.4.1.1.3.1: they say how the query is to be read
+# PS3.4 C.2.2.2, C.4.1.1.3.1: they say how the query is to be read; a worklist has no level, but some ask for one.
+_NOT_KEYS = {0x00080005, 0x00080052, 0x00080201}
+_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _TEXT = {"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"}
 _WILD = _TEXT - {"AS", "UI"}
 _RANGES = {"DA", "TM", "DT"}
@@ -84,8 +87,7 @@ def _one_matches(vr: str, value: str, want: str) -> bool:
     if vr in _RANGES:
         return _in_range(vr, value, want)
     if vr == "PN":
-        value, want = fold(value), fold(want)
-        return any(_pattern(want).match(group) for group in (value, *value.split("="))) if want else True
+        return name_test(want)(dict(zip(_GROUPS, value.split("="), strict=False)))
     if vr in _WILD:
         return _pattern(want).match(value) is not None
     return value == want

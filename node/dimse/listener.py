@@ -13,6 +13,7 @@ from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from ..loopback import unmapped
 from .association import Asked, Opened, PromptAssociation, Stored
 from .certificates import Presented
 from .credentials import Credentials
@@ -118,7 +119,7 @@ class Greeter(RequestHandler):
     def _association(self) -> PromptAssociation | None:
         server = cast(Listener, self.server)
         ae = self.ae
-        received = server.receive(cast(socket.socket, self.request), str(self.client_address[0]))
+        received = server.receive(cast(socket.socket, self.request), unmapped(str(self.client_address[0])))
         if received is None:
             return None
         client, presented = received

@@ -10,12 +10,16 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from .commands import (
+    C_CANCEL_RQ,
     C_STORE_RQ,
     C_STORE_RSP,
+    CANCELLABLE,
     StoreRequest,
     elements_of,
     field_of,
     has_data_set,
+    message_id_of,
+    readable,
     store_request,
     store_response,
 )
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 _LARGEST_COMMAND = 1 << 16
 _LARGEST_IDENTIFIER = 64 << 20
+_MOST_CANCELS = 10  # that pynetdicom keeps
 _MOST_WAITING = 32  # messages; no peer that keeps to a window of 1 has more than one and some cancels
 
 
@@ -58,18 +63,29 @@ class Messages(DIMSEServiceProvider):
         self._context_id = 0
         self._is_over = False
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the answers to what we asked come faster than they are taken: then no more is read."""
+        return self._association.is_requestor and self.msg_queue.qsize() >= _MOST_WAITING
+
+    @property
+    def maximum_pdu_size(self) -> int:
+        """What the peer takes; 0 is as much as one likes. Fragments have an even length (PS3.8 E.2)."""
+        size = int(super().maximum_pdu_size)
+        return size - size % 2
+
     def get_msg(self, block: bool = False) -> Any:
         """The next message and its context; (None, None) where there is none in time, or will be none. Who waits, does
         so for an answer: what the peer asks for meanwhile comes after it, but for reports, which it may want
         taken before it answers."""
         if not block:
-            next_one = super().get_msg()
+            next_one = self._taken(block=False)
             if next_one[1] is None and self._is_over:  # that it is over, is for who waits
                 self.msg_queue.put(next_one)
             return next_one
         requests: list[Any] = []
         while True:
-            found: Any = super().get_msg(block=not self._is_over)
+            found: Any = self._taken(block=not self._is_over)
             message = found[1]
             if message is None or message.MessageIDBeingRespondedTo is not None or len(requests) == _MOST_WAITING:
                 break
@@ -79,6 +95,13 @@ class Messages(DIMSEServiceProvider):
                 requests.append(found)
         for request in requests:
             self.msg_queue.put(request)
+        return found
+
+    def _taken(self, *, block: bool) -> Any:
+        """The next in the queue; who reads hears that there is room for more."""
+        found = super().get_msg(block=block)
+        if self._association.is_requestor:
+            self._association.dul.look_again()
         return found
 
     def take(self, context_id: int, control: int, data: memoryview) -> None:
@@ -118,7 +141,7 @@ class Messages(DIMSEServiceProvider):
         if not control & 2:
             return
         command, self._command = bytes(self._command), bytearray()
-        if self.msg_queue.qsize() >= _MOST_WAITING:
+        if self.msg_queue.qsize() >= _MOST_WAITING and self._association.is_acceptor:
             raise Malformed("too many messages before the answer to the first")
         try:
             elements = elements_of(command)
@@ -132,8 +155,12 @@ class Messages(DIMSEServiceProvider):
                 return
         except ValueError as error:
             raise Malformed(str(error)) from error
+        if field in CANCELLABLE:
+            self.cancel_req.pop(message_id_of(elements), None)  # it came before, and was meant for another
+        elif field == C_CANCEL_RQ and len(self.cancel_req) >= _MOST_CANCELS:
+            return  # nothing is under way that so many could be meant for
         self._identifier = 0 if follows else None
-        self._hand_over(context_id, 3, memoryview(command))
+        self._hand_over(context_id, 3, memoryview(readable(command, elements)))
 
     def _open(self, request: StoreRequest) -> None:
         opened = self._association.opened

@@ -116,13 +116,19 @@ def _told(step: PerformedStep, asked: Collection[BaseTag]) -> tuple[int, Dataset
 
 def _created(ds: Dataset, source: str) -> PerformedStep:
     for keyword in _NEEDED:
-        if keyword not in ds:
-            raise _Wrong(MISSING_ATTRIBUTE)
-        if not ds[keyword].value:
-            raise _Wrong(MISSING_VALUE)
+        _demand(ds, keyword)
+    for scheduled in ds.ScheduledStepAttributesSequence:
+        _demand(scheduled, "StudyInstanceUID")
     if str(ds.PerformedProcedureStepStatus).strip() != StepState.IN_PROGRESS:
         raise _Wrong(INVALID_VALUE)
     return _counted(PerformedStep(source, modality=str(ds.Modality)[:_LONGEST_WORD]), ds)
+
+
+def _demand(ds: Dataset, keyword: str) -> None:
+    if keyword not in ds:
+        raise _Wrong(MISSING_ATTRIBUTE)
+    if not ds[keyword].value:
+        raise _Wrong(MISSING_VALUE)
 
 
 def _changed(step: PerformedStep, ds: Dataset) -> PerformedStep:

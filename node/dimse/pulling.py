@@ -17,7 +17,7 @@ from lethe.storage.errors import Refused, Unavailable
 
 from ..config import Peer
 from .association import PromptAssociation
-from .calling import associate, unbroken
+from .calling import associate, may_let_in_later, refusal_of, unbroken
 from .credentials import Credentials, secure_for
 from .errand import SYNTAXES
 from .services import NOT_AUTHORIZED
@@ -106,7 +106,9 @@ class Pacs(ABC):
         status = None
         for response, answer in _guarded(self.peer, self._open().send_c_find, asked, FIND):
             status = response.get("Status")
-            if status in (_PENDING, _PENDING_WITHOUT_SOME_KEYS) and answer is not None:
+            if status in (_PENDING, _PENDING_WITHOUT_SOME_KEYS):
+                if answer is None:
+                    raise Refused(f"{self.peer.name} finds something and says so in a way that cannot be read")
                 yield answer if status == _PENDING else None
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer to a query, or the association broke")
@@ -150,13 +152,15 @@ class Pacs(ABC):
         except OSError as error:
             raise Unavailable(f"{peer.name} has no network address") from error
         taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
+        if association.is_rejected and may_let_in_later(association):
+            raise Unavailable(f"{peer.name} {refusal_of(association)}")
         if association.is_rejected:
             raise Refused(
                 f"{peer.name} rejected the association: it must know our AE title {self._ae.ae_title} at this"
                 f" machine's address, and be called {peer.ae_title}"
             )
         if not association.is_established and not association.rejected_contexts:
-            raise Unavailable(f"{peer.name} does not answer")
+            raise Unavailable(f"{peer.name} {refusal_of(association)}")
         for uid, name in self._needed:
             if uid not in taken:
                 association.abort()

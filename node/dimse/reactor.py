@@ -17,6 +17,7 @@ from pynetdicom.pdu import A_ABORT_RQ, P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 
 from .messages import Malformed
+from .requested import mended
 from .signals import Bell, SignallingQueue
 from .transport import Connection
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lethe.dimse")
 
-_P_DATA, _ASSOCIATE = 0x04, (0x01, 0x02)
+_P_DATA, _ASSOCIATE, _NEGOTIATION = 0x04, (0x01, 0x02), (0x01, 0x02, 0x03)
 _LONGEST_ASSOCIATE = 1 << 20  # 128 contexts with all transfer syntaxes are 180 kB
 _LONGEST_OTHER = 1 << 10
 _SPARE = 1 << 12  # what a peer may be over the length it was told
@@ -69,6 +70,10 @@ class Reactor(DULServiceProvider):
         self._kill_thread = True
         self._bell.ring()
 
+    def look_again(self) -> None:
+        """There may be something to do that there was not."""
+        self._bell.ring()
+
     def stop_dul(self) -> bool:
         """End the thread if there is no connection; whether it ended."""
         if self.state_machine.current_state == "Sta1":
@@ -107,7 +112,8 @@ class Reactor(DULServiceProvider):
         sock = self.socket
         if self.state_machine.current_state == _CLOSING:
             return sock is not None
-        if not isinstance(sock, Connection):
+        is_full = self.state_machine.current_state == _ESTABLISHED and self._association.dimse.is_full
+        if is_full or not isinstance(sock, Connection):
             return self._bell.wait(-1, self._patience())
         if sock.holds_decrypted:
             return True
@@ -154,7 +160,8 @@ class Reactor(DULServiceProvider):
                 for fragment in fragments(pdu[6:]):
                     self._association.dimse.take(*fragment)
             else:
-                decoded, event = self._decode_pdu(self._buffer[: 6 + length])
+                data = self._buffer[: 6 + length]
+                decoded, event = self._decode_pdu(bytearray(mended(bytes(data))) if kind in _NEGOTIATION else data)
                 self._recv_pdu.put(decoded)
                 self.event_queue.put(event)
         except Malformed as error:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from pynetdicom import AE, evt
+from pynetdicom._globals import APPLICATION_CONTEXT_NAME
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.storage.archive import Archive
@@ -18,7 +20,7 @@ from lethe.storage.audit import Actor
 from lethe.storage.database import transaction
 from lethe.storage.intake import Planner
 
-from .admission import CLOSING, Admission, Caller, Rejection, origin_of
+from .admission import CLOSING, OTHER_CONTEXT, Admission, Caller, Rejection, origin_of
 from .contexts import narrow_to_first, storage_classes, support_storage
 from .credentials import Credentials
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
@@ -128,7 +130,7 @@ class Receiver:
         cast(Listener, association._server).heard(association)
         association.ended.append(self._archive.close)  # type: ignore[attr-defined]
         called = str(request.called_ae_title).strip() if request else ""
-        rejection = CLOSING if self._closing else self._admission.rejection(origin, called)
+        rejection = self._rejection(origin, called, request)
         if rejection is None:
             entered = self._gate.enter(origin)
             if not isinstance(entered, Rejection):
@@ -143,6 +145,14 @@ class Receiver:
         finally:
             association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
             association.kill()
+
+    def _rejection(self, origin: Caller, called: str, request: A_ASSOCIATE | None) -> Rejection | None:
+        """Why it is not let in, whatever room there is; None where it is."""
+        if self._closing:
+            return CLOSING
+        if request is None or request.application_context_name != APPLICATION_CONTEXT_NAME:
+            return OTHER_CONTEXT
+        return self._admission.rejection(origin, called)
 
     def _record_rejection(self, origin: Caller, called: str, rejection: Rejection) -> None:
         with transaction(self._archive.database):

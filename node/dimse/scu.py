@@ -20,7 +20,7 @@ from lethe.storage.errors import Unavailable
 
 from ..config import Config, Peer
 from .association import PromptAssociation
-from .calling import associate, unbroken
+from .calling import associate, refusal_of, unbroken
 from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials, secure_for
@@ -166,9 +166,7 @@ class Destination:
             raise Unavailable(f"{self.peer.name} has no network address") from error
         accepts_nothing = association.rejected_contexts and not association.accepted_contexts
         if not association.is_established and not accepts_nothing:
-            why = "rejected the association" if association.is_rejected else "does not answer"
-            failure = association.connection.failure if association.connection else ""
-            raise Unavailable(f"{self.peer.name} {why}{failure and f' (TLS: {failure})'}")
+            raise Unavailable(f"{self.peer.name} {refusal_of(association)}")
         return association
 
     def _status(self, response: object) -> int:

@@ -1,5 +1,5 @@
 """Answers a message that no service takes, with the status PS3.7 C has for it; pynetdicom would abort the association
-over it, and with it everything else the peer has to ask."""
+over it, and with it everything else the peer has to ask, or would not answer at all where an argument is missing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 
 log = logging.getLogger("lethe.receive")
 
@@ -17,12 +18,17 @@ _ALSO_NAMED = {
 }
 """What is done by the first is done to instances of the second, and requests name either."""
 NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, UNRECOGNIZED_OPERATION = 0x0118, 0x0122, 0x0211
+MISTYPED_ARGUMENT, CANNOT_UNDERSTAND = 0x0212, 0xC000
 
 
 def decline(association: Association, message: Any, context_id: int, operations: Mapping[str, Collection[str]]) -> bool:
     """Answer a request that is not among `operations`, which are listed by SOP Class, such as N-ACTION; False where it
     is."""
     context = association._accepted_cx.get(context_id)
+    if message.MessageID is None:
+        log.warning("%s: an association is aborted: it has no Message ID to answer to", message.msg_type)
+        association.abort()
+        return True
     status = _status(message, str(context.abstract_syntax), operations) if context else None
     if context is None or status is None:
         return False
@@ -41,4 +47,8 @@ def _status(message: Any, sop_class: str, operations: Mapping[str, Collection[st
     named = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", None)
     if str(named or "") not in (sop_class, _ALSO_NAMED.get(sop_class)):
         return NO_SUCH_SOP_CLASS if message.msg_type.startswith("N-") else SOP_CLASS_NOT_SUPPORTED
-    return None if message.msg_type in operations.get(sop_class, ()) else UNRECOGNIZED_OPERATION
+    if message.msg_type not in operations.get(sop_class, ()):
+        return UNRECOGNIZED_OPERATION
+    if isinstance(message, C_STORE):  # with a data set it is not brought here
+        return CANNOT_UNDERSTAND
+    return None if message.is_valid_request else MISTYPED_ARGUMENT

@@ -6,11 +6,14 @@ answered all the same, relationally, and a key of a lower level asks that there 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydicom.charset import decode_bytes
 from pydicom.dataset import Dataset
+from pydicom.valuerep import TEXT_VR_DELIMS
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.storage.computed import COUNTED
@@ -19,6 +22,7 @@ from lethe.storage.errors import Refused
 from lethe.storage.holding import is_open, private_tag
 from lethe.storage.query import Level, Match, Moment, Term, Within
 
+from .identifiers import encodings_of
 from .replies import WrongIdentifier
 
 STUDY_ROOT: Mapping[str, Level] = {"STUDY": Level.STUDY, "SERIES": Level.SERIES, "IMAGE": Level.INSTANCE}
@@ -48,10 +52,11 @@ class Wanted:
 def wanted(identifier: Dataset, levels: Mapping[str, Level]) -> Wanted:
     """What an identifier asks for in an information model. Raises WrongIdentifier."""
     sets = sets_of(identifier)
-    keys = describe(identifier)
-    name = (keys.pop(_LEVEL, {}).get("Value") or [""])[0]
+    keys = _spelled(describe(identifier), encodings_of(sets))
+    names = keys.pop(_LEVEL, {}).get("Value") or [""]
     keys.pop(_CHARACTER_SET, None)
-    if name not in levels:
+    name = names[0]
+    if len(names) > 1 or name not in levels:
         raise WrongIdentifier(f"Query/Retrieve Level (0008,0052) must be {', '.join(levels)}")
     return Wanted(levels[name], keys, sets)
 
@@ -60,6 +65,20 @@ def sets_of(identifier: Dataset) -> tuple[str, ...]:
     """The character sets of a request."""
     sets = identifier.get("SpecificCharacterSet") or ()
     return tuple(str(one).strip(" \0") for one in ([sets] if isinstance(sets, str) else sets))
+
+
+def _spelled(keys: DicomJson, encodings: Sequence[str]) -> DicomJson:
+    """The keys with texts for private values of an encoding that has no VRs, which only the peer knows."""
+    found: DicomJson = {}
+    for tag, key in keys.items():
+        found[tag] = key
+        if key["vr"] == "SQ":
+            found[tag] = {**key, "Value": [_spelled(item, encodings) for item in key.get("Value", ())]}
+        elif key["vr"] == "UN" and "InlineBinary" in key and is_private(tag):
+            text = decode_bytes(b64decode(key["InlineBinary"]), encodings, TEXT_VR_DELIMS).strip(" \0")
+            if text.isprintable():
+                found[tag] = {"vr": "LO", "Value": [one.strip(" ") for one in text.split("\\")]}
+    return found
 
 
 def demand_hierarchy(want: Wanted, levels: Mapping[str, Level]) -> None:

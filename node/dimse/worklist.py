@@ -37,6 +37,8 @@ def worklist_service(worklist: Worklist) -> Service:
             keys = event.identifier
             keys.decode()
         except Exception:  # whatever pydicom raises over a data set of a peer
+            keys = Dataset()
+        if not answered(Dataset(), keys):  # nothing is asked for, and nothing could be said
             yield NOT_IDENTIFIER, None
             return
         try:

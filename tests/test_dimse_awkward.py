@@ -1,0 +1,346 @@
+"""Peers whose requests are not as PS3.7 and PS3.8 have them, or as pynetdicom wants them: what can be understood is
+answered, and what cannot is refused with the reason for it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import ct, saved
+from dimse_wire import (
+    ABORT,
+    ACCEPT,
+    CT,
+    LITTLE,
+    P_DATA,
+    REJECT,
+    RELEASE_RP,
+    RELEASE_RQ,
+    Wire,
+    association_request,
+    fragment,
+    padded,
+    status_of,
+)
+from pynetdicom import AE, build_context
+from query_peer import STUDY_FIND, STUDY_MOVE
+
+from lethe.node.choices import Ability
+from lethe.node.config import Peer
+from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.finding import query_service
+from lethe.node.dimse.moving import move_service
+from lethe.node.dimse.performed import PERFORMED_STEP, performed_steps
+from lethe.node.dimse.scp import Receiver
+from lethe.node.dimse.scu import Destination
+from lethe.node.routing import always
+from lethe.storage.archive import Archive
+from lethe.storage.errors import Unavailable
+
+ECHO, IMPLICIT = "1.2.840.10008.1.1", "1.2.840.10008.1.2"
+Mend = Callable[[bytes], bytes]
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    archive = Archive(tmp_path_factory.mktemp("awkward") / "data")
+    peers = [Peer("store", "STORE", "127.0.0.1", 1)]
+    services = (
+        query_service(archive, "LETHE", most=10),
+        move_service(archive, peers, "LETHE"),
+        performed_steps(archive),
+    )
+    known = Peer("ct", "CT01", "127.0.0.1", 104, (*Peer.may, Ability.MPPS))
+    receiver = Receiver(archive, Admission("LETHE", [known], trust_loopback=True), always("default"), services=services)
+    yield receiver.start("127.0.0.1", 0)
+    receiver.stop(0.0)
+    archive.close()
+
+
+def store(port: int) -> bool:
+    """Whether an object can be stored there."""
+    association = AE("CT01").associate("127.0.0.1", port, [build_context(CT, LITTLE)], ae_title="LETHE")
+    status = association.send_c_store(ct()) if association.is_established else None
+    association.release()
+    return status is not None and status.Status == 0x0000
+
+
+# Asking for an association
+
+
+def with_titles(called: bytes, calling: bytes) -> Mend:
+    return lambda pdu: pdu[:10] + called + calling + pdu[42:]
+
+
+def with_version(version: int) -> Mend:
+    return lambda pdu: pdu[:6] + version.to_bytes(2, "big") + pdu[8:]
+
+
+def with_item(kind: int, value: bytes, *, instead_of: int = 0) -> Mend:
+    """Another item in the user information, which is the last one of the request."""
+
+    def change(pdu: bytes) -> bytes:
+        *others, (user, within) = items(pdu[74:])
+        inner = [one for one in items(within) if one[0] != instead_of] + [(kind, value)] * bool(kind)
+        return sized(pdu[:74] + joined([*others, (user, joined(inner))]))
+
+    return change
+
+
+def items(data: bytes) -> list[tuple[int, bytes]]:
+    found, at = [], 0
+    while at < len(data):
+        kind, length = struct.unpack_from(">BxH", data, at)
+        found.append((kind, data[at + 4 : at + 4 + length]))
+        at += 4 + length
+    return found
+
+
+def joined(items: list[tuple[int, bytes]]) -> bytes:
+    return b"".join(struct.pack(">BxH", kind, len(value)) + value for kind, value in items)
+
+
+def sized(pdu: bytes) -> bytes:
+    return pdu[:2] + struct.pack(">L", len(pdu) - 6) + pdu[6:]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(with_titles(b"LETHE".ljust(16, b"\0"), b"CT01".ljust(16, b"\0")), id="titles filled with zeros"),
+        pytest.param(with_titles(b"LETHE".ljust(16), b"\xe9\xff\r\n".ljust(16)), id="a title that is none"),
+        pytest.param(with_version(3), id="a second version of the protocol"),
+        pytest.param(with_item(0x60, b"of 2031"), id="user information that nobody knows"),
+        pytest.param(lambda pdu: sized(pdu + b"\x77\0\0\2ab"), id="an item that nobody knows"),
+        pytest.param(with_item(0, b"", instead_of=0x51), id="no maximum length"),
+        pytest.param(with_item(0x55, b"A_VERSION_NAME_OF_26_LETTERS"), id="a long version name"),
+        pytest.param(with_item(0x55, b"\xe9\xff\xfe"), id="a version name that is none"),
+        pytest.param(with_item(0x58, b"\x09\1\0\4user\0\0"), id="a user identity of a type to come"),
+    ],
+)
+def test_what_is_to_be_skipped_or_is_written_otherwise_keeps_nobody_out(port: int, changed: Mend) -> None:
+    with Wire(port) as wire:
+        wire.send(changed(association_request("CT01", "LETHE", ECHO, IMPLICIT)))
+        assert wire.read()[0] == ACCEPT
+        wire.send(fragment(command(0x30, NUMBER, sop_class=ECHO), 3))
+        kind, body = wire.read()
+        assert (kind, status_of(body)) == (P_DATA, 0x0000)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        pytest.param(with_titles(b" " * 16, b"CT01".ljust(16)), (0, 1, 1, 7), id="no called title"),
+        pytest.param(with_titles(b"LETHE\xff".ljust(16), b"CT01".ljust(16)), (0, 1, 1, 7), id="none that is one"),
+        pytest.param(with_version(2), (0, 1, 2, 2), id="another version alone"),
+        pytest.param(
+            lambda pdu: pdu.replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9"),
+            (0, 1, 1, 2),
+            id="another application context",
+        ),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_rejected_with_its_reason(
+    port: int, changed: Mend, reason: tuple[int, ...]
+) -> None:
+    with Wire(port) as wire:
+        wire.send(changed(association_request("CT01", "LETHE")))
+        assert wire.read() == (REJECT, bytes(reason))
+
+
+# Peers that are sent to
+
+
+class Called(Wire):
+    """The other side of a connection."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.socket = client
+        client.settimeout(30)
+
+    def accept(self, user: bytes, syntax: bytes) -> None:
+        """Accept context 1, with this user information; the titles are none, and nobody is to look at them."""
+        _, asked = self.read()
+        name = items(asked[68:])[0]
+        context = b"\1\0\0\0" + joined([(0x40, syntax)])
+        body = b"\0\1\0\0" + b"\xff" * 32 + bytes(32) + joined([name, (0x21, context), (0x50, user)])
+        self.send(struct.pack(">BxL", ACCEPT, len(body)) + body)
+
+    def data_set(self) -> Iterator[int]:
+        """The lengths of its fragments, and of those of its command, as they come."""
+        control = 0
+        while control != 2:
+            _, body = self.read()
+            at = 0
+            while at < len(body):
+                length, control = struct.unpack_from(">LxB", body, at)
+                yield length - 2
+                at += 4 + length
+
+
+@contextmanager
+def called(answer: Callable[[Called], None]) -> Iterator[Peer]:
+    """A peer that answers so who calls it first."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with Called(listener.accept()[0]) as caller:
+                answer(caller)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield Peer("odd", "ODD", "127.0.0.1", listener.getsockname()[1])
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+LENGTH, NAME = b"\x51\0\0\4", b"\x52\0\0\5" + b"1.2.3"
+
+
+def test_a_peer_whose_answer_has_items_that_nobody_knows_is_sent_to() -> None:
+    heard = []
+
+    def answer(caller: Called) -> None:
+        long_name = b"\x55\0\0\x14" + b"N" * 20
+        caller.accept(LENGTH + bytes(4) + NAME + b"\x60\0\0\2ab" + long_name, IMPLICIT.encode())
+        heard.append(caller.read()[0])
+
+    with called(answer) as peer, pytest.raises(Unavailable, match="no answer"):  # to the echo
+        Destination(peer, "LETHE").echo()
+    assert heard == [P_DATA]
+
+
+@pytest.mark.parametrize("why", [b"\1\1\x0a", b"\2\3\0", b"\1\1\1"])
+def test_a_rejection_for_a_reserved_reason_is_one(why: bytes) -> None:
+    def answer(caller: Called) -> None:
+        caller.read()
+        caller.send(b"\3\0\0\0\0\4\0" + why)
+
+    with called(answer) as peer, pytest.raises(Unavailable, match="rejected the association"):
+        Destination(peer, "LETHE").echo()
+
+
+@pytest.mark.parametrize(
+    ("longest", "number", "stored"),
+    [
+        pytest.param(16_383, 1, True, id="an odd length"),
+        pytest.param(0, 1, True, id="any length"),
+        pytest.param(6, 1, False, id="no length at all"),
+        pytest.param(16_384, 77, False, id="an answer to another message"),
+    ],
+)
+def test_an_object_is_stored_where_the_peer_says_so_of_that_object(
+    tmp_path: Path, longest: int, number: int, stored: bool
+) -> None:
+    lengths: list[int] = []
+
+    def answer(caller: Called) -> None:
+        caller.accept(LENGTH + longest.to_bytes(4, "big") + NAME, LITTLE.encode())
+        with suppress(struct.error, TypeError):
+            lengths.extend(caller.data_set())
+            message = (0x0120, number.to_bytes(2, "little"))
+            caller.send(fragment(command(0x8001, message, (0x0900, b"\0\0"), sop_class=CT), 3))
+            caller.read()
+
+    path = saved(ct(), tmp_path)
+    with called(answer) as peer, Destination(peer, "LETHE") as destination:
+        destination.open([(CT, LITTLE)])
+        if stored:
+            assert destination.send(path, (CT, LITTLE)) == 0x0000
+        else:
+            with pytest.raises(Unavailable):
+                destination.send(path, (CT, LITTLE))
+    assert all(length % 2 == 0 for length in lengths)
+
+
+# Requests that cannot be answered as they are
+
+
+def command(field: int, *elements: tuple[int, bytes], sop_class: str, data_set: bytes = b"\1\1") -> bytes:
+    named = 0x0003 if field in (0x0110, 0x0120, 0x0130) else 0x0002
+    whole = dict(((named, padded(sop_class)), (0x0100, field.to_bytes(2, "little")), (0x0800, data_set), *elements))
+    body = b"".join(struct.pack("<HHL", 0, at, len(value)) + value for at, value in sorted(whole.items()))
+    return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
+
+
+NUMBER = (0x0110, b"\7\0")
+LEVEL = struct.pack("<HHL", 8, 0x52, 6) + b"STUDY " + struct.pack("<HHL", 0x20, 0xD, 6) + b"1.2.3\0"
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "asked", "identifier", "status"),
+    [
+        pytest.param(STUDY_MOVE, (0x21, NUMBER, (0x700, b"\0\0")), LEVEL, 0x0212, id="C-MOVE to nowhere"),
+        pytest.param(
+            STUDY_MOVE,
+            (0x21, NUMBER, (0x600, b"STORE\0"), (0x700, b"\0\0")),
+            LEVEL,
+            0x0000,
+            id="to a title with a zero",
+        ),
+        pytest.param(
+            STUDY_MOVE, (0x21, NUMBER, (0x600, b"A" * 20), (0x700, b"\0\0")), LEVEL, 0xA801, id="to a long title"
+        ),
+        pytest.param(STUDY_MOVE, (0x21, NUMBER, (0x600, b""), (0x700, b"\0\0")), LEVEL, 0xA801, id="to an empty title"),
+        pytest.param(STUDY_FIND, (0x20, NUMBER, (0x700, b"\7\0")), LEVEL, 0x0000, id="a priority that is none"),
+        pytest.param(CT, (0x01, NUMBER, (0x700, b"\0\0"), (0x1000, b"1.2.3\0")), b"", 0xC000, id="C-STORE of nothing"),
+        pytest.param(PERFORMED_STEP, (0x120, NUMBER), b"", 0x0212, id="N-SET of nothing named"),
+    ],
+)
+def test_a_request_that_lacks_something_is_answered_all_the_same(
+    port: int, sop_class: str, asked: tuple[Any, ...], identifier: bytes, status: int
+) -> None:
+    field, *elements = asked
+    with Wire(port) as wire:
+        wire.send(association_request("CT01", "LETHE", sop_class, IMPLICIT))
+        assert wire.read()[0] == ACCEPT
+        whole = command(field, *elements, sop_class=sop_class, data_set=b"\1\0" if identifier else b"\1\1")
+        wire.send(fragment(whole, 3) + (fragment(identifier, 2) if identifier else b""))
+        kind, body = wire.read()
+        assert (kind, status_of(body)) == (P_DATA, status)
+        wire.send(RELEASE_RQ)
+        assert wire.read()[0] == RELEASE_RP
+
+
+def test_a_cancel_is_for_what_came_before_it(port: int) -> None:
+    """One that comes too late is none of the next request, which may have the same number; and many do no harm."""
+    query = command(0x20, NUMBER, (0x700, b"\0\0"), sop_class=STUDY_FIND, data_set=b"\1\0")
+    asked = fragment(query, 3) + fragment(LEVEL, 2)
+    with Wire(port) as wire:
+        wire.send(association_request("CT01", "LETHE", STUDY_FIND, IMPLICIT))
+        assert wire.read()[0] == ACCEPT
+        for numbers in ([7], range(50), [7]):
+            for number in numbers:
+                cancel = command(0x0FFF, (0x0120, number.to_bytes(2, "little")), sop_class=STUDY_FIND)
+                wire.send(fragment(cancel, 3))
+            wire.send(asked)
+            kind, body = wire.read()
+            assert (kind, status_of(body)) == (P_DATA, 0x0000)
+
+
+def test_a_request_without_a_number_ends_its_association(port: int) -> None:
+    with Wire(port) as wire:
+        wire.send(association_request("CT01", "LETHE", ECHO, IMPLICIT))
+        assert wire.read()[0] == ACCEPT
+        wire.send(fragment(command(0x30, sop_class=ECHO), 3))
+        assert wire.read()[0] == ABORT
+
+
+def test_a_peer_of_ipv4_is_known_where_both_versions_are_listened_to(archive: Archive) -> None:
+    known = Peer("ct", "CT01", "127.0.0.1", 104, (Ability.STORE,))
+    receiver = Receiver(archive, Admission("LETHE", [known], trust_loopback=False), always("default"))
+    with suppress(OSError):
+        port = receiver.start("::", 0)
+        try:
+            assert store(port)
+            assert archive.audit.newest(1)[0].actor == "CT01@127.0.0.1"
+        finally:
+            receiver.stop(0.5)
+        return
+    pytest.skip("there is no IPv6 here")
