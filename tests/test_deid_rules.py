@@ -232,11 +232,40 @@ def test_code_words_of_the_standard_stay_whatever_the_patient_is_called() -> Non
     assert clean(ct(Modality="ANTONIA")).Modality == "ANONYMOUS"
 
 
-@pytest.mark.parametrize("tag", [0x00100033, 0x00100034, 0x00081190, 0x00401006])
+@pytest.mark.parametrize("tag", [0x00100033, 0x00100034, 0x00081190, 0x00401006, 0x00181003, 0x21000160, 0x4010101A])
 def test_what_identifies_goes_although_the_table_forgets_it(tag: int) -> None:
     ds = ct()
     ds.add_new(tag, pydicom.datadict.dictionary_VR(tag), "20190822")
     assert tag not in clean(ds)
+
+
+def test_what_identifies_a_device_stays_with_its_likes() -> None:
+    kept = clean(ct(DeviceID="room 3", GridID="G1"), Profile([Option.RETAIN_DEVICE_IDENTITY]))
+    assert (kept.DeviceID, kept.GridID) == ("room 3", "G1")
+
+
+@pytest.mark.parametrize("outer", ["PersonIdentificationCodeSequence", "VerifyingObserverSequence"])
+def test_codes_that_stand_for_people_go(outer: str) -> None:
+    """PS3.3 10.1: the code is the person's number, its meaning the name."""
+    code = sequence(CodeValue="8817263", CodingSchemeDesignator="99STAFF", CodeMeaning="Quartermain Allan")
+    person = sequence(PersonIdentificationCodeSequence=code)
+    ds = ct(**{outer: code if outer.startswith("Person") else person})
+    assert outer in clean(ds)
+    for profile in (BASIC, Profile(option for option in Option if option != Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES)):
+        result = clean_bytes(ds, profile)
+        assert not any(word in result for word in (b"8817263", b"99STAFF", b"Quartermain"))
+
+
+@pytest.mark.parametrize("keyword", ["RequestingPhysicianIdentificationSequence", "HumanPerformerCodeSequence"])
+def test_sequences_of_people_go_although_the_table_forgets_them(keyword: str) -> None:
+    ds = ct(**{keyword: sequence(CodeValue="8817263", CodeMeaning="Quartermain Allan", InstitutionName="Elsewhere")})
+    assert keyword not in clean(ds)
+
+
+@pytest.mark.parametrize("keyword", ["SpecimenIdentifier", "UniqueDeviceIdentifier", "TopicAuthor", "GantryID"])
+def test_what_one_attribute_names_goes_from_all_others(keyword: str) -> None:
+    ds = ct(**{keyword: "Quartermain 4471"}, SoftwareVersions="V1 Quartermain 4471")
+    assert b"Quartermain" not in clean_bytes(ds)
 
 
 def test_numbers_are_numbers() -> None:
@@ -251,11 +280,13 @@ def test_numbers_are_numbers() -> None:
 
 
 def test_a_coding_scheme_stays_if_it_is_a_public_one() -> None:
-    loinc, own = "2.16.840.1.113883.6.1", "1.2.276.0.7230010.3.0.0.1"
+    loinc, nci, own = "2.16.840.1.113883.6.1", "2.16.840.1.113883.3.26.1.1", "1.2.276.0.7230010.3.0.0.1"
+    hospital, person = "2.16.840.1.113883.3.9127", "2.16.840.1.113883.4.1.123456789"
     schemes = sequence(CodingSchemeUID=loinc)
-    schemes.extend(sequence(CodingSchemeUID=own))
+    for uid in (nci, own, hospital, person):
+        schemes.extend(sequence(CodingSchemeUID=uid))
     result = clean(ct(CodingSchemeIdentificationSequence=schemes)).CodingSchemeIdentificationSequence
-    assert [item.CodingSchemeUID for item in result] == [loinc, KEY.uid(own)]
+    assert [item.CodingSchemeUID for item in result] == [loinc, nci, *map(KEY.uid, (own, hospital, person))]
 
 
 def test_new_tags_of_the_table_that_pydicom_cannot_name() -> None:

@@ -103,6 +103,14 @@ def test_what_devices_write_stays(text: str) -> None:
         ("1. März 2012", "26. Januar 2011"),
         ("2013年1月14日", "2011年12月11日"),
         ("14 de janeiro de 2013", "11 de dezembro de 2011"),
+        ("14 Haziran 2013", "10 Mayıs 2012"),
+        ("14 czerwca 2013", "10 maja 2012"),
+        ("14 июня 2013", "10 мая 2012"),
+        ("14 Ιουνίου 2013", "10 Μαΐου 2012"),
+        ("14. června 2013", "10. května 2012"),
+        ("14 kesäkuuta 2013", "10 toukokuuta 2012"),
+        ("２０１３年１月１４日", "2011年12月11日"),
+        ("١٤/٠٦/٢٠١٣", "10/05/2012"),
     ],
 )
 def test_dates_move_in_the_notation_they_have(text: str, moved: str) -> None:
@@ -113,6 +121,10 @@ def test_dates_move_in_the_notation_they_have(text: str, moved: str) -> None:
 @pytest.mark.parametrize("date", ["14 III 1958", "昭和33年3月14日"])
 def test_dates_written_in_a_way_that_cannot_be_moved_are_cut(date: str) -> None:
     assert cleaner().clean(f"stable since {date}") == "stable since"
+
+
+def test_a_day_of_an_era_is_told_from_a_version_by_the_object_s_own_dates() -> None:
+    assert [found.start for found in dates_in("born S33.3.14, syngo R2.3.14", lambda day: day == "19580314")] == [5]
 
 
 def test_dates_go_or_stay_as_the_options_say() -> None:

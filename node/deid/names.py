@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 
-from .terms import plain
+from .folding import plain
 from .words import is_clinical, is_common_eponym, is_eponym, is_known, is_weakly_known, makes_eponym
 
 Span = tuple[int, int]

@@ -7,17 +7,17 @@ places where names stand. In a text that people write, a word that no vocabulary
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .dates import Found, dates_in
+from .folding import HIDDEN, is_mark, plain
 from .names import Span, names_in, says_something, short_names_in
 from .patterns import contacts_in, numbers_in, places_in
 from .presidio import Voter, votes_of
 from .profile import Option, Profile
-from .terms import TermBank, plain
+from .terms import TermBank
 from .words import is_known
 
 
@@ -81,6 +81,11 @@ class TextCleaner:
     def check(self, text: str) -> str:
         """The text of a device or a vocabulary, which may hold unknown words, without what gives anybody away."""
         return "".join(_ended(self._cut(piece, strict=False), piece) for piece in _pieces(text))
+
+    def gives_away(self, code: str) -> bool:
+        """Whether a code string, or a title of an application, names somebody or a day of the object."""
+        days = (one.day for one in dates_in(code, self.terms.is_day))
+        return self.terms.finds(code) or any(day and self.terms.is_day(day.strftime("%Y%m%d")) for day in days)
 
     def _cut(self, text: str, *, strict: bool) -> str:
         cuts, moved = self._edits(text, strict=strict)
@@ -148,17 +153,23 @@ class TextCleaner:
 
     def _noted(self, text: str) -> Iterator[Span]:
         """Where a term of the object stands, in places of the text as it is written."""
+        hidden = HIDDEN.search(text) is not None
         if text.isascii():
             yield from self.terms.spans(text.lower())
-            return
+        else:
+            yield from self._noted_in(text, [(at, one) for at, one in enumerate(text)])
+        if hidden:
+            yield from self._noted_in(text, [(at, one) for at, one in enumerate(text) if not HIDDEN.match(one)])
+
+    def _noted_in(self, text: str, characters: Sequence[tuple[int, str]]) -> Iterator[Span]:
         low, places = [], []
-        for at, character in enumerate(text):
-            folded = plain(character) if not unicodedata.combining(character) else ""
+        for at, character in characters:
+            folded = plain(character)
             low.append(folded)
             places += [at] * len(folded)
         for start, end in self.terms.spans("".join(low)):
             last = places[end - 1] + 1
-            while last < len(text) and unicodedata.combining(text[last]):
+            while last < len(text) and is_mark(text[last]):
                 last += 1
             yield places[start], last
 

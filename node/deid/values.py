@@ -30,6 +30,7 @@ from .elements import (
     vr_of,
 )
 from .errors import CannotClean
+from .naming import PERSON_CODES
 from .profile import Action, Option
 from .pseudonyms import Pseudonyms, shifted
 from .registry import says_nothing
@@ -138,7 +139,7 @@ class ValueCleaner:
             self.report.keep()
         elif int(tag) == SPECIFIC_CHARACTER_SET:
             self._check_character_set(header, tag, path)
-        elif vr == "PN" or (within_dummy and vr in _SAID_NOTHING and int(tag) not in _CODE_TAGS):
+        elif vr == "PN" or (within_dummy and vr in _SAID_NOTHING and not _may_say_code(tag, path)):
             self.replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else CHECKED)
         elif vr in ("DA", "DT") and not is_ruled:
             self._shift_or_drop(header, tag, path)
@@ -152,7 +153,9 @@ class ValueCleaner:
     def _clean_text(self, header: Dataset, tag: BaseTag, path: Path, vr: str, why: str) -> None:
         before = texts(decoded(header, tag, path))
         after = [text for text in (self._cleaned(value, vr) for value in before) if text]
-        if after == before:
+        if after == before and self._says_otherwise(header, tag, path):
+            self._fall_back(header, tag, path)
+        elif after == before:
             self.report.keep()
         elif after:
             self._set(header, tag, after[0] if len(after) == 1 else after)
@@ -207,11 +210,17 @@ class ValueCleaner:
                 self.empty(header, tag, path, _MALFORMED)
             return
         after = [self._checked(value, vr, tag) for value in before]
-        if after == before:
+        if after == before and vr in TEXT_VRS and self._says_otherwise(header, tag, path):
+            self.replace_by_dummy(header, tag, path, CHECKED)
+        elif after == before:
             self.report.keep()
         else:
             self._set(header, tag, after[0] if len(after) == 1 else after)
             self.report.note(Done.REPLACED, place(path, tag), CHECKED)
+
+    def _says_otherwise(self, header: Dataset, tag: BaseTag, path: Path) -> bool:
+        """Whether a text that stays as it is names the patient in another character set than it is said to be in."""
+        return self.terms.finds_in_any_reading(raw_bytes(header, tag, path))
 
     def _checked(self, value: str, vr: str, tag: BaseTag) -> str:
         """The value, or what is left of it, or a dummy in its place."""
@@ -220,7 +229,7 @@ class ValueCleaner:
         if vr == "AS":
             return f"{OLDEST + 1:03d}Y" if _is_over(value) else value
         if vr in ("AE", "CS"):
-            gives_away = not (vr == "CS" and is_code(value)) and self.terms.finds(value)
+            gives_away = not (vr == "CS" and is_code(value)) and self._text.gives_away(value)
             return dummy(vr) if gives_away else value
         if vr not in TEXT_VRS:
             return value
@@ -275,6 +284,11 @@ def vr_to_write(header: Dataset, tag: BaseTag) -> str:
     except KeyError:
         vr = vr_of(header, tag)
     return vr if " or " not in vr else "OW" if "OW" in vr else "US"
+
+
+def _may_say_code(tag: BaseTag, path: Path) -> bool:
+    """Whether an attribute is a code that says what something is, rather than who somebody is."""
+    return int(tag) in _CODE_TAGS and not any(outer in PERSON_CODES for outer, _ in path)
 
 
 def _is_over(age: str) -> bool:
