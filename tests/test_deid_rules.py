@@ -289,6 +289,28 @@ def test_a_coding_scheme_stays_if_it_is_a_public_one() -> None:
     assert [item.CodingSchemeUID for item in result] == [loinc, nci, *map(KEY.uid, (own, hospital, person))]
 
 
+def test_a_uid_in_the_text_of_a_device_goes_with_all_others() -> None:
+    ds = ct(SoftwareVersions="1.3.6.1.4.1.5962.1.2.77.3 by 1.2.840.10008.5.1.4.1.1.2")
+    kept = Profile([Option.RETAIN_UIDS])
+    assert clean(ds).SoftwareVersions == "by 1.2.840.10008.5.1.4.1.1.2"
+    assert clean(ds, kept).SoftwareVersions == ds.SoftwareVersions
+
+
+@pytest.mark.parametrize("version", ["5.1.0.2", "syngo CT 12.0.1.3", "10.1.0.2", "VE11C.1.0"])
+def test_a_version_of_four_numbers_is_no_address(version: str) -> None:
+    assert clean(ct(SoftwareVersions=version)).SoftwareVersions == version
+
+
+@pytest.mark.parametrize("address", ["192.168.10.12", "10.20.30.40", "141.42.206.35"])
+def test_an_address_of_the_network_is_no_version(address: str) -> None:
+    assert clean(ct(SoftwareVersions=f"V1 {address}")).SoftwareVersions == "V1"
+
+
+def test_an_identifier_in_the_place_of_a_uid_does_not_stay_with_the_uids() -> None:
+    ds = ct(PatientID="7741774", FrameOfReferenceUID="7741774", StorageMediaFileSetUID="7741774")
+    assert b"7741774" not in clean_bytes(ds, Profile([Option.RETAIN_UIDS]))
+
+
 def test_new_tags_of_the_table_that_pydicom_cannot_name() -> None:
     ds = ct()
     for tag, vr in ((0x00100011, "SQ"), (0x00100012, "LT"), (0x0040E012, "UR"), (0x00100041, "SQ")):

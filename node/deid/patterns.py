@@ -7,16 +7,20 @@ from collections.abc import Iterator
 
 from .names import CAPITALISED as _CAP
 from .names import Span, is_common_name
+from .registry import is_of_the_standard
 from .words import is_clinical, is_known
 
 _CONTACT = re.compile(
     r"(?i:(?:https?|ftp|dicom|file)://\S+|\bwww\.\S+|(?:mailto:)?[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"
-    r"|\\\\[\w.$-]+(?:\\[\w.$-]+)*|\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.\d)"
+    r"|\\\\[\w.$-]+(?:\\[\w.$-]+)*"
     r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example|intra|corp|home|arpa)\b"
     r"|\b(?:[a-z][\w-]{0,62}\.){1,8}(?:com|org|net|edu|gov|mil|info|health)\b(?:/\S*)?"
     r"|\b(?:[a-z][\w-]{1,62}\.){2,8}[a-z]{2}\b(?:/\S*)?"
     r"|\b(?:desktop|laptop|pacs|ris|wks|srv|server|workstation|host|pc|client)-[\w-]*\d[\w-]*)"
 )
+_HOST = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
+# Networks inside a house (RFC 1918), with more digits than versions of programs have.
+_IN_HOUSE, _LEAST_IN_HOUSE, _LEAST_OF_HOST = re.compile(r"10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."), 7, 9
 # Without one of these in a text, the patterns that need them are not tried.
 _MARKS, _DIGIT = re.compile(r"[@/\\.-]"), re.compile(r"\d")
 _PHONE = re.compile(
@@ -26,6 +30,9 @@ _PHONE = re.compile(
 _DIGITS = re.compile(
     r"(?<![^\W_])(?<!\d[.,])(?>[^\W_\d]*+\d[^\W_]*+)(?:[-/](?>[^\W_\d]*+\d[^\W_]*+))*+(?![^\W_])(?!\.\d)"
 )
+# Below roots at which organizations and devices are registered, and UUIDs (PS3.5 9.1, B.2).
+_UID = re.compile(r"(?<![\d.])(?:1\.(?:2|3)|2\.(?:16|25))(?:\.(?:0|[1-9]\d{0,38})){1,30}(?!\.?\d)")
+_LEAST_DOTS, _SHORTEST_UID = 2, 20
 _YEARS = re.compile(r"(?:19|20)\d\d[-/](?:19|20)?\d\d")
 _SIZES = re.compile(r"\d{1,4}(?:[xX]\d{1,4}){1,2}")
 _PAIR = re.compile(r"\d{1,4}[-/]\d{1,4}")
@@ -88,9 +95,27 @@ def contacts_in(text: str, *, strict: bool) -> Iterator[Span]:
         yield from (match.span() for match in _CONTACT.finditer(text))
     if not _DIGIT.search(text):
         return
+    for match in _HOST.finditer(text):
+        if strict or _is_host(match[0]):
+            yield match.span()
     for match in _PHONE.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
         if digits >= 7 and (strict or match[0][0] in "+(") and not _YEARS.fullmatch(match[0]):
+            yield match.span()
+
+
+def _is_host(dotted: str) -> bool:
+    """Whether four numbers in the text of a device are an address of the network, rather than a version."""
+    least = _LEAST_IN_HOUSE if _IN_HOUSE.match(dotted) else _LEAST_OF_HOST
+    return len(dotted) - dotted.count(".") >= least
+
+
+def uids_in(text: str) -> Iterator[Span]:
+    """UIDs that are not the standard's own: they lead to whoever made them, and to other objects."""
+    if text.count(".") < _LEAST_DOTS:
+        return
+    for match in _UID.finditer(text):
+        if len(match[0]) >= _SHORTEST_UID and not is_of_the_standard(match[0]):
             yield match.span()
 
 

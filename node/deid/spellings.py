@@ -74,7 +74,7 @@ def phrases_of_day(day: str) -> frozenset[Phrase]:
     name = _MONTHS[int(month) - 1]
     phrases: set[Phrase] = set()
     for a, b in ((month, date_), (month.lstrip("0"), date_.lstrip("0"))):
-        for y in (year, year[2:]):
-            phrases |= {(y, a, b), (a, b, y), (b, a, y)}
-            phrases |= {order for word in (name, name[:3]) for order in ((word, b, y), (b, word, y))}
+        phrases |= {(year, a, b), (a, b, year), (b, a, year)}  # "10.3-13" is rather part of a code than a day
+        for word in (name, name[:3]):
+            phrases |= {order for y in (year, year[2:]) for order in ((word, b, y), (b, word, y))}
     return frozenset(phrases)

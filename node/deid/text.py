@@ -14,7 +14,7 @@ from enum import Enum
 from .dates import Found, dates_in
 from .folding import HIDDEN, is_mark, plain
 from .names import Span, names_in, says_something, short_names_in
-from .patterns import contacts_in, numbers_in, places_in
+from .patterns import contacts_in, numbers_in, places_in, uids_in
 from .presidio import Voter, votes_of
 from .profile import Option, Profile
 from .terms import TermBank
@@ -36,7 +36,7 @@ def text_cleaner(profile: Profile, terms: TermBank, days: int) -> TextCleaner:
         dates = Dates.KEEP
     elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in profile.applied:
         dates = Dates.SHIFT
-    return TextCleaner(terms, dates, days, profile.voter)
+    return TextCleaner(terms, dates, days, profile.voter, keeps_uids=Option.RETAIN_UIDS in profile.applied)
 
 
 _YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahre|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
@@ -59,12 +59,14 @@ _PIECE = 4000
 
 @dataclass(frozen=True)
 class TextCleaner:
-    """Cleans the texts of one object. `days` is by how many days its dates move, `voter` who else says what is cut."""
+    """Cleans the texts of one object. `days` is by how many days its dates move, `voter` who else says what is cut,
+    `keeps_uids` whether a UID that nothing else names may stay in the text of a device."""
 
     terms: TermBank
     dates: Dates
     days: int
     voter: Voter = Voter.NONE
+    keeps_uids: bool = False
 
     def clean(self, text: str) -> str:
         """The text of somebody's writing without what gives anybody away."""
@@ -129,6 +131,7 @@ class TextCleaner:
         untouched = [one for one, new in edits.items() if new is not None]
         cuts = [one for one, new in edits.items() if new is None]
         cuts += [one for one in contacts_in(text, strict=strict) if not _touches(one, untouched)]
+        cuts += () if self.keeps_uids else uids_in(text)
         if strict:
             cuts += places_in(text)
             cuts += [one for one in votes_of(self.voter, text) if not _touches(one, untouched)]

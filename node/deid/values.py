@@ -247,7 +247,9 @@ class ValueCleaner:
     def _check_uids(self, header: Dataset, tag: BaseTag, path: Path) -> None:
         """A UID outside the table is replaced unless it names something of the standard, or a vocabulary."""
         values = texts(decoded(header, tag, path))
-        keeps = Option.RETAIN_UIDS in self._applied and all(is_well_formed("UI", value) for value in values)
+        keeps = Option.RETAIN_UIDS in self._applied and all(
+            is_well_formed("UI", value) and not self.terms.is_number(value) for value in values
+        )
         if keeps or all(says_nothing(int(tag), uid) for uid in values):
             self.report.keep()
         else:
