@@ -232,6 +232,19 @@ def test_code_words_of_the_standard_stay_whatever_the_patient_is_called() -> Non
     assert clean(ct(Modality="ANTONIA")).Modality == "ANONYMOUS"
 
 
+@pytest.mark.parametrize(("value", "scheme"), [("69536005", "SCT"), ("T-D1100", "SRT")])
+def test_the_meaning_of_a_standard_code_stays_whatever_the_patient_is_called(value: str, scheme: str) -> None:
+    code = sequence(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning="Head")
+    result = clean(ct(PatientName="HEAD^MAY", AnatomicRegionSequence=code))
+    assert result.AnatomicRegionSequence[0].CodeMeaning == "Head"
+    code[0].CodeMeaning = "Head, May"
+    assert clean(ct(PatientName="HEAD^MAY", AnatomicRegionSequence=code)).AnatomicRegionSequence[0].CodeMeaning == (
+        "ANONYMOUS"
+    )
+    code[0].CodeMeaning, code[0].CodeValue = "Head", "69536006"
+    assert "Head" not in str(clean(ct(PatientName="HEAD^MAY", AnatomicRegionSequence=code)))
+
+
 @pytest.mark.parametrize("tag", [0x00100033, 0x00100034, 0x00081190, 0x00401006, 0x00181003, 0x21000160, 0x4010101A])
 def test_what_identifies_goes_although_the_table_forgets_it(tag: int) -> None:
     ds = ct()

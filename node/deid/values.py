@@ -30,6 +30,7 @@ from .elements import (
     vr_of,
 )
 from .errors import CannotClean
+from .meanings import CODE_MEANING, is_meaning_of_its_code
 from .naming import PERSON_CODES
 from .profile import Action, Option
 from .pseudonyms import Pseudonyms, shifted
@@ -210,7 +211,9 @@ class ValueCleaner:
                 self.empty(header, tag, path, _MALFORMED)
             return
         after = [self._checked(value, vr, tag) for value in before]
-        if after == before and vr in TEXT_VRS and self._says_otherwise(header, tag, path):
+        if after != before and tag == CODE_MEANING and is_meaning_of_its_code(header):
+            self.report.keep()
+        elif after == before and vr in TEXT_VRS and self._says_otherwise(header, tag, path):
             self.replace_by_dummy(header, tag, path, CHECKED)
         elif after == before:
             self.report.keep()
