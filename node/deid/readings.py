@@ -23,7 +23,7 @@ _MOST_NAMES = 1 << 10
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
 _ZLIB = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
 _SWITCHED = re.compile(rb"\x1b\$[ -~\x1b]{3,256}")
-_MOST_UNPACKED, _MOST_STREAMS = 1 << 16, 64
+_MOST_PACKED, _MOST_UNPACKED, _MOST_STREAMS = 1 << 16, 1 << 16, 64
 
 
 def is_plain_ascii(raw: bytes) -> bool:
@@ -76,6 +76,8 @@ def unpacked(data: bytes) -> Iterator[bytes]:
             continue
     for _number, match in zip(range(_MOST_STREAMS), _ZLIB.finditer(data), strict=False):
         try:
-            yield zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data[match.start() :], _MOST_UNPACKED)
+            yield zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(
+                data[match.start() : match.start() + _MOST_PACKED], _MOST_UNPACKED
+            )
         except zlib.error:
             continue
