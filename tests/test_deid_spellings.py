@@ -176,6 +176,13 @@ def test_a_text_in_another_character_set_than_is_said(said: bytes, name: bytes, 
     assert text not in clean_bytes(data, profile)  # type: ignore[arg-type]
 
 
+def test_values_that_name_somebody_together() -> None:
+    ds = ct(SoftwareVersions=["Feather", "Stone"], ScanOptions=["CHEST", "FS"], OtherPatientNames="CHEST^FS")
+    result = clean(ds)
+    assert "ANONYMOUS" in str(result.SoftwareVersions)
+    assert list(result.ScanOptions) == ["CHEST", "FS"]
+
+
 def test_a_text_in_the_character_set_that_is_said_loses_the_name_alone() -> None:
     ds = ct(SpecificCharacterSet="ISO_IR 100", PatientName="GRÜN^JÖRG", SoftwareVersions="für Grün über")
     assert clean(ds).SoftwareVersions == "für über"

@@ -137,7 +137,9 @@ def test_month_and_day_are_told_apart_by_the_object_s_own_dates() -> None:
     assert found.moved(1) == "04/04/2015"
 
 
-@pytest.mark.parametrize("unit", ["A-", "111-", "1.2.", "S1.", "x@", "Dr ", "A A ", "( ", "no-", "A Hospital ", "12/", "é", "20130114 "])
+@pytest.mark.parametrize(
+    "unit", ["A-", "111-", "1.2.", "S1.", "x@", "Dr ", "A A ", "( ", "no-", "A Hospital ", "12/", "é", "20130114 "]
+)
 def test_the_time_is_that_of_the_length(unit: str) -> None:
     start = time.perf_counter()
     cleaner().clean(unit * (40_000 // len(unit)) + ".5x")

@@ -154,7 +154,7 @@ class ValueCleaner:
     def _clean_text(self, header: Dataset, tag: BaseTag, path: Path, vr: str, why: str) -> None:
         before = texts(decoded(header, tag, path))
         after = [text for text in (self._cleaned(value, vr) for value in before) if text]
-        if after == before and self._says_otherwise(header, tag, path):
+        if after == before and self._says_otherwise(header, tag, path, before):
             self._fall_back(header, tag, path)
         elif after == before:
             self.report.keep()
@@ -213,7 +213,7 @@ class ValueCleaner:
         after = [self._checked(value, vr, tag) for value in before]
         if after != before and tag == CODE_MEANING and is_meaning_of_its_code(header):
             self.report.keep()
-        elif after == before and vr in TEXT_VRS and self._says_otherwise(header, tag, path):
+        elif after == before and vr in TEXT_VRS and self._says_otherwise(header, tag, path, before):
             self.replace_by_dummy(header, tag, path, CHECKED)
         elif after == before:
             self.report.keep()
@@ -221,9 +221,13 @@ class ValueCleaner:
             self._set(header, tag, after[0] if len(after) == 1 else after)
             self.report.note(Done.REPLACED, place(path, tag), CHECKED)
 
-    def _says_otherwise(self, header: Dataset, tag: BaseTag, path: Path) -> bool:
-        """Whether a text that stays as it is names the patient in another character set than it is said to be in."""
-        return self.terms.finds_in_any_reading(raw_bytes(header, tag, path))
+    def _says_otherwise(self, header: Dataset, tag: BaseTag, path: Path, values: list[str]) -> bool:
+        """Whether a text that stays as it is names the patient in another character set than it is said to be in, or
+        its values do so together."""
+        if self.terms.finds_in_any_reading(raw_bytes(header, tag, path)):
+            return True
+        words = [value for value in values if not is_code(value)]
+        return len(words) > 1 and self.terms.finds(" ".join(words))
 
     def _checked(self, value: str, vr: str, tag: BaseTag) -> str:
         """The value, or what is left of it, or a dummy in its place."""

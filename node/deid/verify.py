@@ -83,7 +83,8 @@ class Verifier:
             return any(self._terms.has_uid(uid) for uid in texts(decoded(header, tag, path)))
         if vr in TEXT_VRS:
             values = [text for text in texts(decoded(header, tag, path)) if text not in self._made]
-            if any(self._terms.finds(text) for text in values if not (vr == "CS" and is_code(text))):
+            values = [text for text in values if not (vr == "CS" and is_code(text))]
+            if self._terms.finds(" ".join(values)):
                 return True
             return bool(values) and self._terms.finds_in_any_reading(raw_bytes(header, tag, path))
         return False
