@@ -52,7 +52,7 @@ _Y2 = r"(?P<y>\d\d)"
 _M, _D = r"(?P<m>0?[1-9]|1[0-2])", r"(?P<d>0?[1-9]|[12]\d|3[01])"
 _BEFORE, _AFTER = r"(?<![\d.])", r"(?![\d])(?!\.\d)"
 _SEPARATED = re.compile(rf"{_BEFORE}{_YEAR}(?P<s>[-/._ ]){_M}(?P=s){_D}{_AFTER}")
-_YEAR_LAST = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/._]| ?[-/.] ?)(?P<b>\d\d?)(?P=s){_YEAR}{_AFTER}")
+_YEAR_LAST = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/._|]| ?[-/.] ?)(?P<b>\d\d?)(?P=s){_YEAR}{_AFTER}")
 _SHORT_YEAR = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/])(?P<b>\d\d?)(?P=s){_Y2}{_AFTER}|"
                          rf"{_BEFORE}(?P<a2>\d\d)\.(?P<b2>\d\d)\.(?P<y2>\d\d){_AFTER}")  # fmt: skip
 _COMPACT = re.compile(
@@ -63,17 +63,19 @@ _ORIENTAL = re.compile(
 )
 _DAY_FIRST = re.compile(
     rf"(?<![\w.]){_D}(?P<th>st|nd|rd|th|er|º|°)?(?P<s1>\.? ?[-/. ]? ?|\s+(?:of|de|di)\s+)(?P<n>{_NAME})"
-    rf"(?P<s2>\.?,? ?[-/. ]? ?|\s+(?:de|di|del)\s+)(?P<y>(?:18|19|20)\d\d|(?<=[-/])\d\d)(?!\d)",
+    rf"(?P<s2>\.?,? ?[-/. ]? ?['’]?|\s+(?:de|di|del)\s+)(?P<y>(?:18|19|20)\d\d|(?<=[-/'’a-z])\d\d)(?!\d)",
     re.IGNORECASE,
 )
 _MONTH_FIRST = re.compile(
-    rf"(?<!\w)(?P<n>{_NAME})(?P<s1>\.? ?[-/. ]? ?){_D}(?P<th>st|nd|rd|th)?(?P<s2>,? ?[-/. ]? ?){_YEAR}(?!\d)",
+    rf"(?<!\w)(?P<n>{_NAME})(?P<s1>\.? ?[-/. ]? ?){_D}(?P<th>st|nd|rd|th)?(?P<s2>,? ?[-/. ]? ?['’]?)"
+    rf"(?P<y>(?:18|19|20)\d\d|(?<=['’])\d\d)(?!\d)",
     re.IGNORECASE,
 )
-_YEAR_NAME_DAY = re.compile(rf"(?<!\d){_YEAR}(?P<s1>[-/. ])(?P<n>{_NAME})(?P<s2>[-/. ]){_D}(?!\d)", re.IGNORECASE)
+_YEAR_NAME_DAY = re.compile(rf"(?<!\d){_YEAR}(?P<s1>,? ?[-/. ])(?P<n>{_NAME})(?P<s2>[-/. ]){_D}(?!\d)", re.IGNORECASE)
 # With a Roman month, or in years of a Japanese era.
 _SELDOM = re.compile(
     r"(?<![\w.])(?:0?[1-9]|[12]\d|3[01])(?P<s>\. ?|[ /-])(?:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})(?P=s)(?:18|19|20)\d\d(?!\d)"
+    r"|(?<![\w.])(?:0?[1-9]|[12]\d|3[01])(?P<s2>[./-])(?:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})(?P=s2)\d\d(?!\d)"
     r"|(?:明治|大正|昭和|平成|令和)(?:\d{1,2}|元)年(?:\d{1,2}月)?"
 )
 # Eras of Japan: letter, name, and the year before their first.

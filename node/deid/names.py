@@ -11,6 +11,7 @@ from importlib.resources import files
 from itertools import pairwise
 
 from .folding import plain
+from .vocabulary import is_code
 from .words import is_clinical, is_common_eponym, is_eponym, is_known, is_weakly_known, makes_eponym
 
 Span = tuple[int, int]
@@ -50,7 +51,7 @@ _NEVER_NAMES = frozenset({"no", "not", "nor", "the", "and"})
 _QUALIFIED = re.compile(
     rf"({_CAP}(?: {_CAP})?),? (?:M\.?D\.?|Ph\.?D\.?|R\.?N\.?|FRCR|FACR|D\.O\.|MBBS|R\.?T\.?\(R\))(?!\w)"
 )
-_INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:[A-Z]\. ?){1, 4}(?=(?P<after>{_CAP}))")
+_INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:[A-Z]\. ?){{1,4}}(?=(?P<after>{_CAP}))")
 _SHORT_NAME = re.compile(
     r"(?P<before>[ _^-]|, ?|(?<![^\W_]))(?:[A-Z][a-z]{1,2}|[A-Z]\.?)(?P<after>[ _^-]|, ?|(?![^\W_]))(?<!CT)"
 )
@@ -76,12 +77,19 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
     yield from _pairs(words, text)
     yield from (match.span(1) for match in _BORN_AS.finditer(text))
     for match in _QUALIFIED.finditer(text):
-        if not all(is_clinical(word) for word in match[1].split()):
+        if not all(is_clinical(word) and not _is_name_before_degree(word) for word in match[1].split()):
             yield match.span(1)
     if strict:
         for match in _INITIALS.finditer(text):
             if match["after"] is None or not is_known(match["after"]):
                 yield match.span()
+            elif _is_name_before_degree(match["after"]):
+                yield match.start(), match.end("after")
+
+
+def _is_name_before_degree(word: str) -> bool:
+    """Whether a known word is a name behind initials or before a degree: "J. Baker", "Weber, MD"; not "L. Hand"."""
+    return is_common_name(word) and not is_code(word.upper())
 
 
 class _Writing(Enum):

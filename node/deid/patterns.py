@@ -16,13 +16,15 @@ _CONTACT = re.compile(
     r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example|intra|corp|home|arpa)\b"
     r"|\b(?:[a-z][\w-]{0,62}\.){1,8}(?:com|org|net|edu|gov|mil|info|health)\b(?:/\S*)?"
     r"|\b(?:[a-z][\w-]{1,62}\.){2,8}[a-z]{2}\b(?:/\S*)?"
+    r"|(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])"
+    r"|(?<![\w:])(?:[0-9a-f]{1,4}:){1,7}(?::[0-9a-f]{1,4}){1,7}(?![\w:])"
     r"|\b(?:desktop|laptop|pacs|ris|wks|srv|server|workstation|host|pc|client)-[\w-]*\d[\w-]*)"
 )
 _HOST = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
 # Networks inside a house (RFC 1918), with more digits than versions of programs have.
 _IN_HOUSE, _LEAST_IN_HOUSE, _LEAST_OF_HOST = re.compile(r"10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."), 7, 9
 # Without one of these in a text, the patterns that need them are not tried.
-_MARKS, _DIGIT = re.compile(r"[@/\\.-]"), re.compile(r"\d")
+_MARKS, _DIGIT = re.compile(r"[@/\\.:-]"), re.compile(r"\d")
 _PHONE = re.compile(
     r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?[ ./-]\d{2,5}(?:[ ./-]\d{2,5}){1,3}(?![\w.]\d|\w)"
     r"|(?<!\w)\+\d[\d ./()-]{6,}\d|(?<![\w.])\(\d{2,5}\) ?\d{3,}(?:[ -]\d{2,})*"
@@ -44,6 +46,11 @@ _LABELLED = re.compile(
     r"zip|licen[sc]e|visit|encounter|episode|admission|no|nr|num(?:ber)?)(?:\s?(?:no|nr|num(?:ber)?))?\.?\s?[:#=]?\s?#?\s?)"
     r"(?P<id>[A-Za-z0-9][\w/-]{0,63}\d[\w/-]{0,63})"
 )
+_LABELLED_GROUPS = re.compile(
+    r"(?i:(?<![^\W_])(?:mrn|pid|ssn|nhs|nir|chi|pin|pat(?:ient)?[ .-]*(?:id|nr)|accession|fallnummer)\b[ :#=.]{0,3})"
+    r"(?P<id>\d{1,6}(?:[ ./-]\d{1,6}){1,7})(?![\w])"
+)
+_LEAST_LABELLED = 5
 _STREET = (
     r"street|st|road|rd|avenue|ave|av|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|ter|place|pl|square|sq|passage|"
     r"turnpike|pike|highway|hwy|parkway|pkwy|way|row|walk|close|crescent|cres|grove|gardens?|mews|hill|rise|alley|"
@@ -163,6 +170,9 @@ def numbers_in(text: str) -> Iterator[Span]:
             yield match.span()
     for match in _LABELLED.finditer(text):
         if sum(one.isdigit() for one in match["id"]) >= 3 or len(match["id"]) >= 5:
+            yield match.span("id")
+    for match in _LABELLED_GROUPS.finditer(text):
+        if sum(one.isdigit() for one in match["id"]) >= _LEAST_LABELLED:
             yield match.span("id")
     for match in re.finditer(r"(?<!\d)(?:\d+\.){3,}\d+", text):
         if len(match[0]) >= 15:

@@ -39,7 +39,7 @@ def text_cleaner(profile: Profile, terms: TermBank, days: int) -> TextCleaner:
     return TextCleaner(terms, dates, days, profile.voter, keeps_uids=Option.RETAIN_UIDS in profile.applied)
 
 
-_YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahre|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
+_YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahren?|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
 _OLD = re.compile(r"9\d|1[0-4]\d")
 _AGE = re.compile(
     rf"(?i)(?<![\d.])0?(?P<age>9\d|1[0-4]\d)(?=[ -]?(?:{_YEARS})(?![^\W\d_])|(?-i:[FM])(?![^\W_]))"
