@@ -232,6 +232,15 @@ def test_code_words_of_the_standard_stay_whatever_the_patient_is_called() -> Non
     assert clean(ct(Modality="ANTONIA")).Modality == "ANONYMOUS"
 
 
+def test_what_is_done_at_a_place_stays_in_texts_and_its_name_goes() -> None:
+    ds = ct(InstitutionName="Heart and Lung Clinic Gauting", StationName="ANGIO", StudyID="THORAX")
+    ds.StudyDescription = "CT angio of heart, lung and thorax, Gauting"
+    ds.SoftwareVersions, ds.ConvolutionKernel = "Heart and Lung Clinic Gauting V1", "LUNG"
+    result = clean(ds, EVERYTHING)
+    assert (result.StudyDescription, result.ConvolutionKernel) == ("CT angio of heart, lung and thorax", "LUNG")
+    assert result.SoftwareVersions == "V1"
+
+
 @pytest.mark.parametrize(("value", "scheme"), [("69536005", "SCT"), ("T-D1100", "SRT")])
 def test_the_meaning_of_a_standard_code_stays_whatever_the_patient_is_called(value: str, scheme: str) -> None:
     code = sequence(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning="Head")

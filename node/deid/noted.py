@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from .folding import plain
+from .names import is_common_name
 from .naming import Kind, kind_of
 from .readings import meant_by
 from .spellings import TWO_LETTERS, contacts_of, numbers_of, numbers_of_day, parted, phrases_of_day, with_initials
@@ -133,7 +134,11 @@ class Noted:
         whole = tuple(WORD.findall(plain(value)))
         joined = "".join(whole)
         digits = sum(character.isdigit() for character in joined)
-        if joined in _COMMON or not (len(joined) >= _SHORTEST_ID or (digits >= 3 and len(joined) > 3)):
+        if (
+            joined in _COMMON
+            or _says_what(joined)
+            or not (len(joined) >= _SHORTEST_ID or (digits >= 3 and len(joined) > 3))
+        ):
             return
         self._words.add(joined)
         self._add_phrase(whole)
@@ -147,12 +152,13 @@ class Noted:
         self, name: str, common: frozenset[str], *, shortest: int = _SHORTEST_NAME, within: int = _NAME_WITHIN
     ) -> None:
         """A name of one or several words: each by itself, all in a row, all joined."""
+        is_place = common is _COMMON_PLACES
         for spelling in {name, name.translate(TWO_LETTERS)}:
             words = WORD.findall(plain(spelling))
             for word in words:
                 if _UNSPACED.match(word):
                     self._unspaced |= {word} if len(word) > 1 else set()
-                elif word not in common and _is_telling(word, shortest):
+                elif word not in common and _is_telling(word, shortest) and not (is_place and _says_what(word)):
                     self._words.add(word)
                     self._add_inside(word, within)
             if len(words) > 1:
@@ -190,6 +196,11 @@ class Noted:
         self._other_words |= numbers_of_day(day)
         for phrase in phrases_of_day(day):
             self._add_phrase(phrase)
+
+
+def _says_what(word: str) -> bool:
+    """Whether a word of a place or a station says what is done there, as of a heart clinic, and names nobody."""
+    return is_clinical(word) and not is_common_name(word)
 
 
 def _is_telling(word: str, shortest: int) -> bool:
