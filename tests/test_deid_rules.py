@@ -241,6 +241,13 @@ def test_what_is_done_at_a_place_stays_in_texts_and_its_name_goes() -> None:
     assert result.SoftwareVersions == "V1"
 
 
+@pytest.mark.parametrize("place", ["St. Elsewhere Hospital", "Heidelberg Clinic", "Jefferson Center", "Baker Clinic"])
+def test_the_name_of_a_place_goes_although_the_vocabulary_knows_it(place: str) -> None:
+    name = max(place.split(), key=lambda word: (word not in ("Hospital", "Clinic", "Center"), len(word)))
+    ds = ct(InstitutionName=place, SoftwareVersions=f"V1 {name}", StudyDescription=f"CT head, {name}")
+    assert name.encode() not in clean_bytes(ds, EVERYTHING)
+
+
 @pytest.mark.parametrize(("value", "scheme"), [("69536005", "SCT"), ("T-D1100", "SRT")])
 def test_the_meaning_of_a_standard_code_stays_whatever_the_patient_is_called(value: str, scheme: str) -> None:
     code = sequence(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning="Head")

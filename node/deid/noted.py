@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from .folding import plain
-from .names import is_common_name
 from .naming import Kind, kind_of
 from .readings import meant_by
 from .spellings import TWO_LETTERS, contacts_of, numbers_of, numbers_of_day, parted, phrases_of_day, with_initials
+from .vocabulary import is_code
 from .words import is_clinical, is_known
 
 # Words of name fields that say nothing by themselves.
@@ -24,12 +24,16 @@ _COMMON_PLACES = _COMMON | frozenset(
     "health healthcare care institute institution general imaging group associates service services systems system "
     "diagnostic diagnostics research nuclear oncology cardiology radiotherapy ultrasound head brain chest study "
     "street road avenue city north south east west siemens healthineers philips toshiba canon hitachi fuji fujifilm "
-    "agfa kodak carestream hologic varian elekta samsung acuson aloka esaote mindray shimadzu electric generic".split()
+    "agfa kodak carestream hologic varian elekta samsung acuson aloka esaote mindray shimadzu electric generic angio "
+    "angiography mammo mammography fluoro fluoroscopy cardio cardiac cardiovascular thoracic abdominal pelvic vascular "
+    "interventional intervention neuro neurology pediatric paediatric dental orthopedic orthopaedic spinal pulmonary "
+    "cancer tumor tumour stroke trauma emergency women womens children childrens surgery surgical therapy".split()
 )
 WORD = re.compile(r"[^\W_]+")
 SHORTEST_NUMBER = 6
 """A shorter number counts something."""
 _SHORTEST_NAME = 3
+_SHORTEST_OF_BODY = 4
 _SHORTEST_ID = 5
 _SHORTEST_JOINED = 4
 _LONGEST_PHRASE = 16
@@ -199,8 +203,10 @@ class Noted:
 
 
 def _says_what(word: str) -> bool:
-    """Whether a word of a place or a station says what is done there, as of a heart clinic, and names nobody."""
-    return is_clinical(word) and not is_common_name(word)
+    """Whether a word of a place or a station says what is done there, as of a heart clinic. The vocabulary is no help:
+    it knows Heidelberg and Jefferson."""
+    is_long = word.isalpha() and len(word) >= _SHORTEST_OF_BODY
+    return word in _COMMON_PLACES or (is_long and is_code(word.upper()))
 
 
 def _is_telling(word: str, shortest: int) -> bool:
