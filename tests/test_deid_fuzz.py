@@ -51,12 +51,12 @@ from lethe.node.deid.deidentify import PixelRule, deidentify, pass_pixels
 from lethe.node.deid.elements import BINARY_VRS, is_standard, raw_bytes
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.fast import FastLane
+from lethe.node.deid.naming import _IDENTIFIERS, _PLACES
 from lethe.node.deid.part10 import pixel_vr, read_part10
 from lethe.node.deid.pixels import may_carry_text
 from lethe.node.deid.private import safe_vr
 from lethe.node.deid.profile import Action, Option, Profile
 from lethe.node.deid.pseudonyms import Pseudonyms
-from lethe.node.deid.terms import _IDENTIFIERS, _NAMES
 
 CASES = int(os.environ.get("LETHE_FUZZ_CASES", "1500"))
 SECONDS, MEGABYTES = 20, 600
@@ -228,7 +228,7 @@ class Leaf:
         if int(self.tag) in _IDENTIFIERS:
             words = [one for one in re.split(r"[\W_]+", self.text) if len(one) >= 6 and re.search(r"\d", one)]
             return word in self.values + words
-        return (vr == "PN" or int(self.tag) in _NAMES) and word in re.split(r"[\W_]+", self.text)
+        return (vr == "PN" or int(self.tag) in _PLACES) and word in re.split(r"[\W_]+", self.text)
 
     def keeps(self, profile: Profile) -> bool:
         """Whether an option keeps just such values, whoever else has them: a newborn's study is of its birthday."""

@@ -232,11 +232,69 @@ def test_code_words_of_the_standard_stay_whatever_the_patient_is_called() -> Non
     assert clean(ct(Modality="ANTONIA")).Modality == "ANONYMOUS"
 
 
-@pytest.mark.parametrize("tag", [0x00100033, 0x00100034, 0x00081190, 0x00401006])
+def test_what_is_done_at_a_place_stays_in_texts_and_its_name_goes() -> None:
+    ds = ct(InstitutionName="Heart and Lung Clinic Gauting", StationName="ANGIO", StudyID="THORAX")
+    ds.StudyDescription = "CT angio of heart, lung and thorax, Gauting"
+    ds.SoftwareVersions, ds.ConvolutionKernel = "Heart and Lung Clinic Gauting V1", "LUNG"
+    result = clean(ds, EVERYTHING)
+    assert (result.StudyDescription, result.ConvolutionKernel) == ("CT angio of heart, lung and thorax", "LUNG")
+    assert result.SoftwareVersions == "V1"
+
+
+@pytest.mark.parametrize("place", ["St. Elsewhere Hospital", "Heidelberg Clinic", "Jefferson Center", "Baker Clinic"])
+def test_the_name_of_a_place_goes_although_the_vocabulary_knows_it(place: str) -> None:
+    name = max(place.split(), key=lambda word: (word not in ("Hospital", "Clinic", "Center"), len(word)))
+    ds = ct(InstitutionName=place, SoftwareVersions=f"V1 {name}", StudyDescription=f"CT head, {name}")
+    assert name.encode() not in clean_bytes(ds, EVERYTHING)
+
+
+@pytest.mark.parametrize(("value", "scheme"), [("69536005", "SCT"), ("T-D1100", "SRT")])
+def test_the_meaning_of_a_standard_code_stays_whatever_the_patient_is_called(value: str, scheme: str) -> None:
+    code = sequence(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning="Head")
+    result = clean(ct(PatientName="HEAD^MAY", AnatomicRegionSequence=code))
+    assert result.AnatomicRegionSequence[0].CodeMeaning == "Head"
+    code[0].CodeMeaning = "Head, May"
+    assert clean(ct(PatientName="HEAD^MAY", AnatomicRegionSequence=code)).AnatomicRegionSequence[0].CodeMeaning == (
+        "ANONYMOUS"
+    )
+    code[0].CodeMeaning, code[0].CodeValue = "Head", "69536006"
+    assert "Head" not in str(clean(ct(PatientName="HEAD^MAY", AnatomicRegionSequence=code)))
+
+
+@pytest.mark.parametrize("tag", [0x00100033, 0x00100034, 0x00081190, 0x00401006, 0x00181003, 0x21000160, 0x4010101A])
 def test_what_identifies_goes_although_the_table_forgets_it(tag: int) -> None:
     ds = ct()
     ds.add_new(tag, pydicom.datadict.dictionary_VR(tag), "20190822")
     assert tag not in clean(ds)
+
+
+def test_what_identifies_a_device_stays_with_its_likes() -> None:
+    kept = clean(ct(DeviceID="room 3", GridID="G1"), Profile([Option.RETAIN_DEVICE_IDENTITY]))
+    assert (kept.DeviceID, kept.GridID) == ("room 3", "G1")
+
+
+@pytest.mark.parametrize("outer", ["PersonIdentificationCodeSequence", "VerifyingObserverSequence"])
+def test_codes_that_stand_for_people_go(outer: str) -> None:
+    """PS3.3 10.1: the code is the person's number, its meaning the name."""
+    code = sequence(CodeValue="8817263", CodingSchemeDesignator="99STAFF", CodeMeaning="Quartermain Allan")
+    person = sequence(PersonIdentificationCodeSequence=code)
+    ds = ct(**{outer: code if outer.startswith("Person") else person})
+    assert outer in clean(ds)
+    for profile in (BASIC, Profile(option for option in Option if option != Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES)):
+        result = clean_bytes(ds, profile)
+        assert not any(word in result for word in (b"8817263", b"99STAFF", b"Quartermain"))
+
+
+@pytest.mark.parametrize("keyword", ["RequestingPhysicianIdentificationSequence", "HumanPerformerCodeSequence"])
+def test_sequences_of_people_go_although_the_table_forgets_them(keyword: str) -> None:
+    ds = ct(**{keyword: sequence(CodeValue="8817263", CodeMeaning="Quartermain Allan", InstitutionName="Elsewhere")})
+    assert keyword not in clean(ds)
+
+
+@pytest.mark.parametrize("keyword", ["SpecimenIdentifier", "UniqueDeviceIdentifier", "TopicAuthor", "GantryID"])
+def test_what_one_attribute_names_goes_from_all_others(keyword: str) -> None:
+    ds = ct(**{keyword: "Quartermain 4471"}, SoftwareVersions="V1 Quartermain 4471")
+    assert b"Quartermain" not in clean_bytes(ds)
 
 
 def test_numbers_are_numbers() -> None:
@@ -251,11 +309,35 @@ def test_numbers_are_numbers() -> None:
 
 
 def test_a_coding_scheme_stays_if_it_is_a_public_one() -> None:
-    loinc, own = "2.16.840.1.113883.6.1", "1.2.276.0.7230010.3.0.0.1"
+    loinc, nci, own = "2.16.840.1.113883.6.1", "2.16.840.1.113883.3.26.1.1", "1.2.276.0.7230010.3.0.0.1"
+    hospital, person = "2.16.840.1.113883.3.9127", "2.16.840.1.113883.4.1.123456789"
     schemes = sequence(CodingSchemeUID=loinc)
-    schemes.extend(sequence(CodingSchemeUID=own))
+    for uid in (nci, own, hospital, person):
+        schemes.extend(sequence(CodingSchemeUID=uid))
     result = clean(ct(CodingSchemeIdentificationSequence=schemes)).CodingSchemeIdentificationSequence
-    assert [item.CodingSchemeUID for item in result] == [loinc, KEY.uid(own)]
+    assert [item.CodingSchemeUID for item in result] == [loinc, nci, *map(KEY.uid, (own, hospital, person))]
+
+
+def test_a_uid_in_the_text_of_a_device_goes_with_all_others() -> None:
+    ds = ct(SoftwareVersions="1.3.6.1.4.1.5962.1.2.77.3 by 1.2.840.10008.5.1.4.1.1.2")
+    kept = Profile([Option.RETAIN_UIDS])
+    assert clean(ds).SoftwareVersions == "by 1.2.840.10008.5.1.4.1.1.2"
+    assert clean(ds, kept).SoftwareVersions == ds.SoftwareVersions
+
+
+@pytest.mark.parametrize("version", ["5.1.0.2", "syngo CT 12.0.1.3", "10.1.0.2", "VE11C.1.0"])
+def test_a_version_of_four_numbers_is_no_address(version: str) -> None:
+    assert clean(ct(SoftwareVersions=version)).SoftwareVersions == version
+
+
+@pytest.mark.parametrize("address", ["192.168.10.12", "10.20.30.40", "141.42.206.35"])
+def test_an_address_of_the_network_is_no_version(address: str) -> None:
+    assert clean(ct(SoftwareVersions=f"V1 {address}")).SoftwareVersions == "V1"
+
+
+def test_an_identifier_in_the_place_of_a_uid_does_not_stay_with_the_uids() -> None:
+    ds = ct(PatientID="7741774", FrameOfReferenceUID="7741774", StorageMediaFileSetUID="7741774")
+    assert b"7741774" not in clean_bytes(ds, Profile([Option.RETAIN_UIDS]))
 
 
 def test_new_tags_of_the_table_that_pydicom_cannot_name() -> None:

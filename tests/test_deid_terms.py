@@ -132,6 +132,20 @@ def test_any_name_is_found_in_itself_and_takes_no_time(text: str, name: str) -> 
 def test_time_grows_with_the_text_only() -> None:
     terms = bank(NAME, "PN", *(f"{'a ' * 50}x{number}^b" for number in range(100)))
     started = time.perf_counter()
-    for text in ("a " * 200_000, "a" * 1_000_000, "1." * 300_000, "1" * 1_000_000, "e\u0301\u0323" * 200_000):
+    terms.add(ID, "LO", ["MRN7741774", "12-34-56-78", "a.b@c"])
+    for text in (
+        "a " * 200_000,
+        "a" * 1_000_000,
+        "1." * 300_000,
+        "1" * 1_000_000,
+        "e\u0301\u0323" * 200_000,
+        "1 " * 300_000,
+        "0" * 1_000_000 + "x",
+        "1\0" * 200_000,
+        "x\x9c" * 100_000,
+    ):
         terms.finds(text)
+        terms.is_number(text)
+        terms.in_bytes(text.encode())
+        terms.finds_in_any_reading(text[:20_000].encode())
     assert time.perf_counter() - started < 30

@@ -21,7 +21,16 @@ from lethe.node.deid.content import _table as content_rules
 from lethe.node.deid.decisions import Decisions
 from lethe.node.deid.dummies import _VALUES
 from lethe.node.deid.pixels import beside_frames
-from lethe.node.deid.profile import _BEYOND_THE_TABLE, APPLIED, BASIC_CODE, Action, Option, Profile, Rule
+from lethe.node.deid.profile import (
+    _BEYOND_THE_TABLE,
+    _DEVICES_BEYOND_THE_TABLE,
+    APPLIED,
+    BASIC_CODE,
+    Action,
+    Option,
+    Profile,
+    Rule,
+)
 from lethe.node.deid.receipt import LOOKED
 from lethe.node.deid.registry import class_name
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
@@ -134,7 +143,8 @@ def dummies() -> str:
 
 
 def beyond() -> str:
-    rows = [(f"({tag >> 16:04X},{tag & 0xFFFF:04X})", dictionary_description(tag)) for tag in sorted(_BEYOND_THE_TABLE)]
+    tags = sorted(_BEYOND_THE_TABLE | _DEVICES_BEYOND_THE_TABLE)
+    rows = [(f"({tag >> 16:04X},{tag & 0xFFFF:04X})", dictionary_description(tag)) for tag in tags]
     return rows_of(["Tag", "Attribute"], *rows)
 
 

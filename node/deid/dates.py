@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,6 +17,22 @@ _MONTHS = {
     "italian": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
     "portuguese": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
     "dutch": "januari februari maart april mei juni juli augustus september oktober november december",
+    "swedish": "januari februari mars april maj juni juli augusti september oktober november december",
+    "danish": "januar februar marts april maj juni juli august september oktober november december",
+    "norwegian": "januar februar mars april mai juni juli august september oktober november desember",
+    "finnish": "tammikuuta helmikuuta maaliskuuta huhtikuuta toukokuuta kesäkuuta heinäkuuta elokuuta syyskuuta "
+    "lokakuuta marraskuuta joulukuuta",
+    "polish": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+    "czech": "ledna února března dubna května června července srpna září října listopadu prosince",
+    "slovak": "januára februára marca apríla mája júna júla augusta septembra októbra novembra decembra",
+    "croatian": "siječnja veljače ožujka travnja svibnja lipnja srpnja kolovoza rujna listopada studenoga prosinca",
+    "hungarian": "január február március április május június július augusztus szeptember október november december",
+    "romanian": "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie",
+    "turkish": "ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık",
+    "russian": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+    "ukrainian": "січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня",
+    "greek": "ιανουαρίου φεβρουαρίου μαρτίου απριλίου μαΐου ιουνίου ιουλίου αυγούστου σεπτεμβρίου οκτωβρίου νοεμβρίου "
+    "δεκεμβρίου",
 }
 _LONG = {  # the first language that has a name wins
     name: (words.split(), number)
@@ -29,12 +46,13 @@ _SHORT = {name[:3]: number for number, name in enumerate(_MONTHS["english"].spli
 }  # fmt: skip
 _DIGIT = re.compile(r"\d")
 _NAME = "|".join(sorted(_LONG.keys() | _SHORT.keys(), key=len, reverse=True))
+_LONGEST_BEGINNING = 5
 _YEAR = r"(?P<y>(?:18|19|20)\d\d)"
 _Y2 = r"(?P<y>\d\d)"
 _M, _D = r"(?P<m>0?[1-9]|1[0-2])", r"(?P<d>0?[1-9]|[12]\d|3[01])"
 _BEFORE, _AFTER = r"(?<![\d.])", r"(?![\d])(?!\.\d)"
 _SEPARATED = re.compile(rf"{_BEFORE}{_YEAR}(?P<s>[-/._ ]){_M}(?P=s){_D}{_AFTER}")
-_YEAR_LAST = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/._]| ?[-/.] ?)(?P<b>\d\d?)(?P=s){_YEAR}{_AFTER}")
+_YEAR_LAST = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/._|]| ?[-/.] ?)(?P<b>\d\d?)(?P=s){_YEAR}{_AFTER}")
 _SHORT_YEAR = re.compile(rf"{_BEFORE}(?P<a>\d\d?)(?P<s>[-/])(?P<b>\d\d?)(?P=s){_Y2}{_AFTER}|"
                          rf"{_BEFORE}(?P<a2>\d\d)\.(?P<b2>\d\d)\.(?P<y2>\d\d){_AFTER}")  # fmt: skip
 _COMPACT = re.compile(
@@ -45,21 +63,34 @@ _ORIENTAL = re.compile(
 )
 _DAY_FIRST = re.compile(
     rf"(?<![\w.]){_D}(?P<th>st|nd|rd|th|er|º|°)?(?P<s1>\.? ?[-/. ]? ?|\s+(?:of|de|di)\s+)(?P<n>{_NAME})"
-    rf"(?P<s2>\.?,? ?[-/. ]? ?|\s+(?:de|di|del)\s+)(?P<y>(?:18|19|20)\d\d|(?<=[-/])\d\d)(?!\d)",
+    rf"(?P<s2>\.?,? ?[-/. ]? ?['’]?|\s+(?:de|di|del)\s+)(?P<y>(?:18|19|20)\d\d|(?<=[-/'’a-z])\d\d)(?!\d)",
     re.IGNORECASE,
 )
 _MONTH_FIRST = re.compile(
-    rf"(?<!\w)(?P<n>{_NAME})(?P<s1>\.? ?[-/. ]? ?){_D}(?P<th>st|nd|rd|th)?(?P<s2>,? ?[-/. ]? ?){_YEAR}(?!\d)",
+    rf"(?<!\w)(?P<n>{_NAME})(?P<s1>\.? ?[-/. ]? ?){_D}(?P<th>st|nd|rd|th)?(?P<s2>,? ?[-/. ]? ?['’]?)"
+    rf"(?P<y>(?:18|19|20)\d\d|(?<=['’])\d\d)(?!\d)",
     re.IGNORECASE,
 )
-_YEAR_NAME_DAY = re.compile(rf"(?<!\d){_YEAR}(?P<s1>[-/. ])(?P<n>{_NAME})(?P<s2>[-/. ]){_D}(?!\d)", re.IGNORECASE)
+_YEAR_NAME_DAY = re.compile(rf"(?<!\d){_YEAR}(?P<s1>,? ?[-/. ])(?P<n>{_NAME})(?P<s2>[-/. ]){_D}(?!\d)", re.IGNORECASE)
 # With a Roman month, or in years of a Japanese era.
 _SELDOM = re.compile(
     r"(?<![\w.])(?:0?[1-9]|[12]\d|3[01])(?P<s>\. ?|[ /-])(?:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})(?P=s)(?:18|19|20)\d\d(?!\d)"
-    r"|(?:明治|大正|昭和|平成|令和)(?:\d{1,2}|元)年(?:\d{1,2}月(?:\d{1,2}日)?)?"
+    r"|(?<![\w.])(?:0?[1-9]|[12]\d|3[01])(?P<s2>[./-])(?:I{1,3}|I?V|VI{1,3}|I?X|XI{1,2})(?P=s2)\d\d(?!\d)"
+    r"|(?:明治|大正|昭和|平成|令和)(?:\d{1,2}|元)年(?:\d{1,2}月)?"
+)
+# Eras of Japan: letter, name, and the year before their first.
+_ERAS = {"M": 1867, "明治": 1867, "T": 1911, "大正": 1911, "S": 1925, "昭和": 1925, "H": 1988, "平成": 1988,
+         "R": 2018, "令和": 2018}  # fmt: skip
+_ERA = re.compile(
+    r"(?<![\w.])(?P<era>[MTSHR])(?P<y>\d{1,2})(?P<s>[./-])(?P<m>\d{1,2})(?P=s)(?P<d>\d{1,2})(?![\d.])"
+    r"|(?P<name>明治|大正|昭和|平成|令和)(?P<y2>\d{1,2}|元)年(?P<m2>\d{1,2})月(?P<d2>\d{1,2})日"
+)
+# Words, endings or names as well, so that a number beside one makes no date of it.
+_WORDS_AS_WELL = frozenset(
+    "may mars mai set march mart marts maj maja mája marca мая mei ocak ekim nisan lipca".split()
 )
 # Without a year or without a day: too little to move, enough to tell something.
-_LONG_NAME = "|".join(sorted((name for name in _LONG if name not in ("may", "mars", "mai", "set", "march")), key=len))
+_LONG_NAME = "|".join(sorted((name for name in _LONG if name not in _WORDS_AS_WELL), key=len))
 _PARTIAL = re.compile(
     rf"(?<!\w)(?:(?:{_LONG_NAME}|(?-i:May|March|MARCH)) \d{{1,2}}(?:st|nd|rd|th)?(?![\w.])"
     rf"|\d{{1,2}}(?:st|nd|rd|th|\.)? (?:of )?(?:{_LONG_NAME}|(?-i:May|March))(?!\w)"
@@ -71,16 +102,16 @@ _PARTIAL = re.compile(
 @dataclass(frozen=True)
 class Found:
     """A date in a text: where, which day (None where it is not known to the day), and how to write another in its
-    place."""
+    place, if that is possible."""
 
     start: int
     end: int
     day: date | None
-    write: Callable[[date], str]
+    write: Callable[[date], str] | None
 
     def moved(self, days: int) -> str | None:
         """The date moved by days, as it was written; None where that is not possible."""
-        if self.day is None:
+        if self.day is None or self.write is None:
             return None
         try:
             return self.write(self.day + timedelta(days=days))
@@ -93,6 +124,8 @@ def dates_in(text: str, is_noted: Callable[[str], bool]) -> Iterator[Found]:
     comes first behind `/`, day first elsewhere."""
     if not _DIGIT.search(text):
         return
+    if not text.isascii():
+        text = _with_plain_digits(text)
     taken: list[tuple[int, int]] = []
     readers = _READERS if _MONTH_BEGINS.search(text) else _WITHOUT_NAMES
     for pattern, read in readers:
@@ -174,8 +207,25 @@ def _named(match: re.Match[str], _noted: Callable[[str], bool]) -> Found | None:
     return Found(match.start(), match.end(), day, write)
 
 
+def _of_era(match: re.Match[str], noted: Callable[[str], bool]) -> Found | None:
+    """A day of a Japanese era: too little is known of how eras are written to move it. What only may be one, as a
+    version of a program, is one if it is noted."""
+    era = match["era"] or match["name"]
+    years, month, date_ = ((match[one] or match[f"{one}2"]) for one in "ymd")
+    day = _day(_ERAS[era] + (1 if years == "元" else int(years)), int(month), int(date_))
+    if day is None or (match["era"] and not noted(day.strftime("%Y%m%d"))):
+        return None
+    return Found(match.start(), match.end(), day, None)
+
+
 def _partial(match: re.Match[str], _noted: Callable[[str], bool]) -> Found | None:
-    return Found(match.start(), match.end(), None, str)
+    return Found(match.start(), match.end(), None, None)
+
+
+def _with_plain_digits(text: str) -> str:
+    """The text with the digits of every script as those of ASCII, each in its place."""
+    others = {one for one in set(text) if one.isdecimal() and not one.isascii()}
+    return text.translate({ord(one): str(unicodedata.decimal(one)) for one in others}) if others else text
 
 
 def _day(year: int, month: int, day: int) -> date | None:
@@ -186,6 +236,7 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 
 _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
+    (_ERA, _of_era),
     (_SEPARATED, _ordered),
     (_ORIENTAL, _ordered),
     (_DAY_FIRST, _named),
@@ -200,4 +251,4 @@ _READERS: tuple[tuple[re.Pattern[str], _Reader], ...] = (
 _NAMED = (_DAY_FIRST, _MONTH_FIRST, _YEAR_NAME_DAY, _PARTIAL)
 _WITHOUT_NAMES = tuple((pattern, read) for pattern, read in _READERS if pattern not in _NAMED)
 # What every name of a month begins with: a text without it needs no search for them.
-_MONTH_BEGINS = re.compile("|".join(sorted({name[:3] for name in (*_LONG, *_SHORT)})), re.IGNORECASE)
+_MONTH_BEGINS = re.compile("|".join(sorted({name[:_LONGEST_BEGINNING] for name in (*_LONG, *_SHORT)})), re.IGNORECASE)

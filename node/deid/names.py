@@ -10,7 +10,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 
-from .terms import plain
+from .folding import plain
+from .vocabulary import is_code
 from .words import is_clinical, is_common_eponym, is_eponym, is_known, is_weakly_known, makes_eponym
 
 Span = tuple[int, int]
@@ -39,6 +40,7 @@ _WEAK_ROLES = frozenset(
     "for of from with to per called signed contact name reader fellow anesthesia tech copy cc present patientin "
     "paciente paziente patiente provider reporter interpreter".split()
 )
+_SPOKEN = frozenset("spoke spoken talked discussed reviewed conferred communicated consulted shared".split())
 _LINKS = frozenset("for of from with to per".split())
 _PARTICLES = frozenset("van von de der den del della di da dos la le el al bin ibn ter ten zu mac mc st".split())
 _NO_NAMES = frozenset(
@@ -50,7 +52,8 @@ _NEVER_NAMES = frozenset({"no", "not", "nor", "the", "and"})
 _QUALIFIED = re.compile(
     rf"({_CAP}(?: {_CAP})?),? (?:M\.?D\.?|Ph\.?D\.?|R\.?N\.?|FRCR|FACR|D\.O\.|MBBS|R\.?T\.?\(R\))(?!\w)"
 )
-_INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:[A-Z]\. ?){1, 4}(?=(?P<after>{_CAP}))")
+_INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:[A-Z]\. ?){{1,4}}(?=(?P<after>{_CAP}))")
+_BEFORE_INITIALS = re.compile(rf"(?<!\w)({_CAP}),? (?:[A-Z]\. ?){{1,3}}(?!\w)")
 _SHORT_NAME = re.compile(
     r"(?P<before>[ _^-]|, ?|(?<![^\W_]))(?:[A-Z][a-z]{1,2}|[A-Z]\.?)(?P<after>[ _^-]|, ?|(?![^\W_]))(?<!CT)"
 )
@@ -72,16 +75,27 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
         if low in _TITLES and (word[0].istitle() or low not in _ONLY_TITLE_CASE):
             yield from _titled(text, words, at, strict=strict)
         elif low in _ROLES:
-            yield from _named(text, words, at, shouted=shouted or kind is _Writing.TITLE, strict=strict)
+            role = "by" if low == "with" and at and words[at - 1][0].lower() in _SPOKEN else low
+            yield from _named(text, words, at, role, shouted=shouted or kind is _Writing.TITLE, strict=strict)
     yield from _pairs(words, text)
     yield from (match.span(1) for match in _BORN_AS.finditer(text))
     for match in _QUALIFIED.finditer(text):
-        if not all(is_clinical(word) for word in match[1].split()):
+        if not all(is_clinical(word) and not _is_name_before_degree(word) for word in match[1].split()):
             yield match.span(1)
     if strict:
+        for match in _BEFORE_INITIALS.finditer(text):
+            if _is_name_before_degree(match[1]):
+                yield match.span()
         for match in _INITIALS.finditer(text):
             if match["after"] is None or not is_known(match["after"]):
                 yield match.span()
+            elif _is_name_before_degree(match["after"]):
+                yield match.start(), match.end("after")
+
+
+def _is_name_before_degree(word: str) -> bool:
+    """Whether a known word is a name behind initials or before a degree: "J. Baker", "Weber, MD"; not "L. Hand"."""
+    return is_common_name(word) and not is_code(word.upper())
 
 
 class _Writing(Enum):
@@ -172,9 +186,10 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
             return
 
 
-def _named(text: str, words: list[re.Match[str]], at: int, *, shouted: bool, strict: bool) -> Iterator[Span]:
-    """What stands behind a word that people's names follow."""
-    low_role = words[at][0].lower()
+def _named(
+    text: str, words: list[re.Match[str]], at: int, low_role: str, *, shouted: bool, strict: bool
+) -> Iterator[Span]:
+    """What stands behind a word that people's names follow, and that says as much as `low_role`."""
     weak = low_role in _WEAK_ROLES
     for place in range(at + 1, min(at + 5, len(words))):
         word = words[place]
@@ -265,12 +280,18 @@ def _pairs(words: list[re.Match[str]], text: str) -> Iterator[Span]:
             continue
         first, second = plain(one[0]), plain(two[0])
         given, family = _common_names()
-        if not (one[0].istitle() and two[0].istitle()) and gap not in ("^", ", ", ","):
+        shown = (one[0].istitle() and two[0].istitle()) or _stand_out(one[0], two[0], text)
+        if not shown and gap not in ("^", ", ", ","):
             continue
         if (first in given and (second in family or not is_known(two[0]))) or (
             gap != "-" and second in given and (first in family or not is_known(one[0]))
         ):
             yield one.start(), two.end()
+
+
+def _stand_out(one: str, two: str, text: str) -> bool:
+    """Whether two words are in capitals within a text that is not, and are no code."""
+    return one.isupper() and two.isupper() and min(len(one), len(two)) > 2 and not text.isupper() and not is_code(one)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -7,18 +7,24 @@ from collections.abc import Iterator
 
 from .names import CAPITALISED as _CAP
 from .names import Span, is_common_name
+from .registry import is_of_the_standard
 from .words import is_clinical, is_known
 
 _CONTACT = re.compile(
     r"(?i:(?:https?|ftp|dicom|file)://\S+|\bwww\.\S+|(?:mailto:)?[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"
-    r"|\\\\[\w.$-]+(?:\\[\w.$-]+)*|\b\d{1,3}(?:\.\d{1,3}){3}\b(?!\.\d)"
+    r"|\\\\[\w.$-]+(?:\\[\w.$-]+)*"
     r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|internal|example|intra|corp|home|arpa)\b"
     r"|\b(?:[a-z][\w-]{0,62}\.){1,8}(?:com|org|net|edu|gov|mil|info|health)\b(?:/\S*)?"
     r"|\b(?:[a-z][\w-]{1,62}\.){2,8}[a-z]{2}\b(?:/\S*)?"
+    r"|(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])"
+    r"|(?<![\w:])(?:[0-9a-f]{1,4}:){1,7}(?::[0-9a-f]{1,4}){1,7}(?![\w:])"
     r"|\b(?:desktop|laptop|pacs|ris|wks|srv|server|workstation|host|pc|client)-[\w-]*\d[\w-]*)"
 )
+_HOST = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
+# Networks inside a house (RFC 1918), with more digits than versions of programs have.
+_IN_HOUSE, _LEAST_IN_HOUSE, _LEAST_OF_HOST = re.compile(r"10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."), 7, 9
 # Without one of these in a text, the patterns that need them are not tried.
-_MARKS, _DIGIT = re.compile(r"[@/\\.-]"), re.compile(r"\d")
+_MARKS, _DIGIT = re.compile(r"[@/\\.:-]"), re.compile(r"\d")
 _PHONE = re.compile(
     r"(?<![\w.])(?:\+\d{1,3}[ ./-]?)?\(?\d{2,5}\)?[ ./-]\d{2,5}(?:[ ./-]\d{2,5}){1,3}(?![\w.]\d|\w)"
     r"|(?<!\w)\+\d[\d ./()-]{6,}\d|(?<![\w.])\(\d{2,5}\) ?\d{3,}(?:[ -]\d{2,})*"
@@ -26,6 +32,9 @@ _PHONE = re.compile(
 _DIGITS = re.compile(
     r"(?<![^\W_])(?<!\d[.,])(?>[^\W_\d]*+\d[^\W_]*+)(?:[-/](?>[^\W_\d]*+\d[^\W_]*+))*+(?![^\W_])(?!\.\d)"
 )
+# Below roots at which organizations and devices are registered, and UUIDs (PS3.5 9.1, B.2).
+_UID = re.compile(r"(?<![\d.])(?:1\.(?:2|3)|2\.(?:16|25))(?:\.(?:0|[1-9]\d{0,38})){1,30}(?!\.?\d)")
+_LEAST_DOTS, _SHORTEST_UID = 2, 20
 _YEARS = re.compile(r"(?:19|20)\d\d[-/](?:19|20)?\d\d")
 _SIZES = re.compile(r"\d{1,4}(?:[xX]\d{1,4}){1,2}")
 _PAIR = re.compile(r"\d{1,4}[-/]\d{1,4}")
@@ -37,6 +46,11 @@ _LABELLED = re.compile(
     r"zip|licen[sc]e|visit|encounter|episode|admission|no|nr|num(?:ber)?)(?:\s?(?:no|nr|num(?:ber)?))?\.?\s?[:#=]?\s?#?\s?)"
     r"(?P<id>[A-Za-z0-9][\w/-]{0,63}\d[\w/-]{0,63})"
 )
+_LABELLED_GROUPS = re.compile(
+    r"(?i:(?<![^\W_])(?:mrn|pid|ssn|nhs|nir|chi|pin|pat(?:ient)?[ .-]*(?:id|nr)|accession|fallnummer)\b[ :#=.]{0,3})"
+    r"(?P<id>\d{1,6}(?:[ ./-]\d{1,6}){1,7})(?![\w])"
+)
+_LEAST_LABELLED = 5
 _STREET = (
     r"street|st|road|rd|avenue|ave|av|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|ter|place|pl|square|sq|passage|"
     r"turnpike|pike|highway|hwy|parkway|pkwy|way|row|walk|close|crescent|cres|grove|gardens?|mews|hill|rise|alley|"
@@ -88,9 +102,27 @@ def contacts_in(text: str, *, strict: bool) -> Iterator[Span]:
         yield from (match.span() for match in _CONTACT.finditer(text))
     if not _DIGIT.search(text):
         return
+    for match in _HOST.finditer(text):
+        if strict or _is_host(match[0]):
+            yield match.span()
     for match in _PHONE.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
         if digits >= 7 and (strict or match[0][0] in "+(") and not _YEARS.fullmatch(match[0]):
+            yield match.span()
+
+
+def _is_host(dotted: str) -> bool:
+    """Whether four numbers in the text of a device are an address of the network, rather than a version."""
+    least = _LEAST_IN_HOUSE if _IN_HOUSE.match(dotted) else _LEAST_OF_HOST
+    return len(dotted) - dotted.count(".") >= least
+
+
+def uids_in(text: str) -> Iterator[Span]:
+    """UIDs that are not the standard's own: they lead to whoever made them, and to other objects."""
+    if text.count(".") < _LEAST_DOTS:
+        return
+    for match in _UID.finditer(text):
+        if len(match[0]) >= _SHORTEST_UID and not is_of_the_standard(match[0]):
             yield match.span()
 
 
@@ -138,6 +170,9 @@ def numbers_in(text: str) -> Iterator[Span]:
             yield match.span()
     for match in _LABELLED.finditer(text):
         if sum(one.isdigit() for one in match["id"]) >= 3 or len(match["id"]) >= 5:
+            yield match.span("id")
+    for match in _LABELLED_GROUPS.finditer(text):
+        if sum(one.isdigit() for one in match["id"]) >= _LEAST_LABELLED:
             yield match.span("id")
     for match in re.finditer(r"(?<!\d)(?:\d+\.){3,}\d+", text):
         if len(match[0]) >= 15:

@@ -113,7 +113,44 @@ _BEYOND_THE_TABLE = frozenset(
         0x0040E010,  # Retrieve URI
         0x0074100A,  # Contact URI
         0x0074100C,  # Contact Display Name
+        0x00080220,  # Responsible Group Code Sequence
+        0x00140100,  # Component Welder IDs
+        0x00321031,  # Requesting Physician Identification Sequence
+        0x00321034,  # Requesting Service Code Sequence
+        0x00400036,  # Assigning Facility Sequence
+        0x00400039,  # Assigning Jurisdiction Code Sequence
+        0x0040003A,  # Assigning Agency or Department Code Sequence
+        0x00404009,  # Human Performer Code Sequence
+        0x0040A028,  # Documenting Organization Identifier Code Sequence (trial)
+        0x0040A068,  # Document Author Identifier Code Sequence (trial)
+        0x0040A076,  # Documenting Observer Identifier Code Sequence (trial)
+        0x00440103,  # Asserter Identification Sequence
+        0x00720008,  # Hanging Protocol Creator
+        0x0072000E,  # Hanging Protocol User Identification Code Sequence
+        0x00720010,  # Hanging Protocol User Group Name
+        0x00880130,  # Storage Media File-set ID
+        0x01000426,  # Authorization Equipment Certification Number
+        0x21000160,  # Owner ID
+        0x21100030,  # Printer Name
+        0x21100099,  # Print Queue ID (retired)
+        0x30100019,  # Author Identification Sequence
+        0x40101047,  # OOI Owner Sequence
+        0x4010101A,  # Boarding Pass ID
+        0x4010102A,  # Assigned Location
+        0x40101051,  # Itinerary ID
+        0x40101053,  # Itinerary ID Assigning Authority
+        0x40101054,  # Route ID
+        0x40101055,  # Route ID Assigning Authority
+        0x40101058,  # Carrier ID
         0x04000500,  # Encrypted Attributes Sequence, in which another program keeps the originals (PS3.15 E.1.1)
+    }
+)
+# Likewise of devices, which their likes in the table may keep by an option.
+_DEVICES_BEYOND_THE_TABLE = frozenset(
+    {
+        0x00181003,  # Device ID
+        0x00181006,  # Grid ID
+        0x30020020,  # Radiation Machine Name
     }
 )
 _BEYOND = Rule(Action.REMOVE, "identifies, although the table does not list it")
@@ -141,7 +178,12 @@ class Profile:
             return self._groups.get((tag >> 24, tag & 0xFFFF)) or self._groups.get((tag >> 24, -1))
         if tag == _MAC_PARAMETERS:
             return _UNSIGNED
-        return rule or (_BEYOND if tag in _BEYOND_THE_TABLE else None)
+        return rule or self._beyond_the_table(tag)
+
+    def _beyond_the_table(self, tag: int) -> Rule | None:
+        if tag in _DEVICES_BEYOND_THE_TABLE and Option.RETAIN_DEVICE_IDENTITY in self.applied:
+            return Rule(Action.KEEP, str(Option.RETAIN_DEVICE_IDENTITY))
+        return _BEYOND if tag in _BEYOND_THE_TABLE | _DEVICES_BEYOND_THE_TABLE else None
 
     def codes(self) -> list[tuple[str, str]]:
         """Code value and meaning of what is applied, for De-identification Method Code Sequence (0012,0064)."""

@@ -17,7 +17,9 @@ _NEWER_STORAGE = {
 }
 _NEWER = frozenset({"1.2.840.10008.1.2.8.1", *_NEWER_STORAGE})
 _TRANSFER_SYNTAXES = "1.2.840.10008.1.2"
-_HL7_VOCABULARIES = "2.16.840.1.113883."
+# Code systems that HL7 has registered: its own (5), those of others (6), value sets (11), templates (10), and the NCI
+# Thesaurus. Below 3 and 4 are organizations, and numbers that they give to people.
+_HL7_VOCABULARIES = tuple(f"2.16.840.1.113883.{arc}." for arc in ("5", "6", "10", "11", "3.26.1"))
 # Coding Scheme UID, Context UID, Mapping Resource UID (PS3.3 8.8): what they hold names a vocabulary. One of the
 # standard or of the HL7 registry says nothing of anybody; any other may be a hospital's own.
 _VOCABULARY_TAGS = frozenset({0x0008010C, 0x00080117, 0x00080118})

@@ -143,6 +143,8 @@ class Shortcuts:
             uid = uid_in(value)
             if len(value) % 2 or not uid:
                 return None
+            if keeps and self._terms.is_number(uid):
+                return None
             if keeps or says_nothing(tag, uid):
                 return Entry(element, KEPT, (uid,))
             new = self._pseudonyms.uid(uid)

@@ -7,17 +7,17 @@ places where names stand. In a text that people write, a word that no vocabulary
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from .dates import Found, dates_in
+from .folding import HIDDEN, is_mark, plain
 from .names import Span, names_in, says_something, short_names_in
-from .patterns import contacts_in, numbers_in, places_in
+from .patterns import contacts_in, numbers_in, places_in, uids_in
 from .presidio import Voter, votes_of
 from .profile import Option, Profile
-from .terms import TermBank, plain
+from .terms import TermBank
 from .words import is_known
 
 
@@ -36,10 +36,10 @@ def text_cleaner(profile: Profile, terms: TermBank, days: int) -> TextCleaner:
         dates = Dates.KEEP
     elif Option.RETAIN_LONGITUDINAL_MODIFIED_DATES in profile.applied:
         dates = Dates.SHIFT
-    return TextCleaner(terms, dates, days, profile.voter)
+    return TextCleaner(terms, dates, days, profile.voter, keeps_uids=Option.RETAIN_UIDS in profile.applied)
 
 
-_YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahre|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
+_YEARS = r"years?|yrs?|y\.? ?/?o\.?|y|jahren?|jährige[rn]?|ans|años|anni|jaar|jarige|anos"
 _OLD = re.compile(r"9\d|1[0-4]\d")
 _AGE = re.compile(
     rf"(?i)(?<![\d.])0?(?P<age>9\d|1[0-4]\d)(?=[ -]?(?:{_YEARS})(?![^\W\d_])|(?-i:[FM])(?![^\W_]))"
@@ -59,12 +59,14 @@ _PIECE = 4000
 
 @dataclass(frozen=True)
 class TextCleaner:
-    """Cleans the texts of one object. `days` is by how many days its dates move, `voter` who else says what is cut."""
+    """Cleans the texts of one object. `days` is by how many days its dates move, `voter` who else says what is cut,
+    `keeps_uids` whether a UID that nothing else names may stay in the text of a device."""
 
     terms: TermBank
     dates: Dates
     days: int
     voter: Voter = Voter.NONE
+    keeps_uids: bool = False
 
     def clean(self, text: str) -> str:
         """The text of somebody's writing without what gives anybody away."""
@@ -81,6 +83,11 @@ class TextCleaner:
     def check(self, text: str) -> str:
         """The text of a device or a vocabulary, which may hold unknown words, without what gives anybody away."""
         return "".join(_ended(self._cut(piece, strict=False), piece) for piece in _pieces(text))
+
+    def gives_away(self, code: str) -> bool:
+        """Whether a code string, or a title of an application, names somebody or a day of the object."""
+        days = (one.day for one in dates_in(code, self.terms.is_day))
+        return self.terms.finds(code) or any(day and self.terms.is_day(day.strftime("%Y%m%d")) for day in days)
 
     def _cut(self, text: str, *, strict: bool) -> str:
         cuts, moved = self._edits(text, strict=strict)
@@ -124,6 +131,7 @@ class TextCleaner:
         untouched = [one for one, new in edits.items() if new is not None]
         cuts = [one for one, new in edits.items() if new is None]
         cuts += [one for one in contacts_in(text, strict=strict) if not _touches(one, untouched)]
+        cuts += () if self.keeps_uids else uids_in(text)
         if strict:
             cuts += places_in(text)
             cuts += [one for one in votes_of(self.voter, text) if not _touches(one, untouched)]
@@ -148,17 +156,23 @@ class TextCleaner:
 
     def _noted(self, text: str) -> Iterator[Span]:
         """Where a term of the object stands, in places of the text as it is written."""
+        hidden = HIDDEN.search(text) is not None
         if text.isascii():
             yield from self.terms.spans(text.lower())
-            return
+        else:
+            yield from self._noted_in(text, [(at, one) for at, one in enumerate(text)])
+        if hidden:
+            yield from self._noted_in(text, [(at, one) for at, one in enumerate(text) if not HIDDEN.match(one)])
+
+    def _noted_in(self, text: str, characters: Sequence[tuple[int, str]]) -> Iterator[Span]:
         low, places = [], []
-        for at, character in enumerate(text):
-            folded = plain(character) if not unicodedata.combining(character) else ""
+        for at, character in characters:
+            folded = plain(character)
             low.append(folded)
             places += [at] * len(folded)
         for start, end in self.terms.spans("".join(low)):
             last = places[end - 1] + 1
-            while last < len(text) and unicodedata.combining(text[last]):
+            while last < len(text) and is_mark(text[last]):
                 last += 1
             yield places[start], last
 

@@ -30,6 +30,8 @@ from .elements import (
     vr_of,
 )
 from .errors import CannotClean
+from .meanings import CODE_MEANING, is_meaning_of_its_code
+from .naming import PERSON_CODES
 from .profile import Action, Option
 from .pseudonyms import Pseudonyms, shifted
 from .registry import says_nothing
@@ -138,7 +140,7 @@ class ValueCleaner:
             self.report.keep()
         elif int(tag) == SPECIFIC_CHARACTER_SET:
             self._check_character_set(header, tag, path)
-        elif vr == "PN" or (within_dummy and vr in _SAID_NOTHING and int(tag) not in _CODE_TAGS):
+        elif vr == "PN" or (within_dummy and vr in _SAID_NOTHING and not _may_say_code(tag, path)):
             self.replace_by_dummy(header, tag, path, _IN_DUMMY if within_dummy else CHECKED)
         elif vr in ("DA", "DT") and not is_ruled:
             self._shift_or_drop(header, tag, path)
@@ -152,7 +154,9 @@ class ValueCleaner:
     def _clean_text(self, header: Dataset, tag: BaseTag, path: Path, vr: str, why: str) -> None:
         before = texts(decoded(header, tag, path))
         after = [text for text in (self._cleaned(value, vr) for value in before) if text]
-        if after == before:
+        if after == before and self._says_otherwise(header, tag, path, before):
+            self._fall_back(header, tag, path)
+        elif after == before:
             self.report.keep()
         elif after:
             self._set(header, tag, after[0] if len(after) == 1 else after)
@@ -207,11 +211,23 @@ class ValueCleaner:
                 self.empty(header, tag, path, _MALFORMED)
             return
         after = [self._checked(value, vr, tag) for value in before]
-        if after == before:
+        if after != before and tag == CODE_MEANING and is_meaning_of_its_code(header):
+            self.report.keep()
+        elif after == before and vr in TEXT_VRS and self._says_otherwise(header, tag, path, before):
+            self.replace_by_dummy(header, tag, path, CHECKED)
+        elif after == before:
             self.report.keep()
         else:
             self._set(header, tag, after[0] if len(after) == 1 else after)
             self.report.note(Done.REPLACED, place(path, tag), CHECKED)
+
+    def _says_otherwise(self, header: Dataset, tag: BaseTag, path: Path, values: list[str]) -> bool:
+        """Whether a text that stays as it is names the patient in another character set than it is said to be in, or
+        its values do so together."""
+        if self.terms.finds_in_any_reading(raw_bytes(header, tag, path)):
+            return True
+        words = [value for value in values if not is_code(value)]
+        return len(words) > 1 and self.terms.finds(" ".join(words))
 
     def _checked(self, value: str, vr: str, tag: BaseTag) -> str:
         """The value, or what is left of it, or a dummy in its place."""
@@ -220,7 +236,7 @@ class ValueCleaner:
         if vr == "AS":
             return f"{OLDEST + 1:03d}Y" if _is_over(value) else value
         if vr in ("AE", "CS"):
-            gives_away = not (vr == "CS" and is_code(value)) and self.terms.finds(value)
+            gives_away = not (vr == "CS" and is_code(value)) and self._text.gives_away(value)
             return dummy(vr) if gives_away else value
         if vr not in TEXT_VRS:
             return value
@@ -238,7 +254,9 @@ class ValueCleaner:
     def _check_uids(self, header: Dataset, tag: BaseTag, path: Path) -> None:
         """A UID outside the table is replaced unless it names something of the standard, or a vocabulary."""
         values = texts(decoded(header, tag, path))
-        keeps = Option.RETAIN_UIDS in self._applied and all(is_well_formed("UI", value) for value in values)
+        keeps = Option.RETAIN_UIDS in self._applied and all(
+            is_well_formed("UI", value) and not self.terms.is_number(value) for value in values
+        )
         if keeps or all(says_nothing(int(tag), uid) for uid in values):
             self.report.keep()
         else:
@@ -275,6 +293,11 @@ def vr_to_write(header: Dataset, tag: BaseTag) -> str:
     except KeyError:
         vr = vr_of(header, tag)
     return vr if " or " not in vr else "OW" if "OW" in vr else "US"
+
+
+def _may_say_code(tag: BaseTag, path: Path) -> bool:
+    """Whether an attribute is a code that says what something is, rather than who somebody is."""
+    return int(tag) in _CODE_TAGS and not any(outer in PERSON_CODES for outer, _ in path)
 
 
 def _is_over(age: str) -> bool:

@@ -14,6 +14,7 @@ from pydicom.tag import BaseTag
 from .breaks import is_broken_over_lines
 from .elements import BINARY_VRS, TEXT_VRS, Path, contradicts, decoded, items, raw_bytes, texts, vr_of
 from .errors import CannotClean
+from .meanings import CODE_MEANING, is_meaning_of_its_code
 from .part10 import read_again
 from .private import safe_vr
 from .report import place
@@ -57,7 +58,9 @@ class Verifier:
             if vr == "SQ":
                 for below, item in items(decoded(header, tag, path), path, int(tag)):
                     self._walk(item, below)
-            elif self._gives_away(header, path, tag, vr):
+            elif self._gives_away(header, path, tag, vr) and not (
+                tag == CODE_MEANING and is_meaning_of_its_code(header)
+            ):
                 raise CannotClean(f"{place(path, tag)}: something of the original patient is left in it")
 
     def _vr(self, header: Dataset, path: Path, tag: BaseTag) -> str:
@@ -80,5 +83,8 @@ class Verifier:
             return any(self._terms.has_uid(uid) for uid in texts(decoded(header, tag, path)))
         if vr in TEXT_VRS:
             values = [text for text in texts(decoded(header, tag, path)) if text not in self._made]
-            return any(self._terms.finds(text) for text in values if not (vr == "CS" and is_code(text)))
+            values = [text for text in values if not (vr == "CS" and is_code(text))]
+            if self._terms.finds(" ".join(values)):
+                return True
+            return bool(values) and self._terms.finds_in_any_reading(raw_bytes(header, tag, path))
         return False

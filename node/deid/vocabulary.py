@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+_DIGITS_OF_AN_ID = 5
 _WORDS = frozenset(
     """
     ABDOM ABDOMEN ABDOMENPELVIS ABORTED ACQ ACTIVE ADC ADDITION AIR ANKLE ANNOTATION AORTA AP AREA ARM ART ARTERY AU
@@ -37,8 +38,10 @@ _WORDS = frozenset(
 
 
 def is_code(text: str) -> bool:
-    """Whether a code string is made of the standard's words, with their numbers and separators, and nothing else. A
-    number of five digits or more is no part of a code: it may be an ID or a date."""
-    return all(
-        word in _WORDS or len(word) < 3 or (word.isdigit() and len(word) < 5) for word in re.split(r"[ _/\\-]+", text)
-    )
+    """Whether a code string is made of the standard's words, with their numbers and separators, and nothing else. Five
+    digits or more are no part of a code: they may be an ID or a date; so may be several short words a name."""
+    words = re.split(r"[ _/\\-]+", text)
+    unknown = [word for word in words if word not in _WORDS]
+    if sum(map(str.isdigit, text)) >= _DIGITS_OF_AN_ID or len(unknown) > 1:
+        return False
+    return all(len(word) < 3 or word.isdigit() for word in unknown)
