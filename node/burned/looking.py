@@ -102,6 +102,10 @@ class Eyes:
         boxes = [one.box.moved(part.left, part.top) for one in found if one.sure >= _SURE]
         return bool(self.readable(plain, [box for box in boxes if not _is_known(box, known)]))
 
+    def found(self, picture: Picture) -> list[Box]:
+        """What one look finds in a picture, read or not."""
+        return [one.box for one in self._found(picture, _scale(picture.shape))]
+
     def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
         """What is found closer, with all that was found covered: where the picture is then even, nothing is."""
         part, scale = uneven(rest), _scale(rest.shape) * _CLOSER

@@ -59,12 +59,12 @@ class Sight:
 def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     """All that is seen in an object. Raises CannotClean for a frame that cannot be read."""
     shown, proves = Shown(frames, header), screen_kind(header) is None
-    alike = _alike(frames)
-    if len(alike) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
-        for numbers in alike:
+    groups = alike(frames)
+    if len(groups) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
+        for numbers in groups:
             yield _still(shown, numbers, eyes, proves=proves)
         return
-    same = {number: numbers for numbers in alike for number in numbers}
+    same = {number: numbers for numbers in groups for number in numbers}
     captured = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
     for scene in scenes_of(shown, range(len(frames)), OF_PAGES if captured else IN_TIME):
         different = dict.fromkeys(same[number] for number in scene)
@@ -158,7 +158,7 @@ def _singled_out(stretch: Stretch, numbers: tuple[int, ...]) -> list[int]:
     return sorted(list(dict.fromkeys([stretch.strangest, *evenly]))[:more])
 
 
-def _alike(frames: Frames) -> list[tuple[int, ...]]:
+def alike(frames: Frames) -> list[tuple[int, ...]]:
     """The numbers of the frames, those of equal ones together."""
     if len(frames) == 1:
         return [(0,)]
