@@ -98,12 +98,22 @@ def _levels(frame: Values) -> npt.NDArray[np.uint16]:
     if frame.dtype.kind in "iu" and frame.dtype.itemsize <= 2:
         whole = (frame.astype(np.int32) - int(frame.min())).astype(np.uint16)
         used = np.flatnonzero(np.bincount(whole[::_SOME].ravel()))
-        if len(used) < _VALUES or 2 * int(np.diff(used).max()) <= used[-1] - used[0]:
-            return whole
-        return _positions(np.arange(_LEVELS), used)[whole]
+        return _positions(np.arange(_LEVELS), used)[whole] if _has_a_gap(used) else whole
     most = float(np.finfo(np.float32).max)
     wide: npt.NDArray[np.float64] = np.nan_to_num(frame.astype(np.float64), nan=-most, posinf=most, neginf=-most)
-    return _positions(wide, np.unique(wide[:: 1 if wide.size <= _MANY else _SOME]))
+    if _has_a_gap(np.unique(wide[::_SOME, ::_SOME])):
+        return _positions(wide, np.unique(wide[:: 1 if wide.size <= _MANY else _SOME]))
+    low, high = np.percentile(wide, (0.05, 99.95))
+    if high <= low:
+        low, high = float(wide.min()), float(wide.max())
+    steps = np.clip((wide - low) * ((_LEVELS - 1) / max(high - low, 1e-300)), 0, _LEVELS - 1)
+    return np.asarray(steps, np.uint16)
+
+
+def _has_a_gap(used: npt.NDArray[Any]) -> bool:
+    """Whether values, each once and in order, are a picture, and some of them further away than it is wide."""
+    halves = used / 2  # the whole may be more than a number can be
+    return len(used) >= _VALUES and 2 * float(np.diff(halves).max()) > float(halves[-1] - halves[0])
 
 
 def _positions(values: npt.NDArray[Any], used: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
