@@ -1,4 +1,4 @@
-"""What hides where no screen shows it: in masks and doses, beside the bits stored, between compressed frames."""
+"""What hides where no screen shows it: in masks and doses, beside the bits stored, between frames, in colours."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from struct import pack, unpack_from
 
+import cv2
 import numpy as np
 import pydicom
 import pytest
 from burned_objects import BASELINE, RLE, Kind, arrays, compressed, encoded, file_of, items
-from burned_screens import Pixels, frames_of, is_gone, patient, screen, words
+from burned_screens import CINE, Pixels, frames_of, is_gone, patient, screen, words
+from numpy.typing import NDArray
 
 from lethe.node.burned.review import NotProven, Reviewed
 from lethe.node.config import Config
@@ -114,3 +116,46 @@ class TestBetweenFrames:
             frame = pack("<LL", 1, 64 + len(SECRET)) + frame[8:64] + SECRET + frame[64:]
         with pytest.raises(CannotClean, match=r"before its first segment|between its header"):
             clean(patient(compressed(GREY, [frame], (24, 30), RLE)))
+
+
+def indexed(colours: NDArray[np.uint16], indices: Pixels) -> bytes:
+    """An image of 256 colours."""
+    ds = pydicom.dcmread(BytesIO(screen(indices, Kind("PALETTE COLOR"))))
+    for number, name in enumerate(("Red", "Green", "Blue")):
+        setattr(ds, f"{name}PaletteColorLookupTableData", colours[:, number].astype("<u2").tobytes())
+    return file_of(ds, "1.2.840.10008.1.2.1")
+
+
+class TestColours:
+    @pytest.mark.parametrize("step", [0, 100])
+    def test_that_no_screen_tells_apart_hide_nothing(self, clean: Clean, step: int) -> None:
+        """Index 11 is as dark as index 10, or lighter by less than a screen shows."""
+        picture, boxes = words(ground=0, ink=255)
+        colours = (np.arange(256, dtype=np.uint16) * 257)[:, None].repeat(3, axis=1)
+        colours[11] = colours[10] + step
+        done = frames_of(clean(indexed(colours, np.where(picture > 128, 11, 10))))[0]
+        assert all(is_gone(done, box, most=0) for box in boxes)
+
+    @pytest.mark.parametrize(
+        ("ink", "ground"),
+        [
+            ((150, 0, 0), (0, 150, 0)),
+            ((255, 0, 0), (85, 85, 85)),
+            ((0, 0, 160), (160, 0, 0)),
+            ((255, 0, 0), (0, 130, 0)),
+        ],
+    )
+    def test_that_are_the_same_grey_are_told_apart_in_a_cine(
+        self, clean: Clean, ink: tuple[int, ...], ground: tuple[int, ...]
+    ) -> None:
+        """Six frames of speckle under a coloured banner, in which red counts for as much as green."""
+        share, boxes = words(ground=0, ink=255)
+        banner = np.array(ground) + (share[..., None] / 255) * (np.array(ink) - ground)
+        chance = np.random.default_rng(4)
+        still = cv2.GaussianBlur(chance.normal(0, 1, (400, 640)).astype(np.float32), (0, 0), 12)
+        still = still / still.std() * 40 + 100
+        frames = np.stack([(still + chance.normal(0, 6, still.shape))[..., None].repeat(3, axis=2) for _ in range(6)])
+        frames[:, :110] = banner[:110]
+        raw = screen(frames.clip(0, 255), Kind("RGB"), SOPClassUID=CINE)
+        for frame in frames_of(clean(raw)):
+            assert all(is_gone(frame, box) for box in boxes)

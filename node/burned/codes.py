@@ -26,6 +26,8 @@ _LARGE = 4 * 10**6
 
 def codes_in(picture: Picture) -> list[Box]:
     """Where codes are in a picture of which all text that was found is covered."""
+    if min(picture.shape[:2]) < _SIDE:
+        return []
     grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
     half = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     found = _codes(grey) if grey.size <= _LARGE else []

@@ -60,6 +60,7 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     """All that is seen in an object. Raises CannotClean for a frame that cannot be read."""
     shown, proves = Shown(frames, header), screen_kind(header) is None
     groups = alike(frames)
+    yield from _beneath(shown, groups, eyes)
     if len(groups) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
         for numbers in groups:
             yield _still(shown, numbers, eyes, proves=proves)
@@ -76,6 +77,16 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
             yield (sight := _still(shown, numbers, eyes, proves=proves))
             for other, boxes in beside(shown, numbers[0], sight.seen.boxes).items():
                 yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
+
+
+def _beneath(shown: Shown, groups: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
+    """What is written in indices of a palette that have the same colour."""
+    for numbers in groups:
+        away = shown.beneath(numbers[0])
+        if away is not None and suspicious(away):
+            picture = plain_picture(away)
+            words = tuple(eyes.readable(picture, eyes.found(picture)))
+            yield Sight(numbers, Seen(words), picture, engines=tuple(eyes.editions))
 
 
 def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:

@@ -24,6 +24,7 @@ _NEAR, _FAR = 21, 43
 _FAINT = 0.02
 """What share of the range of values is never called standing out by itself."""
 _STRENGTH = 64
+_WEIGHTS = np.array([[0.48, 0.29, 0.23]], np.float32)
 _STRIP = 1024
 _INK, _AWAY, _FOR_FEW = 30, 3, 190
 """So many pixels may be a text; how far outside, in terms of the range of nearly all others, they have greys of their
@@ -53,6 +54,12 @@ def plain_picture(frame: Values, *, inverted: bool = False) -> Picture:
         return _bytes(frame)
     grey = grey_picture(frame)
     return np.dstack([255 - grey if inverted else grey] * 3)
+
+
+def in_grey(colours: Values) -> npt.NDArray[np.float32]:
+    """Colours in grey levels, weighed so that none that go together are the same grey: red and green as bright, or red
+    and the grey of a third of it, are when all three count alike, and what is red on green when they count as light."""
+    return np.asarray(cv2.transform(colours.astype(np.float32), _WEIGHTS), np.float32)
 
 
 def grey_picture(values: Values) -> Grey:
