@@ -51,3 +51,10 @@ def test_a_few_bright_pixels_are_brighter_than_the_noise_around_them() -> None:
     frame = np.where(ink, 230, np.random.default_rng(3).normal(5, 1.5, ink.shape).clip(0, 12)).astype(np.uint8)
     for picture in (picture_of(frame), plain_picture(frame)):
         assert int(picture[..., 1][ink].min()) > 2 * int(picture[..., 1][~ink].max())
+
+
+@pytest.mark.parametrize(("dtype", "outlier"), [(np.uint16, 2**16 - 1), (np.uint32, 2**32 - 1)])
+def test_colours_of_many_bits_keep_their_contrast_beside_outliers(dtype: type, outlier: float) -> None:
+    frame, ink = written(dtype, outlier)
+    shown = plain_picture(frame[..., None].repeat(3, axis=2))[..., 1].astype(int)
+    assert np.median(shown[ink]) - np.median(shown[:300][~ink[:300]]) > 30
