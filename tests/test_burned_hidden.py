@@ -85,6 +85,12 @@ class TestWhatAProgramComputed:
             raw = screen(lesion(), BIT, SOPClassUID=SEGMENTS)
         assert pydicom.dcmread(BytesIO(clean(raw))).PixelData == pydicom.dcmread(BytesIO(raw)).PixelData
 
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (2, 2), (300, 1), (1, 40000), (5, 70), (64, 64)])
+    @pytest.mark.parametrize("kind", [BIT, WIDE])
+    def test_may_have_any_size(self, clean: Clean, kind: Kind, shape: tuple[int, int]) -> None:
+        raw = screen(kind.some(1, *shape)[0], kind, SOPClassUID=SEGMENTS)
+        assert np.array_equal(frames_of(clean(raw))[0], frames_of(raw)[0])
+
     @pytest.mark.parametrize("sop_class", COMPUTED)
     def test_has_nothing_beside_its_values(self, clean: Clean, sop_class: str) -> None:
         raw = screen(lesion()[:64, :64], GREY, SOPClassUID=sop_class)

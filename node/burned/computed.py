@@ -26,6 +26,8 @@ _AROUND = 32
 _LETTERS = 4
 """So many must be read in a frame: edges of a mask look like one or two."""
 _COARSER = 4
+_LOWEST = 5
+"""Pixels of the shorter side in which a letter can stand."""
 
 
 def words_in(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[tuple[tuple[int, ...], list[Box]]]:
@@ -35,7 +37,7 @@ def words_in(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[tuple[tupl
     for numbers in alike(frames):
         values = frames.stored(numbers[0]) if frames.form.samples == 1 else shown.grey(numbers[0])
         part = _inked(values)
-        boxes = _words(values[part.rows, part.columns], eyes) if part.area else []
+        boxes = _words(values[part.rows, part.columns], eyes) if min(part.width, part.height) >= _LOWEST else []
         if boxes:
             yield numbers, [box.moved(part.left, part.top) for box in boxes]
 
