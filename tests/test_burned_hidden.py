@@ -143,6 +143,17 @@ class TestColours:
         assert all(is_gone(done, box, most=0) for box in boxes)
 
     @pytest.mark.parametrize(
+        ("kind", "tint"), [(Kind("RGB"), (8, -4, 0)), (Kind("RGB"), (0, -4, 20)), (Kind("YBR_FULL"), (0, 6, 0))]
+    )
+    def test_that_are_as_light_as_their_ground_hide_nothing(
+        self, clean: Clean, kind: Kind, tint: tuple[int, int, int]
+    ) -> None:
+        share, boxes = words(ground=0, ink=255)
+        ground = np.array([120, 128, 128])
+        done = frames_of(clean(screen(ground + np.rint(share[..., None] / 255 * np.array(tint)), kind)))[0]
+        assert all(is_gone(done, box, most=1) for box in boxes)
+
+    @pytest.mark.parametrize(
         ("ink", "ground"),
         [
             ((150, 0, 0), (0, 150, 0)),

@@ -59,6 +59,6 @@ def _words(values: Pixels, eyes: Eyes) -> list[Box]:
     if not (suspicious(fine) or suspicious(np.asarray(coarse))) or eyes.gate.clears(picture):
         return []
     plain = plain_picture(values)
-    readings = eyes.reader.read(plain, found := eyes.readable(plain, eyes.found(picture)))
-    letters = sum(len(reading.text.replace(" ", "")) for reading in readings)
-    return list(found) if letters >= _LETTERS else []
+    found = eyes.words(plain, Box(0, 0, plain.shape[1], plain.shape[0]))
+    letters = sum(len(reading.text.replace(" ", "")) for reading in eyes.reader.read(plain, found))
+    return found if letters >= _LETTERS else []

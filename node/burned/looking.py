@@ -107,9 +107,11 @@ class Eyes:
         boxes = [one.box.moved(part.left, part.top) for one in found if one.sure >= _SURE]
         return bool(self.readable(plain, [box for box in boxes if not _is_known(box, known)]))
 
-    def found(self, picture: Picture) -> list[Box]:
-        """What one look finds in a picture, read or not."""
-        return [one.box for one in self._found(picture, _scale(picture.shape))]
+    def words(self, picture: Picture, where: Box) -> list[Box]:
+        """What can be read of what one look finds in a part of a picture."""
+        scale, part = max(_scale(picture.shape), _LEAST), np.ascontiguousarray(picture[where.rows, where.columns])
+        found = self._found(part, min(scale, _scale(part.shape)))
+        return self.readable(picture, [one.box.moved(where.left, where.top) for one in found])
 
     def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
         """What is found closer, with all that was found covered: where the picture is then even, nothing is."""

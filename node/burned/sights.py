@@ -15,12 +15,14 @@ from pydicom.dataset import Dataset
 from ..deid.pixels import SLIDE, screen_kind
 from .box import Box
 from .cine import Stretch, stretch_of
+from .form import Pixels
 from .frames import Frames
 from .looking import Eyes, Seen, around, needs_tiles
 from .moving import beside, followed
 from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
+from .tint import tint_of
 from .views import Grey, Picture, picture_of, plain_picture
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -85,8 +87,8 @@ def _beneath(shown: Shown, groups: Sequence[tuple[int, ...]], eyes: Eyes) -> Ite
         away = shown.beneath(numbers[0])
         if away is not None and suspicious(away):
             picture = plain_picture(away)
-            words = tuple(eyes.readable(picture, eyes.found(picture)))
-            yield Sight(numbers, Seen(words), picture, engines=tuple(eyes.editions))
+            words = eyes.words(picture, Box(0, 0, picture.shape[1], picture.shape[0]))
+            yield Sight(numbers, Seen(tuple(words)), picture, engines=tuple(eyes.editions))
 
 
 def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
@@ -152,9 +154,17 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
         return Sight(numbers, Seen(()), picture, engines=(eyes.gate.edition,))
     plain = plain_picture(frame, inverted=shown.inverted)
     if not proves:
-        return Sight(numbers, eyes.look(picture, plain), plain, engines=tuple(eyes.editions))
+        seen = eyes.look(picture, plain)
+        return Sight(numbers, _with_tint(frame, seen, eyes), plain, engines=tuple(eyes.editions))
     seen = eyes.look(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
+
+
+def _with_tint(frame: Pixels, seen: Seen, eyes: Eyes) -> Seen:
+    """The same, and what is written in colour alone."""
+    tint = tint_of(frame, seen.boxes) if frame.ndim == 3 else None
+    more = eyes.words(*tint) if tint else []
+    return replace(seen, first=(*seen.first, *more)) if more else seen
 
 
 def _plain(shown: Showing, number: int) -> Picture:
