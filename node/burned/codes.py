@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from .box import Box
 from .islands import islands
@@ -18,8 +19,8 @@ anything in it, by that part of the difference."""
 _CROWDED, _MANY, _STRAIGHT, _ASKEW = 0.44, 0.28, 0.8, 0.35
 """What part of a code is at edges; or fewer, if so many of them stand upright or lie, less than that part askew. Bone
 and skin have as many edges here and there, which run any way."""
-_LEAST = 200
-"""Edge pixels in a whole frame that may be a code."""
+_LEAST, _SHARE = 200, 0.11
+"""Edge pixels in a whole frame that may be a code, and what part of some block of it: a fourth of a crowded code."""
 _LARGE = 4 * 10**6
 """Pixels of a frame in which no code is so small that it is lost at half the size."""
 
@@ -43,7 +44,7 @@ def _codes(grey: Grey) -> list[Box]:
     down[1:-1] = cv2.absdiff(grey[2:], grey[:-2])
     steps = np.maximum(across, down)
     edges = (steps >= _STEEP).astype(np.uint8)
-    if cv2.countNonZero(edges) < _LEAST:
+    if cv2.countNonZero(edges) < _LEAST or _blocks(edges).max() < _SHARE:
         return []
     straight = edges & (np.minimum(across, down) < _ASKEW * steps)
     _, places = islands(_patches(grey, edges))
@@ -52,6 +53,12 @@ def _codes(grey: Grey) -> list[Box]:
         for left, top, width, height, _ in places[1:].tolist()
     ]
     return [box.grown(1, 1) for box in boxes if _is_code(edges, straight, box)]
+
+
+def _blocks(edges: Grey) -> NDArray[np.float32]:
+    """What part of each block is edges."""
+    sides = [max(side // _SIDE, 1) for side in edges.shape[::-1]]
+    return np.asarray(cv2.resize(edges.astype(np.float32), sides, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _patches(grey: Grey, edges: Grey) -> Grey:

@@ -29,8 +29,9 @@ _STRIP = 1024
 _INK, _AWAY, _FOR_FEW = 30, 3, 190
 """So many pixels may be a text; how far outside, in terms of the range of nearly all others, they have greys of their
 own, and how many of these."""
-_VALUES, _SOME, _MANY = 64, 3, 10**6
-"""So many values are a picture; every so many rows are enough to tell which there are, in frames of more pixels."""
+_VALUES, _SOME, _MANY, _ENOUGH = 64, 3, 10**6, 8000
+"""So many values are a picture; every so many rows are enough to tell which there are, in frames of more pixels; and so
+many pixels, to tell whether there is a gap between them."""
 
 
 def picture_of(frame: Values, *, inverted: bool = False) -> Picture:
@@ -108,13 +109,19 @@ def _levels(frame: Values) -> npt.NDArray[np.uint16]:
         return _positions(np.arange(_LEVELS), used)[whole] if _has_a_gap(used) else whole
     most = float(np.finfo(np.float32).max)
     wide: npt.NDArray[np.float64] = np.nan_to_num(frame.astype(np.float64), nan=-most, posinf=most, neginf=-most)
-    if _has_a_gap(np.unique(wide[::_SOME, ::_SOME])):
+    if _has_a_gap(np.unique(_sample(wide))):
         return _positions(wide, np.unique(wide[:: 1 if wide.size <= _MANY else _SOME]))
     low, high = np.percentile(wide, (0.05, 99.95))
     if high <= low:
         low, high = float(wide.min()), float(wide.max())
     steps = np.clip((wide - low) * ((_LEVELS - 1) / max(high - low, 1e-300)), 0, _LEVELS - 1)
     return np.asarray(steps, np.uint16)
+
+
+def _sample(wide: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A few thousand of its values, spread evenly."""
+    step = max(int((wide.shape[0] * wide.shape[1] / _ENOUGH) ** 0.5), 1)
+    return wide[::step, ::step]
 
 
 def _has_a_gap(used: npt.NDArray[Any]) -> bool:
@@ -160,7 +167,8 @@ def _bytes(frame: Values) -> Picture:
         return frame  # type: ignore[return-value]
     wide = frame.astype(np.float32)
     low, high = float(wide.min()), float(wide.max())
-    first, last = np.percentile(wide[::_SOME, ::_SOME], (0.5, 99.5))
-    if high - low > 2 * (last - first) or _has_a_gap(np.unique(wide[::_SOME, ::_SOME])):
+    some = _sample(wide)
+    first, last = np.percentile(some, (0.5, 99.5))
+    if high - low > 2 * (last - first) or _has_a_gap(np.unique(some)):
         return grey_picture(frame.reshape(len(frame), -1)).reshape(frame.shape)
     return ((wide - low) * (255 / max(high - low, 1.0))).astype(np.uint8)
