@@ -56,6 +56,41 @@ def test_where_there_is_no_stroke_nothing_is_suspected() -> None:
     assert any(place.touches(where) for place in suspicious(frame))
 
 
+def at_a_slant(text: str, size: int, degrees: int, *, ground: int, ink: int) -> tuple[NDArray[np.uint8], Box]:
+    """A page with one text, turned as a sheet lies askew in a scanner, and where it stands."""
+    line = Image.new("L", (900, 2 * size), 0)
+    ImageDraw.Draw(line).text((5, size // 4), text, fill=255, font=ImageFont.truetype(FONT, size))
+    line = line.crop(line.getbbox()).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    ink_of = Image.new("L", (640, 400), 0)
+    left, top = (640 - line.width) // 2, (400 - line.height) // 2
+    ink_of.paste(line, (left, top))
+    share = np.asarray(ink_of) / 255
+    frame = np.rint(ground * (1 - share) + ink * share).astype(np.uint8)
+    return frame, Box(left, top, left + line.width, top + line.height)
+
+
+def ink_left(frame: NDArray[np.uint8], ground: int) -> float:
+    """What share of the ink no box of the eyes holds."""
+    left = np.abs(frame.astype(int) - ground) > 100
+    for box in eyes_of(("rapidocr",)).look(picture_of(frame), plain_picture(frame)).boxes:
+        left[box.rows, box.columns] = False
+    return float(left.sum() / (np.abs(frame.astype(int) - ground) > 100).sum())
+
+
+@pytest.mark.parametrize("degrees", [15, 30, 60, -20])
+def test_a_line_at_a_slant_is_covered_piece_by_piece(degrees: int) -> None:
+    frame, where = at_a_slant("FEATHERSTONE ANTONIA", 22, degrees, ground=245, ink=20)
+    assert ink_left(frame, 245) < 0.02
+    boxes = eyes_of(("rapidocr",)).look(picture_of(frame), plain_picture(frame)).boxes
+    assert all(box.area < where.area / 2 for box in boxes)
+
+
+@pytest.mark.parametrize(("text", "size"), [("MILLER", 150), ("MIL", 250), ("MIL", 310)])
+def test_a_word_that_fills_the_frame_is_found(text: str, size: int) -> None:
+    frame, _ = at_a_slant(text, size, 0, ground=245, ink=20)
+    assert ink_left(frame, 245) < 0.02
+
+
 def small_lines(ground: NDArray[np.uint8], texts: list[str], left: int, top: int, ink: int) -> list[Box]:
     """Writes lines of five pixels below each other, and says where they stand."""
     image = Image.fromarray(ground)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from .box import Box
 from .finder import Found
 from .greys import as_bytes
 from .islands import islands
+from .slant import Marks, pieces, thickness
 from .views import Picture
 from .weights import PICTURES, edition_of, network
 
@@ -32,6 +33,9 @@ _ALONG, _ACROSS = 0.9, 0.4
 """By what part of the height of a line of text its box grows at its ends and at its sides."""
 _HUGE = 0.13
 """Of the shorter side of the frame: no line of text is that high."""
+_CLEAR, _WIDE, _FULL = 0.8, 1.75, 0.6
+"""How likely text a huge spot is if it is a word in huge letters, how much longer than high, and what part of its box
+it fills. Slices and cones are nearly square."""
 _AGAIN = (1.0, 0.5)
 """At which scales a huge spot is looked at again; noise that looks like text at one does not at the other."""
 _ENOUGH_AGAIN, _COARSER = 400 * 400, 0.6
@@ -64,18 +68,24 @@ class DbNet:
         rows, columns = picture.shape[:2]
         heat = self._heat(picture, scale)
         down, across = rows / heat.shape[0], columns / heat.shape[1]
-        for spot, sure in _spots(heat, _LIKELY):
-            if min(spot.width * across, spot.height * down) <= huge:
-                yield Found(_text(spot, across, down), sure)
+        for spot in _spots(heat, _LIKELY):
+            if min(spot.box.width * across, spot.box.height * down) <= huge:
+                yield Found(_text(spot.box, across, down), spot.sure)
                 continue
-            for core, sure_of_core in _spots(heat[spot.rows, spot.columns], _CORE):
-                inner = core.moved(spot.left, spot.top)
+            for core in _spots(heat[spot.box.rows, spot.box.columns], _CORE):
+                inner = core.box.moved(spot.box.left, spot.box.top)
                 if min(inner.width * across, inner.height * down) <= huge:
-                    yield Found(_text(inner, across, down), sure_of_core)
-                elif again:
-                    yield from self._again(picture, _enlarged(inner, across, down), huge, again)
+                    yield Found(_text(inner, across, down), core.sure)
+                elif (thick := thickness(core.marks)) and thick * max(across, down) <= huge:
+                    aside = round(thick * _ALONG) + 1
+                    for piece in pieces(core.marks, thick):
+                        box = piece.moved(inner.left, inner.top).grown(aside, aside)
+                        yield Found(_enlarged(box, across, down), core.sure)
                 else:
-                    yield Found(_text(inner, across, down), sure=0.0)
+                    if not again or _may_be_a_word(core):  # and can be read
+                        yield Found(_text(inner, across, down), sure=0.0)
+                    if again:
+                        yield from self._again(picture, _enlarged(inner, across, down), huge, again)
 
     def _again(self, picture: Picture, where: Box, huge: float, again: tuple[float, ...]) -> Iterator[Found]:
         """What is in a huge spot, seen by itself. What is huge at every scale stays so: most of it is no text."""
@@ -100,7 +110,20 @@ class DbNet:
         return network(_MODEL)
 
 
-def _spots(heat: Heat, likely: float) -> list[Found]:
+class _Spot(NamedTuple):
+    """Neighbouring pixels of a heat map: their box, how likely they are text, and which of the box they are."""
+
+    box: Box
+    sure: float
+    marks: Marks
+
+
+def _may_be_a_word(spot: _Spot) -> bool:
+    short, long = sorted((spot.box.width, spot.box.height))
+    return spot.sure >= _CLEAR and long >= _WIDE * short and float(spot.marks.mean()) >= _FULL
+
+
+def _spots(heat: Heat, likely: float) -> list[_Spot]:
     """Where neighbouring pixels are likely, together and one of them surely, to be text."""
     sure = heat >= _SURE
     if not sure.any():
@@ -109,11 +132,11 @@ def _spots(heat: Heat, likely: float) -> list[Found]:
     spots = []
     for label in np.flatnonzero(np.bincount(labels[sure])).tolist():
         left, top, width, height, area = places[label].tolist()
-        spot = Box(left, top, left + width, top + height)
-        own = heat[spot.rows, spot.columns][labels[spot.rows, spot.columns] == label]
-        mean = float(own.sum()) / area
+        box = Box(left, top, left + width, top + height)
+        marks = labels[box.rows, box.columns] == label
+        mean = float(heat[box.rows, box.columns][marks].sum()) / area
         if min(width, height) >= _THIN and mean >= _MEAN:
-            spots.append(Found(spot, mean))
+            spots.append(_Spot(box, mean, marks))
     return spots
 
 

@@ -128,19 +128,21 @@ def _guarded(decoder: Callable[[], Pixels]) -> Pixels:
 
 def _run_lengths(data: bytes, form: Form) -> Pixels:
     """Segments of the samples' bytes, highest first, sample after sample (PS3.5 Annex G)."""
-    if form.bits_allocated < 8:
-        raise CannotClean("single bits in RLE Lossless cannot be decoded here")
     count, *starts = unpack_from("<16L", data)
-    size, pixels = form.word.itemsize, form.rows * form.columns
-    starts = [*starts[:count], len(data)]
+    size, pixels = form.word.itemsize, -(-form.rows * form.columns * min(form.bits_allocated, 8) // 8)
+    unused, starts = starts[count:], [*starts[:count], len(data)]
     if count != size * form.samples or starts[0] < 64 or any(a > b for a, b in pairwise(starts)):
         raise CannotClean(_ANOTHER_SIZE)
+    if any(unused) or any(data[64 : starts[0]]):
+        raise CannotClean("a frame has bytes between its header and its first segment, or beside their table")
     planes = np.empty((form.samples, pixels, size), np.uint8)
     for number, (start, end) in enumerate(pairwise(starts)):
         plane = imagecodecs.packbits_decode(data[start:end], out=pixels + _SLACK)
-        if len(plane) < pixels:
+        if len(plane) < pixels or len(set(plane[pixels:])) > 1:  # a run may be longer than it need be
             raise CannotClean(_ANOTHER_SIZE)
         planes[number // size, :, size - 1 - number % size] = np.frombuffer(plane, np.uint8, pixels)
+    if form.bits_allocated == 1:
+        return np.unpackbits(planes.reshape(-1), bitorder="little", count=form.rows * form.columns).reshape(form.shape)
     return by_pixel(planes.reshape(-1).view(form.word.newbyteorder("<")), form, planar=True)
 
 

@@ -19,6 +19,7 @@ from ..deid.terms import TermBank
 from .beginnings import as_far_as_needed
 from .box import Box, without_covered
 from .comments import quiet
+from .computed import words_in
 from .devices import DeviceRules
 from .engines import eyes_of
 from .film import NO_TOOL, FilmTool
@@ -41,6 +42,7 @@ _MOST_PIXELS = 40 * 10**6
 """Of a frame: three times the largest mammogram, half a minute and 900 MB."""
 _FOUND, _SECOND, _LEFT = "text", "text, at the second look", "text, left after redaction"
 _DEVICE, _REVIEWER = "device rule", "reviewer"
+_WORDS = "words, where a program computed values"
 _MOVES = "not read in all frames"
 _NEARLY = 2
 """By so many pixels boxes of the same text differ, and no letter is that narrow."""
@@ -102,19 +104,18 @@ class FrameCleaner:
             return self._film(source, terms)
         said = quiet(source, terms)
         source = said.source
-        if not is_picture(source.header):
-            refuse_spelled(source, terms)
-            return Looked(source)
         frames = open_frames(source)
         if frames.form.rows * frames.form.columns > _MOST_PIXELS:
             raise CannotClean(f"its frames have more than {_MOST_PIXELS // 10**6} million pixels, too many to look at")
         policy = policy_for(source.header, self._policy)
         form, given = frames.form, self._given(source, policy, frames.form.rows, frames.form.columns, len(frames))
+        if not is_picture(source.header):
+            return self._computed(source, frames, given, terms)
         if self._accepts_rest:
             verdict = Verdict(given, [])
         else:
             verdict = self._judged(sights_of(frames, source.header, self._eyes), given, policy, terms)
-        _refuse_held(verdict, policy, form.rows, form.columns, len(frames))
+        _refuse_held(verdict, _REFUSALS[policy], form.rows, form.columns, len(frames))
         overlays = self._overlays(source, frames, policy, terms)
         source = overlays.source
         done = redacted(frames, source, _by_frame(verdict.covered), self._fill, beside=_hidden(frames))
@@ -122,6 +123,17 @@ class FrameCleaner:
         notes = {**done.notes, **({"comments": said.blanked} if said.blanked else {})}
         notes |= {"overlays": overlays.notes} if overlays.notes else {}
         return Looked(done.source, self._record(policy, verdict, notes), overlays.kept)
+
+    def _computed(self, source: Part10, frames: Frames, given: list[Judged], terms: TermBank) -> Looked:
+        """An object whose values a program computed; without a record, for nothing of it was cleaned."""
+        form = frames.form
+        if not self._accepts_rest:
+            words = words_in(frames, source.header, self._eyes)
+            held = [Judged(box, numbers, _WORDS) for numbers, boxes in words for box in boxes]
+            _refuse_held(Verdict(given, held), _SPELT, form.rows, form.columns, len(frames))
+        done = redacted(frames, source, _by_frame(given), self._fill, beside=_hidden(frames))
+        refuse_spelled(done.source, terms)
+        return Looked(done.source)
 
     def _overlays(self, source: Part10, frames: Frames | None, policy: PixelPolicy, terms: TermBank) -> Overlays:
         """The object with clean overlay planes, if the project wants any."""
@@ -146,7 +158,7 @@ class FrameCleaner:
             verdict = Verdict(given, []) if self._accepts_rest else self._seen(film, given, policy, terms)
             for _ in range(_MOST_FILMS):
                 verdict = replace(verdict, covered=_spread(verdict.covered, len(film)))
-                _refuse_held(verdict, policy, rows, columns, len(film))
+                _refuse_held(verdict, _REFUSALS[policy], rows, columns, len(film))
                 made = film.made(_by_frame(verdict.covered), self._fill)
                 more = [] if made.kept or self._accepts_rest else self._more(made, verdict, policy, terms)
                 if not more:
@@ -154,7 +166,7 @@ class FrameCleaner:
                 verdict = replace(verdict, covered=[*verdict.covered, *more])
             else:
                 verdict = replace(verdict, held=more)
-                _refuse_held(verdict, policy, rows, columns, len(film))
+                _refuse_held(verdict, _REFUSALS[policy], rows, columns, len(film))
             done, notes = made.source(), made.notes()
         refuse_spelled(done, terms)
         overlays = self._overlays(done, None, policy, terms)
@@ -272,6 +284,7 @@ _REFUSALS = {
     PixelPolicy.ALL: "text was left after redaction",
     PixelPolicy.PHI: "text was left after redaction",
 }
+_SPELT = "words can be read in segments, doses or maps that a program computed, which are not changed"
 
 
 def _is_same(box: Box, other: Box) -> bool:
@@ -315,7 +328,7 @@ def _hidden(frames: Frames) -> dict[int, list[Box]]:
     return {number: whole for number in range(len(frames)) if frames.hidden(number) is not None}
 
 
-def _refuse_held(verdict: Verdict, policy: PixelPolicy, rows: int, columns: int, every: int) -> None:
+def _refuse_held(verdict: Verdict, why: str, rows: int, columns: int, every: int) -> None:
     if not verdict.held:
         return
     judged = [*verdict.covered, *verdict.held]
@@ -324,7 +337,7 @@ def _refuse_held(verdict: Verdict, policy: PixelPolicy, rows: int, columns: int,
         for one in judged
         for number in ([None] if len(one.frames) == every else one.frames)
     ]
-    raise NotProven(_REFUSALS[policy], Found(every, rows, columns, tuple(suspects)))
+    raise NotProven(why, Found(every, rows, columns, tuple(suspects)))
 
 
 def _numbers(frames: Sequence[int]) -> list[int] | str:

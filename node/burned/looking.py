@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from .beside import blocks_of, goes_on
 from .box import Box, tiles, without_covered
+from .codes import codes_in
 from .finder import Found, TextFinder
 from .gate import Gate
 from .reader import Reader, Reading
@@ -87,7 +88,11 @@ class Eyes:
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
         first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
-        again = self._again(covered(plain, first), places)
+        rest = covered(plain, first)
+        if codes := codes_in(rest):
+            first = without_covered([*first, *codes])
+            rest = covered(plain, first)
+        again = self._again(rest, places)
         second = self.readable(plain, [box for box in again if not _is_known(box, first)], lines=first)
         first = without_covered([*first, *self._beside(plain, [*first, *second])])
         return self.with_the_rest(plain, Seen(tuple(first), tuple(second)))
@@ -101,6 +106,12 @@ class Eyes:
         found = self._finds(rest[part.rows, part.columns], scale) if part.area else []
         boxes = [one.box.moved(part.left, part.top) for one in found if one.sure >= _SURE]
         return bool(self.readable(plain, [box for box in boxes if not _is_known(box, known)]))
+
+    def words(self, picture: Picture, where: Box) -> list[Box]:
+        """What can be read of what one look finds in a part of a picture."""
+        scale, part = max(_scale(picture.shape), _LEAST), np.ascontiguousarray(picture[where.rows, where.columns])
+        found = self._found(part, min(scale, _scale(part.shape)))
+        return self.readable(picture, [one.box.moved(where.left, where.top) for one in found])
 
     def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
         """What is found closer, with all that was found covered: where the picture is then even, nothing is."""

@@ -72,12 +72,14 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Encapsulated:
-    """Compressed frames, each of one fragment or more. `table` says whether there is a Basic Offset Table."""
+    """Compressed frames, each of one fragment or more. `table` says whether there is a Basic Offset Table,
+    `lies` whether it holds anything but where each frame begins."""
 
     data: BinaryIO
     frames: Sequence[Sequence[Fragment]]
     table: bool
     extended: bool
+    lies: bool = False
 
     def read(self, frame: int) -> bytes:
         """The frame's fragments, joined."""
@@ -137,7 +139,9 @@ def encapsulated_places(source: Part10, span: PixelSpan, form: Form) -> Encapsul
     frames = frames or _counted(source, fragments, form)
     if any(sum(one.length for one in frame) > MOST_FRAME_BYTES for frame in frames):
         raise CannotClean(f"a frame is larger than {MOST_FRAME_BYTES >> 20} MiB")
-    return Encapsulated(source.data, frames, table=bool(table.length), extended=bool(extended))
+    offers = [one[0].start - fragments[0].start for one in frames] if table.length and not extended else []
+    lies = offsets != offers or table.length != 4 * len(offers)
+    return Encapsulated(source.data, frames, table=bool(table.length), extended=bool(extended), lies=lies)
 
 
 def whole_stream(source: Part10) -> Iterator[bytes]:

@@ -59,6 +59,8 @@ def redacted(
     result needs. In the boxes of `beside` only the bits beside those stored are cleared. Raises CannotClean where its
     form cannot be held or the result is not as it should be."""
     covering, clearing = _wanted(frames.form, boxes), _wanted(frames.form, beside)
+    if not covering and not clearing and isinstance(frames.places, Encapsulated) and frames.places.lies:
+        return _tabled(frames, source, fill, spool)
     if not covering and not clearing:
         return Redacted(source, {}, _notes(frames, source, source, 0, "none"))
     palette = lightness(source.header, frames.form) if frames.form.photometric == "PALETTE COLOR" else None
@@ -71,6 +73,13 @@ def redacted(
         except CannotEncode:
             continue
     raise CannotClean("a redacted frame cannot be encoded again")
+
+
+def _tabled(frames: Frames, source: Part10, fill: Fill, spool: Spool) -> Redacted:
+    """The same frames behind an offset table that says where they are, and nothing else."""
+    form = frames.form
+    plan = Plan("frames as they were, offset table anew", form.transfer_syntax, form.photometric)
+    return _encapsulated(plan, source, {}, Brush(fill, frames, None, {}), spool)
 
 
 @dataclass(frozen=True)

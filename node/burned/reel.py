@@ -17,6 +17,7 @@ from .film import Film, FilmTool
 from .form import Pixels
 from .looking import Eyes
 from .sights import Sight, in_film
+from .views import in_grey
 
 _RUNS = 4
 LONGEST = 108
@@ -55,7 +56,7 @@ class Reel:
 
     def grey(self, number: int) -> Pixels:
         """The frame in grey levels."""
-        return np.asarray(self.frame(number).astype(np.float32).mean(axis=2))
+        return in_grey(self.frame(number))
 
     def _run_before(self, number: int) -> _Run:
         """The one that is nearest before a frame, or a new one instead of that which is least far."""

@@ -14,6 +14,7 @@ from lethe.node.deid.errors import CannotClean
 from .form import Pixels
 from .frames import Frames
 from .palette import palette_colours
+from .views import in_grey
 
 
 class Showing(Protocol):
@@ -55,7 +56,22 @@ class Shown:
     def grey(self, number: int) -> Pixels:
         """The frame in grey levels."""
         frame = self.frame(number)
-        return frame if frame.ndim == 2 else frame.astype(np.float32).mean(axis=2)
+        return frame if frame.ndim == 2 else in_grey(frame)
+
+    def beneath(self, number: int) -> Pixels | None:
+        """How far each index of a palette is from the first that has its colour: no screen tells the two apart. None
+        where there is no palette, or all are the first."""
+        if self.frames.colours(number) != "PALETTE":
+            return None
+        stored = self.frames.stored(number)
+        away: Pixels = stored - self._first[stored]
+        return away if away.any() else None
+
+    @cached_property
+    def _first(self) -> Pixels:
+        """For each index, the first with the same colour."""
+        _, first, same = np.unique(self._palette, axis=0, return_index=True, return_inverse=True)
+        return np.asarray(first[same.ravel()], self.frames.form.dtype)
 
     @cached_property
     def _palette(self) -> Pixels:

@@ -15,12 +15,14 @@ from pydicom.dataset import Dataset
 from ..deid.pixels import SLIDE, screen_kind
 from .box import Box
 from .cine import Stretch, stretch_of
+from .form import Pixels
 from .frames import Frames
 from .looking import Eyes, Seen, around, needs_tiles
 from .moving import beside, followed
 from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
+from .tint import tint_of
 from .views import Grey, Picture, picture_of, plain_picture
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -59,12 +61,13 @@ class Sight:
 def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     """All that is seen in an object. Raises CannotClean for a frame that cannot be read."""
     shown, proves = Shown(frames, header), screen_kind(header) is None
-    alike = _alike(frames)
-    if len(alike) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
-        for numbers in alike:
+    groups = alike(frames)
+    yield from _beneath(shown, groups, eyes)
+    if len(groups) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
+        for numbers in groups:
             yield _still(shown, numbers, eyes, proves=proves)
         return
-    same = {number: numbers for numbers in alike for number in numbers}
+    same = {number: numbers for numbers in groups for number in numbers}
     captured = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
     for scene in scenes_of(shown, range(len(frames)), OF_PAGES if captured else IN_TIME):
         different = dict.fromkeys(same[number] for number in scene)
@@ -76,6 +79,16 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
             yield (sight := _still(shown, numbers, eyes, proves=proves))
             for other, boxes in beside(shown, numbers[0], sight.seen.boxes).items():
                 yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
+
+
+def _beneath(shown: Shown, groups: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
+    """What is written in indices of a palette that have the same colour."""
+    for numbers in groups:
+        away = shown.beneath(numbers[0])
+        if away is not None and suspicious(away):
+            picture = plain_picture(away)
+            words = eyes.words(picture, Box(0, 0, picture.shape[1], picture.shape[0]))
+            yield Sight(numbers, Seen(tuple(words)), picture, engines=tuple(eyes.editions))
 
 
 def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
@@ -141,9 +154,17 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
         return Sight(numbers, Seen(()), picture, engines=(eyes.gate.edition,))
     plain = plain_picture(frame, inverted=shown.inverted)
     if not proves:
-        return Sight(numbers, eyes.look(picture, plain), plain, engines=tuple(eyes.editions))
+        seen = eyes.look(picture, plain)
+        return Sight(numbers, _with_tint(frame, seen, eyes), plain, engines=tuple(eyes.editions))
     seen = eyes.look(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
+
+
+def _with_tint(frame: Pixels, seen: Seen, eyes: Eyes) -> Seen:
+    """The same, and what is written in colour alone."""
+    tint = tint_of(frame, seen.boxes) if frame.ndim == 3 else None
+    more = eyes.words(*tint) if tint else []
+    return replace(seen, first=(*seen.first, *more)) if more else seen
 
 
 def _plain(shown: Showing, number: int) -> Picture:
@@ -158,7 +179,7 @@ def _singled_out(stretch: Stretch, numbers: tuple[int, ...]) -> list[int]:
     return sorted(list(dict.fromkeys([stretch.strangest, *evenly]))[:more])
 
 
-def _alike(frames: Frames) -> list[tuple[int, ...]]:
+def alike(frames: Frames) -> list[tuple[int, ...]]:
     """The numbers of the frames, those of equal ones together."""
     if len(frames) == 1:
         return [(0,)]

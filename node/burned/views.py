@@ -7,6 +7,8 @@ last half per cent; and the equalised values, in which no range of them is flat.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,14 @@ _NEAR, _FAR = 21, 43
 _FAINT = 0.02
 """What share of the range of values is never called standing out by itself."""
 _STRENGTH = 64
+_WEIGHTS = np.array([[0.48, 0.29, 0.23]], np.float32)
 _STRIP = 1024
+_INK, _AWAY, _FOR_FEW = 30, 3, 190
+"""So many pixels may be a text; how far outside, in terms of the range of nearly all others, they have greys of their
+own, and how many of these."""
+_VALUES, _SOME, _MANY, _ENOUGH = 64, 3, 10**6, 8000
+"""So many values are a picture; every so many rows are enough to tell which there are, in frames of more pixels; and so
+many pixels, to tell whether there is a gap between them."""
 
 
 def picture_of(frame: Values, *, inverted: bool = False) -> Picture:
@@ -46,6 +55,12 @@ def plain_picture(frame: Values, *, inverted: bool = False) -> Picture:
         return _bytes(frame)
     grey = grey_picture(frame)
     return np.dstack([255 - grey if inverted else grey] * 3)
+
+
+def in_grey(colours: Values) -> npt.NDArray[np.float32]:
+    """Colours in grey levels, weighed so that none that go together are the same grey: red and green as bright, or red
+    and the grey of a third of it, are when all three count alike, and what is red on green when they count as light."""
+    return np.asarray(cv2.transform(colours.astype(np.float32), _WEIGHTS), np.float32)
 
 
 def grey_picture(values: Values) -> Grey:
@@ -87,25 +102,56 @@ def _mean(values: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]
 
 
 def _levels(frame: Values) -> npt.NDArray[np.uint16]:
-    """The values as whole numbers from 0, in order; where they are many or broken, the outermost ones share one."""
+    """The values as whole numbers from 0, in order, none so far from the others that nothing of those can be told."""
     if frame.dtype.kind in "iu" and frame.dtype.itemsize <= 2:
-        return (frame.astype(np.int32) - int(frame.min())).astype(np.uint16)
+        whole = (frame.astype(np.int32) - int(frame.min())).astype(np.uint16)
+        used = np.flatnonzero(np.bincount(whole[::_SOME].ravel()))
+        return _positions(np.arange(_LEVELS), used)[whole] if _has_a_gap(used) else whole
     most = float(np.finfo(np.float32).max)
-    wide: npt.NDArray[np.float64] = np.nan_to_num(frame.astype(np.float64), posinf=most, neginf=-most)
+    wide: npt.NDArray[np.float64] = np.nan_to_num(frame.astype(np.float64), nan=-most, posinf=most, neginf=-most)
+    if _has_a_gap(np.unique(_sample(wide))):
+        return _positions(wide, np.unique(wide[:: 1 if wide.size <= _MANY else _SOME]))
     low, high = np.percentile(wide, (0.05, 99.95))
     if high <= low:
         low, high = float(wide.min()), float(wide.max())
     steps = np.clip((wide - low) * ((_LEVELS - 1) / max(high - low, 1e-300)), 0, _LEVELS - 1)
-    whole: npt.NDArray[np.uint16] = steps.astype(np.uint16)
-    return whole
+    return np.asarray(steps, np.uint16)
+
+
+def _sample(wide: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A few thousand of its values, spread evenly."""
+    step = max(int((wide.shape[0] * wide.shape[1] / _ENOUGH) ** 0.5), 1)
+    return wide[::step, ::step]
+
+
+def _has_a_gap(used: npt.NDArray[Any]) -> bool:
+    """Whether values, each once and in order, are a picture, and some of them further away than it is wide."""
+    halves = used / 2  # the whole may be more than a number can be
+    return len(used) >= _VALUES and 2 * float(np.diff(halves).max()) > float(halves[-1] - halves[0])
+
+
+def _positions(values: npt.NDArray[Any], used: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
+    """Where values lie among those that are used: half by how large they are and half by how many are smaller, so that
+    neither a padding far below the picture nor a single spot above it leaves the picture itself without contrast."""
+    if len(used) == 1:
+        return np.zeros(values.shape, np.uint16)
+    size = used / 2 - used[0] / 2  # halves, for the whole may be more than a number can be
+    places = size / size[-1] + np.linspace(0, 1, len(used))
+    return np.asarray(np.interp(values, used, places * ((_LEVELS - 1) / 2)), np.uint16)
 
 
 def _stretched(counts: npt.NDArray[np.int64]) -> Grey:
-    """Grey by level, from the first to the last half per cent of the pixels."""
-    low, high = np.searchsorted(counts, (counts[-1] * 0.005, counts[-1] * 0.995))
+    """Grey by level, from the first to the last half per cent of the pixels; where a few lie far outside, as a small
+    bright text on a dark frame does, they have most of the greys, for what is left may be noise."""
+    low, high = (int(one) for one in np.searchsorted(counts, (counts[-1] * 0.005, counts[-1] * 0.995)))
     if high <= low:
         low, high = 0, max(len(counts) - 1, 1)
-    greys: Grey = np.clip((np.arange(len(counts)) - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    bottom, top = (int(one) for one in np.searchsorted(counts, (_INK, counts[-1] - _INK)))
+    far = _AWAY * (high - low)
+    few = _FOR_FEW / 2 if low - bottom > far and top - high > far else _FOR_FEW
+    darkest, lightest = few * (low - bottom > far), 255 - few * (top - high > far)
+    knots = min(bottom, low - 1), low, high, max(top, high + 1)
+    greys: Grey = np.interp(np.arange(len(counts)), knots, (0, darkest, lightest, 255)).astype(np.uint8)
     return greys
 
 
@@ -121,4 +167,8 @@ def _bytes(frame: Values) -> Picture:
         return frame  # type: ignore[return-value]
     wide = frame.astype(np.float32)
     low, high = float(wide.min()), float(wide.max())
+    some = _sample(wide)
+    first, last = np.percentile(some, (0.5, 99.5))
+    if high - low > 2 * (last - first) or _has_a_gap(np.unique(some)):
+        return grey_picture(frame.reshape(len(frame), -1)).reshape(frame.shape)
     return ((wide - low) * (255 / max(high - low, 1.0))).astype(np.uint8)

@@ -1,0 +1,64 @@
+"""Looks for words in what a program computed and no screen shows as it is: segments, doses, maps of a parameter. What a
+program took for a bone or a lesion may have been a name written into the image.
+
+To cover a part of it would change a mask or a dose, so nothing is covered: where words can be read, a person decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
+
+from .box import Box
+from .form import Pixels
+from .frames import Frames
+from .looking import Eyes
+from .proof import suspicious
+from .showing import Shown
+from .sights import alike
+from .views import picture_of, plain_picture
+
+_AROUND = 32
+"""Pixels around what differs from the ground that are looked at with it."""
+_LETTERS = 4
+"""So many must be read in a frame: edges of a mask look like one or two."""
+_COARSER = 4
+_LOWEST = 5
+"""Pixels of the shorter side in which a letter can stand."""
+
+
+def words_in(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[tuple[tuple[int, ...], list[Box]]]:
+    """The numbers of equal frames in which words can be read, and where. Raises CannotClean for a frame that cannot be
+    decoded."""
+    shown = Shown(frames, header)
+    for numbers in alike(frames):
+        values = frames.stored(numbers[0]) if frames.form.samples == 1 else shown.grey(numbers[0])
+        part = _inked(values)
+        boxes = _words(values[part.rows, part.columns], eyes) if min(part.width, part.height) >= _LOWEST else []
+        if boxes:
+            yield numbers, [box.moved(part.left, part.top) for box in boxes]
+
+
+def _inked(values: Pixels) -> Box:
+    """Around all that differs from the first pixel, which is ground where there is any; empty where nothing does."""
+    inked = values != values[0, 0]
+    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
+    if not len(rows):
+        return Box(0, 0, 0, 0)
+    inner = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return inner.grown(_AROUND, _AROUND).within(values.shape[1], values.shape[0])
+
+
+def _words(values: Pixels, eyes: Eyes) -> list[Box]:
+    picture = picture_of(values)
+    fine = picture[..., 2]
+    coarse = cv2.resize(fine, None, fx=1 / _COARSER, fy=1 / _COARSER, interpolation=cv2.INTER_AREA)
+    if not (suspicious(fine) or suspicious(np.asarray(coarse))) or eyes.gate.clears(picture):
+        return []
+    plain = plain_picture(values)
+    found = eyes.words(plain, Box(0, 0, plain.shape[1], plain.shape[0]))
+    letters = sum(len(reading.text.replace(" ", "")) for reading in eyes.reader.read(plain, found))
+    return found if letters >= _LETTERS else []
