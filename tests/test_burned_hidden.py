@@ -143,7 +143,12 @@ class TestColours:
         assert all(is_gone(done, box, most=0) for box in boxes)
 
     @pytest.mark.parametrize(
-        ("kind", "tint"), [(Kind("RGB"), (8, -4, 0)), (Kind("RGB"), (0, -4, 20)), (Kind("YBR_FULL"), (0, 6, 0))]
+        ("kind", "tint"),
+        [
+            *((Kind("RGB"), tint) for tint in ((8, -4, 0), (0, -4, 20))),
+            (Kind("RGB", 32, 32), (8, -4, 0)),
+            (Kind("YBR_FULL"), (0, 6, 0)),
+        ],
     )
     def test_that_are_as_light_as_their_ground_hide_nothing(
         self, clean: Clean, kind: Kind, tint: tuple[int, int, int]

@@ -334,6 +334,30 @@ def test_deep_nesting_ends_in_a_result_or_a_refusal(depth: int, undefined: bool)
             cleaned(data)
 
 
+def test_nesting_is_told_wherever_it_is_noticed() -> None:
+    """pydicom makes an OSError of it where it is noticed while the head of an item is read."""
+
+    class Slow(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return self.more(size)
+
+        def more(self, size: int | None) -> bytes:
+            return super().read(size)
+
+    begin = ANATOMY + b"SQ\0\0" + b"\xff" * 4 + SQ_ITEM + b"\xff" * 4
+    nested = spliced(ct(), begin * 3000 + NAME + (ITEM_END + SEQUENCE_END) * 3000)
+
+    def read_from(depth: int) -> None:
+        if depth:
+            read_from(depth - 1)
+        else:
+            part10.read_part10(Slow(nested))
+
+    for depth in range(12):
+        with pytest.raises(CannotClean, match="nested"):
+            read_from(depth)
+
+
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part10, "_MOST_INFLATED", 8 << 20)
     ds = ct()

@@ -30,7 +30,8 @@ def tint_of(colours: Pixels, known: Sequence[Box]) -> tuple[Picture, Box] | None
     in it but in boxes that are known, and where light differs more."""
     if min(colours.shape[:2]) <= _HALF:
         return None
-    half = np.asarray(cv2.resize(colours, None, fx=1 / _HALF, fy=1 / _HALF, interpolation=cv2.INTER_AREA))
+    narrow = colours if colours.dtype.itemsize < 4 else colours.astype(np.float32)
+    half = np.asarray(cv2.resize(narrow, None, fx=1 / _HALF, fy=1 / _HALF, interpolation=cv2.INTER_AREA))
     both = _planes(half, _PLANES[2:])
     if np.ptp(both) <= _LEAST * max(float(half.max()), 1.0):
         return None

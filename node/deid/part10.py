@@ -72,11 +72,18 @@ def read_part10(file: BinaryIO) -> Part10:
         layout = layout_from(data, (begin, start), end, transfer_syntax)
     except CannotClean:
         raise
-    except RecursionError:
-        raise CannotClean("sequences are nested too deeply to be read") from None
     except Exception as error:
+        if _went_too_deep(error):
+            raise CannotClean("sequences are nested too deeply to be read") from None
         raise CannotClean(f"not readable as DICOM ({type(error).__name__})") from None
     return Part10(**vars(layout), header=header)
+
+
+def _went_too_deep(error: BaseException | None) -> bool:
+    """Whether a failure is one of nesting: pydicom makes others of it, depending on where it happens."""
+    while error is not None and not isinstance(error, RecursionError):
+        error = error.__context__
+    return error is not None
 
 
 def read_encoded(
