@@ -91,6 +91,22 @@ def test_a_word_that_fills_the_frame_is_found(text: str, size: int) -> None:
     assert ink_left(frame, 245) < 0.02
 
 
+@pytest.mark.parametrize("seed", range(50, 56))
+def test_lungs_that_fill_the_frame_are_no_word(seed: int) -> None:
+    chance, frame = np.random.default_rng(seed), np.zeros((512, 512), np.float32)
+    cv2.ellipse(frame, (256, 256), (210, 154), 0, 0, 360, 0.35, -1)
+    cv2.ellipse(frame, (256, 256), (197, 141), 0, 0, 360, 0.5, -1)
+    for middle in (154, 358):
+        cv2.ellipse(frame, (middle, 256), (51, 87), 0, 0, 360, 0.08, -1)
+    for _ in range(14):
+        place = chance.normal(256, 57, 2).astype(int).tolist()
+        cv2.ellipse(frame, place, (13, 9), chance.uniform(0, 180), 0, 360, chance.uniform(0.4, 0.6), -1)
+    noisy = cv2.GaussianBlur(frame, (5, 5), 1.2) + chance.normal(0, 0.03, frame.shape) + 0.04
+    slice_ = (noisy.clip(0, 1) * 4095).astype(np.uint16)
+    boxes = eyes_of(("rapidocr",)).look(picture_of(slice_), plain_picture(slice_), suspicious(slice_)).boxes
+    assert sum(box.area for box in boxes) < 0.05 * slice_.size
+
+
 def small_lines(ground: NDArray[np.uint8], texts: list[str], left: int, top: int, ink: int) -> list[Box]:
     """Writes lines of five pixels below each other, and says where they stand."""
     image = Image.fromarray(ground)

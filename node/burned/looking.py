@@ -47,6 +47,8 @@ what is written are looked at."""
 _READ_SURE, _READ_LETTERS = 0.6, 2
 _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
+_ROUND = frozenset("0OoQDC698(). -")
+"""What slices are taken for without a doubt where they fill the frame: such letters alone are then none."""
 
 Places = npt.NDArray[np.int64]
 """Numbers of rows or columns, in order."""
@@ -229,6 +231,8 @@ def _written(colours: Sequence[Grey], axis: int) -> Places:
 
 def _is_read(reading: Reading, *, towers: bool, enough: int) -> bool:
     letters = len(reading.text.replace(" ", ""))
+    if towers and set(reading.text) <= _ROUND:
+        return False
     sure = _SURE_OF_LARGE if towers and letters < _LONG else _READ_SURE
     return letters >= enough and reading.confidence >= sure
 
