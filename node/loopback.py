@@ -10,10 +10,9 @@ from functools import lru_cache
 def is_loopback(host: str) -> bool:
     """Whether the address or name is this machine itself; IPv4 within IPv6 and scoped addresses are understood."""
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        return ipaddress.ip_address(unmapped(host.partition("%")[0])).is_loopback
     except ValueError:
         return host == "localhost"
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 @lru_cache(1024)

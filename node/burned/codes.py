@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box
-from .islands import islands
+from .islands import extent, islands
 from .views import Grey, Picture
 
 _STEEP = 90
@@ -76,9 +76,7 @@ def _patches(grey: Grey, edges: Grey) -> Grey:
 def _edged(edges: Grey, box: Box) -> Box:
     """What of a box has edges in it."""
     inner = box.within(edges.shape[1], edges.shape[0])
-    part = edges[inner.rows, inner.columns]
-    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1).moved(inner.left, inner.top)
+    return extent(edges[inner.rows, inner.columns]).moved(inner.left, inner.top)
 
 
 def _is_code(edges: Grey, straight: Grey, box: Box) -> bool:

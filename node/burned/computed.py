@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from .box import Box
 from .form import Pixels
 from .frames import Frames
+from .islands import extent
 from .looking import Eyes
 from .proof import suspicious
 from .showing import Shown
@@ -44,12 +45,8 @@ def words_in(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[tuple[tupl
 
 def _inked(values: Pixels) -> Box:
     """Around all that differs from the first pixel, which is ground where there is any; empty where nothing does."""
-    inked = values != values[0, 0]
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
-    if not len(rows):
-        return Box(0, 0, 0, 0)
-    inner = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return inner.grown(_AROUND, _AROUND).within(values.shape[1], values.shape[0])
+    inner = extent(values != values[0, 0])
+    return inner.grown(_AROUND, _AROUND).within(values.shape[1], values.shape[0]) if inner.area else inner
 
 
 def _words(values: Pixels, eyes: Eyes) -> list[Box]:

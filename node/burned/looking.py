@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
-import numpy.typing as npt
 
 from .beside import blocks_of, goes_on
 from .box import Box, tiles, without_covered
 from .codes import codes_in
 from .finder import Found, TextFinder
 from .gate import Gate
+from .islands import Places, spanned
 from .reader import Reader, Reading
 from .views import Grey, Picture, evened
 
@@ -49,9 +49,6 @@ _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
 _ROUND = frozenset("0OoQDC698(). -")
 """What slices are taken for without a doubt where they fill the frame: such letters alone are then none."""
-
-Places = npt.NDArray[np.int64]
-"""Numbers of rows or columns, in order."""
 
 
 @dataclass(frozen=True)
@@ -212,15 +209,12 @@ def uneven(picture: Picture) -> Box:
     nothing is anywhere."""
     colours = [np.ascontiguousarray(picture[..., one]) for one in range(picture.shape[2])]
     rows, columns = _written(colours, 1), _written(colours, 0)
-    return around(rows, columns, picture.shape)
+    return around(spanned(rows, columns), picture.shape)
 
 
-def around(rows: Places, columns: Places, shape: tuple[int, ...]) -> Box:
-    """The box that holds those rows and columns of a picture and a few more; empty where there are none."""
-    if not len(rows) or not len(columns):
-        return Box(0, 0, 0, 0)
-    inner = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return inner.grown(_EDGE, _EDGE).within(shape[1], shape[0])
+def around(box: Box, shape: tuple[int, ...]) -> Box:
+    """The box and a few more pixels of a picture of that shape; an empty one stays empty."""
+    return box.grown(_EDGE, _EDGE).within(shape[1], shape[0]) if box.area else box
 
 
 def _written(colours: Sequence[Grey], axis: int) -> Places:

@@ -17,6 +17,7 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .form import Pixels
 from .frames import Frames
+from .islands import extent
 from .looking import Eyes, Seen, around, needs_tiles
 from .moving import beside, followed
 from .proof import suspicious
@@ -125,7 +126,7 @@ def _changing(steady: Grey | None, seen: Sequence[Box]) -> Box:
     changes = steady == 0
     for box in seen:
         changes[box.rows, box.columns] = False
-    return around(np.flatnonzero(changes.any(axis=1)), np.flatnonzero(changes.any(axis=0)), steady.shape)
+    return around(extent(changes), steady.shape)
 
 
 def in_film(shown: Showing, numbers: Sequence[int], eyes: Eyes) -> Iterator[Sight]:

@@ -103,7 +103,7 @@ class PromptAssociation(Association):
         super().request()
         answer = None if self.is_established else self.dul.peek_next_pdu()
         if isinstance(answer, A_ASSOCIATE) and answer.result:
-            self.is_rejected, self.is_aborted = True, False
+            self.acceptor.primitive, self.is_rejected, self.is_aborted = answer, True, False
 
     def release(self) -> None:
         """Ask for the release, once the peer has the answer to what it asked for; abort where that takes too long."""

@@ -109,8 +109,6 @@ def may_let_in_later(association: PromptAssociation) -> bool:
 
 
 def _rejection(association: PromptAssociation) -> A_ASSOCIATE | None:
-    """The answer that was none we wanted; it may not have been taken yet (`PromptAssociation.request`)."""
-    for answer in (association.dul.peek_next_pdu(), association.acceptor.primitive):
-        if isinstance(answer, A_ASSOCIATE) and answer.result:
-            return answer
-    return None
+    """The answer that was none we wanted."""
+    answer = association.acceptor.primitive
+    return answer if isinstance(answer, A_ASSOCIATE) and answer.result else None

@@ -26,15 +26,14 @@ def mended(pdu: bytes) -> bytes:
     if len(pdu) < _ITEMS:
         return pdu
     try:
-        items = [(kind, _user_information(value) if kind == _USER_INFORMATION else value) for kind, value in _of(pdu)]
+        items = [
+            (kind, _user_information(value) if kind == _USER_INFORMATION else value)
+            for kind, value in _items(pdu[_ITEMS:], _KNOWN)
+        ]
     except (ValueError, struct.error):
         return pdu
     body = _head(pdu) + b"".join(_item(kind, value) for kind, value in items)
     return pdu[:2] + struct.pack(">L", len(body)) + body
-
-
-def _of(pdu: bytes) -> Iterator[Item]:
-    return _items(pdu[_ITEMS:], _KNOWN)
 
 
 def _items(data: bytes, known: tuple[int, ...]) -> Iterator[Item]:
