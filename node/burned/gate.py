@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .islands import extent
 from .views import Picture
 from .weights import session
 
@@ -27,12 +28,13 @@ _NONE, _SURE = -1.3, 2.0
 """How likely (as a logit) the most likely place may be text to be cleared at once, and from which on a full look is
 taken at once."""
 _SUSPECTED = -1.0
-"""Between the two: the same when the network has seen the picture inverted and mirrored as well. Noise that looks like
+"""Between the two: the same when the network has seen that place inverted and mirrored as well. Noise that looks like
 text once does not four times."""
 _SMALLEST, _SMALL, _COARSE = 64, 400, 200
 """Pixels of the longer side: of what nothing is said about, of what is enlarged, of the coarsest picture looked at."""
 _STRIP, _OVERLAP = 1024, 128
-_CELL = 8
+_CELL, _AROUND = 8, 9
+"""Pixels of a side of a cell, and how many cells around one are more than the network heeds when it thinks of it."""
 
 Heat = npt.NDArray[np.float32]
 
@@ -59,8 +61,13 @@ class Gate:
         highest = float(once.max())
         if not _NONE <= highest < _SURE:
             return highest < _NONE
-        more = self._heat(255 - part), self._heat(part[:, ::-1])[:, ::-1], self._heat(part[::-1])[::-1]
-        return float(np.mean([once, *more], axis=0).max()) < _SUSPECTED
+        doubtful = extent(once >= _NONE)
+        near = doubtful.grown(_AROUND, _AROUND).within(once.shape[1], once.shape[0])
+        seen = part[near.top * _CELL : near.bottom * _CELL, near.left * _CELL : near.right * _CELL]
+        more = self._heat(255 - seen), self._heat(seen[:, ::-1])[:, ::-1], self._heat(seen[::-1])[::-1]
+        inner = doubtful.moved(-near.left, -near.top)
+        again = [heat[inner.rows, inner.columns] for heat in more]
+        return float(np.mean([once[doubtful.rows, doubtful.columns], *again], axis=0).max()) < _SUSPECTED
 
     def _heat(self, part: Picture) -> Heat:
         """How likely each cell is text."""
