@@ -1,5 +1,7 @@
 """What the eyes find in drawn frames; the engines are the real ones."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -91,8 +93,8 @@ def test_a_word_that_fills_the_frame_is_found(text: str, size: int) -> None:
     assert ink_left(frame, 245) < 0.02
 
 
-@pytest.mark.parametrize("seed", range(50, 56))
-def test_lungs_that_fill_the_frame_are_no_word(seed: int) -> None:
+def lungs(seed: int, lines: Sequence[str] = ()) -> NDArray[np.uint16]:
+    """A slice of 12 bits with two dark lungs that fill it, and lines of text in its corner."""
     chance, frame = np.random.default_rng(seed), np.zeros((512, 512), np.float32)
     cv2.ellipse(frame, (256, 256), (210, 154), 0, 0, 360, 0.35, -1)
     cv2.ellipse(frame, (256, 256), (197, 141), 0, 0, 360, 0.5, -1)
@@ -102,9 +104,26 @@ def test_lungs_that_fill_the_frame_are_no_word(seed: int) -> None:
         place = chance.normal(256, 57, 2).astype(int).tolist()
         cv2.ellipse(frame, place, (13, 9), chance.uniform(0, 180), 0, 360, chance.uniform(0.4, 0.6), -1)
     noisy = cv2.GaussianBlur(frame, (5, 5), 1.2) + chance.normal(0, 0.03, frame.shape) + 0.04
-    slice_ = (noisy.clip(0, 1) * 4095).astype(np.uint16)
+    ink = np.zeros(frame.shape, np.uint8)
+    for number, line in enumerate(lines):
+        cv2.putText(ink, line, (8, 22 + 21 * number), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1, cv2.LINE_AA)
+    drawn = ink / 255.0
+    return ((noisy * (1 - drawn) + 0.95 * drawn).clip(0, 1) * 4095).astype(np.uint16)
+
+
+@pytest.mark.parametrize("seed", range(50, 56))
+def test_lungs_that_fill_the_frame_are_no_word(seed: int) -> None:
+    slice_ = lungs(seed)
     boxes = eyes_of(("rapidocr",)).look(picture_of(slice_), plain_picture(slice_), suspicious(slice_)).boxes
     assert sum(box.area for box in boxes) < 0.05 * slice_.size
+
+
+@pytest.mark.parametrize("seed", [71, 79, 96])
+def test_a_lung_like_a_ring_is_not_covered_beside_a_line_of_text(seed: int) -> None:
+    slice_ = lungs(seed, ["OKSANEN"])
+    boxes = eyes_of(("rapidocr",)).look(picture_of(slice_), plain_picture(slice_), suspicious(slice_)).boxes
+    assert any(box.top < 30 for box in boxes)
+    assert sum(box.area for box in boxes) < 0.04 * slice_.size
 
 
 def small_lines(ground: NDArray[np.uint8], texts: list[str], left: int, top: int, ink: int) -> list[Box]:

@@ -47,6 +47,8 @@ what is written are looked at."""
 _READ_SURE, _READ_LETTERS = 0.6, 2
 _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
+_RINGS = frozenset("0O")
+"""What a single lung is taken for, not without doubt."""
 _ROUND = frozenset("0OoQDC698(). -")
 """What slices are taken for without a doubt where they fill the frame: such letters alone are then none."""
 
@@ -83,10 +85,11 @@ class Eyes:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
         found = self._found(picture, _scale(picture.shape), places)
-        doubtful = [one.box for one in found if one.sure < _SURE]
+        sure, doubtful = ([one.box for one in found if (one.sure >= _SURE) is so] for so in (True, False))
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
-        first = without_covered([*(one.box for one in found if one.sure >= _SURE), *read])
+        rings = self._rings(picture, self._rings(plain, sure))
+        first = without_covered([*(box for box in sure if box not in rings), *read])
         rest = covered(plain, first)
         if codes := codes_in(rest):
             first = without_covered([*first, *codes])
@@ -172,16 +175,25 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
+    def _rings(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
+        """Those that hold one large ring and nothing else: a lung, of which a detector can be as sure as of text."""
+        towering = [box for box in boxes if _towers(box, picture.shape)]
+        readings = self.reader.read(picture, towering) if towering else []
+        return [
+            box
+            for box, one in zip(towering, readings, strict=True)
+            if one.text in _RINGS and one.confidence < _READ_SURE
+        ]
+
     def readable(self, picture: Picture, boxes: Sequence[Box], *, lines: Sequence[Box] = ()) -> list[Box]:
         """Those in which something can be read: where one of the lines goes on, a single letter."""
         readings = self.reader.read(picture, boxes) if boxes else []
-        towering = _TOWERING * min(picture.shape[:2])
         return [
             box
             for box, reading in zip(boxes, readings, strict=True)
             if _is_read(
                 reading,
-                towers=min(box.width, box.height) > towering,
+                towers=_towers(box, picture.shape),
                 enough=1 if any(goes_on(box, line) for line in lines) else _READ_LETTERS,
             )
         ]
@@ -221,6 +233,10 @@ def _written(colours: Sequence[Grey], axis: int) -> Places:
     """The rows (1) or columns (0) in which pixels differ."""
     differ = [one.max(axis=axis).astype(np.int16) - one.min(axis=axis) for one in colours]
     return np.flatnonzero(np.max(differ, axis=0) > _EVEN)
+
+
+def _towers(box: Box, shape: tuple[int, ...]) -> bool:
+    return min(box.width, box.height) > _TOWERING * min(shape[:2])
 
 
 def _is_read(reading: Reading, *, towers: bool, enough: int) -> bool:
