@@ -27,7 +27,8 @@ from lethe.dicomweb.dicomjson import describe
 from lethe.node.config import Peer
 from lethe.node.courier import Courier
 from lethe.node.dimse.contexts import storage_classes, support_storage
-from lethe.node.dimse.scu import Destination, Mover
+from lethe.node.dimse.giving import Mover
+from lethe.node.dimse.scu import Destination
 from lethe.node.windows import span_from
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor

@@ -34,6 +34,7 @@ from query_peer import STUDY_FIND, STUDY_MOVE
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.commands import elements_of
 from lethe.node.dimse.finding import query_service
 from lethe.node.dimse.moving import move_service
 from lethe.node.dimse.performed import PERFORMED_STEP, performed_steps
@@ -214,6 +215,25 @@ def test_a_peer_whose_answer_has_items_that_nobody_knows_is_sent_to() -> None:
     with called(answer) as peer, pytest.raises(Unavailable, match="no answer"):  # to the echo
         Destination(peer, "LETHE").echo()
     assert heard == [P_DATA]
+
+
+@pytest.mark.parametrize(("number", "answers"), [(0, True), (1, False)])
+def test_an_echo_is_answered_by_the_answer_to_it(number: int, answers: bool) -> None:
+    def answer(caller: Called) -> None:
+        caller.accept(LENGTH + bytes(4) + NAME, IMPLICIT.encode())
+        _, body = caller.read()
+        asked = elements_of(body[6:])
+        other = int.from_bytes(asked[0x0110], "little") + number
+        message = (0x0120, other.to_bytes(2, "little"))
+        caller.send(fragment(command(0x8030, message, (0x0900, b"\0\0"), sop_class=ECHO), 3))
+        caller.read()
+
+    with called(answer) as peer:
+        if answers:
+            assert Destination(peer, "LETHE").echo() == 0x0000
+        else:
+            with pytest.raises(Unavailable, match="no answer"):
+                Destination(peer, "LETHE").echo()
 
 
 @pytest.mark.parametrize("why", [b"\1\1\x0a", b"\2\3\0", b"\1\1\1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -454,6 +455,22 @@ def test_statuses_of_the_one_who_gets_are_counted(archive: Archive, answer: int,
     with answering(archive) as port:
         statuses, _, _ = got(port, series, answer=lambda _event: answer)
     assert (int(statuses[-1].Status), counts(statuses[-1])) == (final, expected)
+
+
+def test_who_answers_another_message_gets_no_more(archive: Archive) -> None:
+    def changed(event: Event) -> None:
+        command = event.message.command_set
+        if command.CommandField == 0x8001:
+            command.MessageIDBeingRespondedTo += 100
+
+    with answering(archive) as port:
+        with asking(
+            port, STUDY_GET, stored=[(CT, ExplicitVRLittleEndian)], evt_handlers=[(evt.EVT_DIMSE_SENT, changed)]
+        ) as association:
+            list(association.send_c_get(study(), STUDY_GET))
+            wait_for(lambda: association.is_aborted, seconds=10)
+        wait_for(lambda: archive.audit.newest(1)[0].action == "got", seconds=10)
+    assert json.loads(archive.audit.newest(1)[0].detail)["completed"] == 0
 
 
 def test_nothing_to_get_is_success(archive: Archive) -> None:

@@ -30,7 +30,7 @@ _LONGEST = 1 << 18  # of a P-DATA-TF to a peer that takes any
 _KILL_PATIENCE = 5.0
 Opened = Callable[["PromptAssociation", StoreRequest], Intake]
 Stored = Callable[[StoreRequest, Intake], int]
-Asked = Callable[[Association, Any, int], bool]
+Asked = Callable[["PromptAssociation", Any, int], bool]
 
 
 class PromptAssociation(Association):
@@ -156,6 +156,7 @@ class PromptAssociation(Association):
     def store(self, file: BinaryIO, size: int, request: StoreRequest) -> int | None:
         """Send a data set of that size from an open file. Returns the status of the answer; None where none came."""
         self._reactor_checkpoint.clear()
+        self.dimse.awaited = request.message_id
         try:
             if not self.dul.may_send() or not self._send_message(encoded_store_request(request), file, size, request):
                 return None
@@ -164,10 +165,6 @@ class PromptAssociation(Association):
             self._reactor_checkpoint.set()
         if response is None:
             self._handle_no_response()
-            return None
-        if response.MessageIDBeingRespondedTo != request.message_id:  # what became of this one, nobody has said
-            log.warning("a peer answers a message that it was not sent")
-            self.abort()
             return None
         status = self._check_received_status(response)
         return int(status.Status) if "Status" in status else None

@@ -3,6 +3,7 @@ is left to pynetdicom, within bounds."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -27,6 +28,8 @@ from .signals import SignallingQueue
 
 if TYPE_CHECKING:
     from .association import PromptAssociation
+
+log = logging.getLogger("lethe.dimse")
 
 _LARGEST_COMMAND = 1 << 16
 _LARGEST_IDENTIFIER = 64 << 20
@@ -62,6 +65,8 @@ class Messages(DIMSEServiceProvider):
         self._identifier: int | None = None
         self._context_id = 0
         self._is_over = False
+        self.awaited: int | None = None
+        """The message that was sent last and wants an answer."""
 
     @property
     def is_full(self) -> bool:
@@ -74,10 +79,17 @@ class Messages(DIMSEServiceProvider):
         size = int(super().maximum_pdu_size)
         return size - size % 2
 
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message of pynetdicom's; of a request, the answer is awaited."""
+        if primitive.MessageIDBeingRespondedTo is None:
+            self.awaited = primitive.MessageID
+        super().send_msg(primitive, context_id)
+
     def get_msg(self, block: bool = False) -> Any:
         """The next message and its context; (None, None) where there is none in time, or will be none. Who waits, does
-        so for an answer: what the peer asks for meanwhile comes after it, but for reports, which it may want
-        taken before it answers."""
+        so for the answer to what was sent last, and has none where another comes: what became of his own, nobody has
+        said. What the peer asks for meanwhile comes after it, but for reports, which it may want taken before it
+        answers."""
         if not block:
             next_one = self._taken(block=False)
             if next_one[1] is None and self._is_over:  # that it is over, is for who waits
@@ -95,6 +107,9 @@ class Messages(DIMSEServiceProvider):
                 requests.append(found)
         for request in requests:
             self.msg_queue.put(request)
+        if message is not None and message.MessageIDBeingRespondedTo not in (None, self.awaited):
+            log.warning("a peer answers a message that it was not sent")
+            return None, None
         return found
 
     def _taken(self, *, block: bool) -> Any:

@@ -22,10 +22,11 @@ from ..config import Peer
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials
 from .fitting import Context
+from .giving import Mover
 from .handover import Tally, handed_over, retrieval
 from .records import put_on_record
 from .replies import Asked, Reply
-from .scu import Destination, Mover
+from .scu import Destination
 from .services import Service
 from .wanted import PATIENT_ROOT, STUDY_ROOT
 

@@ -16,13 +16,14 @@ from typing import Any, TypeAlias
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
 from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT, A_RELEASE
 
 from lethe.storage.errors import Refused, TooWide, Unavailable
 from lethe.storage.intake import Origin
+
+from .association import PromptAssociation
 
 log = logging.getLogger("lethe.receive")
 
@@ -61,7 +62,7 @@ class Reply:
 class Asked:
     """A request, and who makes it over which association."""
 
-    association: Association
+    association: PromptAssociation
     origin: Origin
     request: Request
     sop_class: str

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from pynetdicom import AE, evt
 from pynetdicom._globals import APPLICATION_CONTEXT_NAME
-from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -21,6 +20,7 @@ from lethe.storage.database import transaction
 from lethe.storage.intake import Planner
 
 from .admission import CLOSING, OTHER_CONTEXT, Admission, Caller, Rejection, origin_of
+from .association import PromptAssociation
 from .contexts import narrow_to_first, storage_classes, support_storage
 from .credentials import Credentials
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
@@ -119,7 +119,7 @@ class Receiver:
         self._storing.close()
         self._gate.close()
 
-    def _asked(self, association: Association, message: Any, context_id: int) -> bool:
+    def _asked(self, association: PromptAssociation, message: Any, context_id: int) -> bool:
         """Whether a request was answered here; pynetdicom answers the others, by way of the handlers."""
         return decline(association, message, context_id, self._operations) or self._services.serve(
             association, message, context_id

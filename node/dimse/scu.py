@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +20,12 @@ from lethe.storage.errors import Unavailable
 from ..config import Config, Peer
 from .association import PromptAssociation
 from .calling import associate, refusal_of, unbroken
-from .commands import StoreRequest
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials, secure_for
 from .fitting import MOST_CONTEXTS, Context, Proposal, fitted, proposals
-from .meta import read_file_meta
+from .giving import Mover, give
 
 log = logging.getLogger("lethe.send")
-
-
-@dataclass(frozen=True)
-class Mover:
-    """Who asked for it by C-MOVE, and with which message (PS3.7 9.1.1.1)."""
-
-    ae_title: str
-    message_id: int
 
 
 @dataclass(frozen=True)
@@ -132,17 +122,9 @@ class Destination:
         association = self._association
         if association is None or not association.is_established or context not in self._accepted:
             raise Unavailable(f"{self.peer.name}: the association is gone")
-        with unbroken(self.peer), path.open("rb") as file:
-            meta = read_file_meta(file)
-            request = StoreRequest(
-                self._accepted[context],
-                next(self._messages) & 0xFFFF,
-                context[0],
-                meta.sop_instance,
-                *((mover.ae_title, mover.message_id) if mover else ()),
-            )
-            size = os.fstat(file.fileno()).st_size - meta.end
-            status = association.store(file, size, request)
+        with unbroken(self.peer):
+            number = next(self._messages)
+            status, size = give(association, path, self._accepted[context], number, mover=mover)
         if status is None:
             raise Unavailable(f"{self.peer.name}: no answer, or the association broke")
         return Sent(status, context[1], size)

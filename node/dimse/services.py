@@ -13,13 +13,13 @@ from typing import Any
 
 from pydicom.uid import UID
 from pynetdicom import AE, evt
-from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
 
 from lethe.storage.intake import Origin
 
 from ..choices import Ability
 from .admission import Admission, caller_of, origin_of
+from .association import PromptAssociation
 from .replies import Answers, Asked, Reply, respond
 
 NOT_AUTHORIZED = 0x0124
@@ -90,7 +90,7 @@ class Services:
             *((kind, self._generator(kind) if kind in _GENERATORS else self._answer(kind)) for kind in kinds),
         ]
 
-    def serve(self, association: Association, message: Any, context_id: int) -> bool:
+    def serve(self, association: PromptAssociation, message: Any, context_id: int) -> bool:
         """Answer a request that a service answers reply by reply; False for any other message."""
         context = association._accepted_cx.get(context_id)
         service = self._by_operation.get((str(context.abstract_syntax), message.msg_type)) if context else None
