@@ -42,7 +42,7 @@ from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
 from lethe.node.routing import always
 from lethe.storage.archive import Archive
-from lethe.storage.errors import Unavailable
+from lethe.storage.errors import Refused, Unavailable
 
 ECHO, IMPLICIT = "1.2.840.10008.1.1", "1.2.840.10008.1.2"
 Mend = Callable[[bytes], bytes]
@@ -215,6 +215,43 @@ def test_a_peer_whose_answer_has_items_that_nobody_knows_is_sent_to() -> None:
     with called(answer) as peer, pytest.raises(Unavailable, match="no answer"):  # to the echo
         Destination(peer, "LETHE").echo()
     assert heard == [P_DATA]
+
+
+def accepted(*contexts: bytes, user: bytes | None = LENGTH + bytes((0, 0, 0x40, 0)) + NAME) -> bytes:
+    """An A-ASSOCIATE-AC of these results, and of this user information."""
+    parts = [(0x10, b"1.2.840.10008.3.1.1.1"), *((0x21, context) for context in contexts)]
+    parts += [] if user is None else [(0x50, user)]
+    return sized(struct.pack(">BxL", ACCEPT, 0) + b"\0\1\0\0" + bytes(64) + joined(parts))
+
+
+TAKEN = b"\1\0\0\0" + joined([(0x40, LITTLE.encode())])
+
+
+@pytest.mark.parametrize(
+    ("pdu", "said"),
+    [
+        pytest.param(accepted(), Unavailable, id="no context is answered"),
+        pytest.param(accepted(b"\1\0\0\0"), Unavailable, id="a context without transfer syntax"),
+        pytest.param(accepted(TAKEN)[:-9], Unavailable, id="cut off"),
+        pytest.param(sized(struct.pack(">BxL", ACCEPT, 0) + b"\0\1"), Unavailable, id="next to nothing"),
+        pytest.param(sized(struct.pack(">BxL", ACCEPT, 0) + b"\xff" * 90), Unavailable, id="noise"),
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", Unavailable, id="another protocol"),
+        pytest.param(accepted(b"\1\0\3\0"), Refused, id="all contexts are rejected"),
+        pytest.param(accepted(TAKEN, user=None), Unavailable, id="no user information, and no answer to the object"),
+    ],
+)
+def test_an_object_is_refused_by_an_answer_only_and_tried_again_after_noise(
+    tmp_path: Path, pdu: bytes, said: type[Exception]
+) -> None:
+    def answer(caller: Called) -> None:
+        caller.read()
+        caller.send(pdu)
+        caller.read()
+
+    path = saved(ct(), tmp_path)
+    with called(answer) as peer, pytest.raises(said), Destination(peer, "LETHE") as destination:
+        destination.open([(CT, LITTLE)])
+        destination.send(path, (CT, LITTLE))
 
 
 @pytest.mark.parametrize(("number", "answers"), [(0, True), (1, False)])

@@ -10,30 +10,52 @@ from lethe.storage.aetitles import title_for
 
 _VERSION, _CALLED, _CALLING, _ITEMS = 6, 10, 26, 74  # where they begin (PS3.8 Tables 9-11 and 9-17)
 _TITLE = 16
+_RESULT, _TRANSFER_SYNTAX = 0x21, 0x40
 _USER_INFORMATION, _MAXIMUM_LENGTH, _VERSION_NAME = 0x50, 0x51, 0x55
-_KNOWN = (0x10, 0x20, 0x21, _USER_INFORMATION)
+_KNOWN = (0x10, 0x20, _RESULT, _USER_INFORMATION)
 # User identity (0x58, 0x59) is not among them: nobody is let in or kept out for it, whatever its type.
 _KNOWN_WITHIN = (_MAXIMUM_LENGTH, 0x52, 0x53, 0x54, _VERSION_NAME, 0x56, 0x57)
 _UNSAID_LENGTH = 16_384
-_REJECTION, _REASONS = 0x03, ((1, 2), (1, 2, 3), (1, 2, 3, 7))  # PS3.8 Table 9-21: result, source, reason
+_ANSWER, _REJECTION, _REASONS = (
+    0x02,
+    0x03,
+    ((1, 2), (1, 2, 3), (1, 2, 3, 7)),
+)  # PS3.8 Table 9-21: result, source, reason
 Item = tuple[int, bytes]
 
 
 def mended(pdu: bytes) -> bytes:
-    """The PDU without what is not known; as it is where its items make no sense."""
+    """The PDU without what is not known; a request as it is where its items make no sense. Raises ValueError and
+    struct.error for an acceptance that accepts and rejects nothing: it is noise, and no peer's last word."""
     if pdu[0] == _REJECTION:
         return pdu[:7] + bytes(one if one in known else 1 for one, known in zip(pdu[7:], _REASONS, strict=False))
-    if len(pdu) < _ITEMS:
-        return pdu
+    if pdu[0] == _ANSWER:
+        return _mended(pdu, _accepted(list(_items(pdu[_ITEMS:], _KNOWN))))
     try:
-        items = [
-            (kind, _user_information(value) if kind == _USER_INFORMATION else value)
-            for kind, value in _items(pdu[_ITEMS:], _KNOWN)
-        ]
+        return _mended(pdu, list(_items(pdu[_ITEMS:], _KNOWN))) if len(pdu) >= _ITEMS else pdu
     except (ValueError, struct.error):
         return pdu
-    body = _head(pdu) + b"".join(_item(kind, value) for kind, value in items)
+
+
+def _mended(pdu: bytes, items: list[Item]) -> bytes:
+    known = [(kind, _user_information(value) if kind == _USER_INFORMATION else value) for kind, value in items]
+    body = _head(pdu) + b"".join(_item(kind, value) for kind, value in known)
     return pdu[:2] + struct.pack(">L", len(body)) + body
+
+
+def _accepted(items: list[Item]) -> list[Item]:
+    """The items of an acceptance. Raises ValueError where nothing is said of any presentation context, or one is
+    accepted without saying in which transfer syntax."""
+    results = [value for kind, value in items if kind == _RESULT]
+    if not results:
+        raise ValueError("no presentation context is answered")
+    for value in results:
+        if value[2:3] == b"\0" and not any(
+            kind == _TRANSFER_SYNTAX for kind, _ in _items(value[4:], (_TRANSFER_SYNTAX,))
+        ):
+            raise ValueError("a presentation context is accepted in no transfer syntax")
+    says_more = any(kind == _USER_INFORMATION for kind, _ in items)
+    return items if says_more else [*items, (_USER_INFORMATION, b"")]
 
 
 def _items(data: bytes, known: tuple[int, ...]) -> Iterator[Item]:
