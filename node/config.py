@@ -50,6 +50,7 @@ from .settings import (
     as_sop_class,
     as_text,
     as_truth,
+    as_uid,
     as_uid_root,
     as_url,
     as_whole,
@@ -93,6 +94,11 @@ class Node:
         "megabytes that must be free on the disk, or new associations are turned away", as_whole(0, 1 << 20), 512
     )
     request_seconds: int = _key("how long a caller may take to ask for its association", as_whole(1, 3600), 30)
+    storage_classes: tuple[str, ...] = _key(
+        "private SOP Classes that are received as well, by UID; no rule covers their objects, which are quarantined",
+        as_list_of(as_uid),
+        (),
+    )
     idle_seconds: int = _key("how long a peer may say nothing, or stop within a message", as_whole(1, 86400), 60)
     answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)

@@ -72,6 +72,7 @@ def receive(config: Config) -> int:
         router.plan,
         limits=limits_of(config.node),
         services=services_of(config, archive, admission, credentials),
+        private=config.node.storage_classes,
     )
     node, shared = config.node, config.node.receivers > 1
     receiver.start(node.host, node.port, shared=shared)

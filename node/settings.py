@@ -83,6 +83,13 @@ def as_sop_class(value: Any) -> str:
     return str(uid)
 
 
+def as_uid(value: Any) -> str:
+    """A UID (PS3.5 9.1)."""
+    if not isinstance(value, str) or not pydicom.uid.UID(value).is_valid:
+        raise ValueError('a UID such as "1.3.12.2.1107.5.9.1"')
+    return value
+
+
 def as_hours(value: Any) -> Span:
     try:
         return span_from(value)

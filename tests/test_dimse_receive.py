@@ -62,6 +62,27 @@ def store(port: int, path: Path, *, caller: str = "CT01", context: tuple[str, st
         return destination.send(path, context)
 
 
+PRIVATE = "1.3.12.2.1107.5.9.1"  # of a vendor: "CSA Non-Image"
+
+
+def test_private_classes_are_taken_where_they_are_listed(archive: Archive, tmp_path: Path) -> None:
+    ds = ct(SOPClassUID=PRIVATE)
+    ds.file_meta.MediaStorageSOPClassUID = PRIVATE
+    path = saved(ds, tmp_path)
+    for listed in ((), (PRIVATE,)):
+        receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), always("default"), private=listed)
+        port = receiver.start("127.0.0.1", 0)
+        try:
+            if listed:
+                assert store(port, path, context=(PRIVATE, LITTLE)) == 0x0000
+            else:
+                with pytest.raises(Refused):
+                    store(port, path, context=(PRIVATE, LITTLE))
+        finally:
+            receiver.stop(0.5)
+    assert [job.state for job in archive.jobs.find()] == [State.READY]
+
+
 def test_the_titles_that_routes_name_are_answered_and_noted(archive: Archive) -> None:
     admission = Admission("LETHE", [], trust_loopback=True, also={"TRIAL"})
     planned = {"TRIAL": Plan(("trial",))}

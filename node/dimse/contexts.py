@@ -27,11 +27,11 @@ def transfer_syntaxes() -> list[str]:
     return [uid for uid in known_uids() if is_transfer_syntax(uid) and not uid.startswith(_NOT_STORED)]
 
 
-def support_storage(ae: AE) -> None:
-    """Make an AE accept verification and all of storage."""
+def support_storage(ae: AE, private: Iterable[str] = ()) -> None:
+    """Make an AE accept verification, all of storage and what is private."""
     ae.add_supported_context(Verification, VERIFICATION_SYNTAXES)
     syntaxes = transfer_syntaxes()
-    for uid in storage_classes():
+    for uid in (*storage_classes(), *private):
         if uid_to_service_class(uid) is not StorageServiceClass:
             register_uid(uid, UID(uid).keyword or f"Storage{uid.replace('.', '')}", StorageServiceClass)
         # Both roles for who asks for both: what is got by C-GET is stored to the one who gets it (PS3.4 C.5.3).

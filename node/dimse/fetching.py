@@ -23,7 +23,7 @@ from ..choices import Ability
 from ..config import Peer
 from .admission import Caller
 from .association import PromptAssociation
-from .contexts import transfer_syntaxes
+from .contexts import storage_classes, transfer_syntaxes
 from .credentials import Credentials
 from .errand import SYNTAXES
 from .fitting import MOST_CONTEXTS, UNCOMPRESSED
@@ -80,6 +80,7 @@ class ByGet(Pacs):
             Gate(archive.folder, (), limits),
             plan_for,
             largest=limits.largest_object,
+            classes=frozenset(storage_classes()),
             whose=lambda association: Caller(peer.ae_title, str(association.acceptor.address or ""), to),
         )
         self._getting: PromptAssociation | None = None

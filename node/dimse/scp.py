@@ -38,7 +38,7 @@ _PASSING = (CLOSING, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED)
 
 class Receiver:
     """Accepts the associations that `admission` lets in within `limits`, hands what they store to the archive, and
-    leaves other messages to `services`."""
+    leaves other messages to `services`. Objects of `private` SOP Classes are taken like those of the standard."""
 
     def __init__(
         self,
@@ -48,12 +48,14 @@ class Receiver:
         *,
         services: Sequence[Service] = (),
         limits: Limits = DEFAULT_LIMITS,
+        private: Sequence[str] = (),
     ) -> None:
         self._archive = archive
         self._admission = admission
         self._services = Services(services, admission)
         self._gate = Gate(archive.folder, admission.all_peers, limits)
-        self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object)
+        stored = frozenset((*storage_classes(), *private))
+        self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object, classes=stored)
         self._closing = False
         self._request_seconds = limits.request_seconds
         self._refusals = News(60.0)
@@ -62,11 +64,11 @@ class Receiver:
         self._ae.maximum_pdu_size = limits.longest_pdu
         self._ae.acse_timeout, self._ae.network_timeout = limits.request_seconds, limits.idle_seconds
         self._ae.dimse_timeout = limits.answer_seconds
-        support_storage(self._ae)
+        support_storage(self._ae, private)
         self._services.support(self._ae)
         self._syntaxes = {str(one.abstract_syntax): one.transfer_syntax for one in self._ae.supported_contexts}
         self._operations = {
-            **{uid: ("C-STORE",) for uid in storage_classes()},
+            **dict.fromkeys(stored, ("C-STORE",)),
             Verification: ("C-ECHO",),
             **self._services.operations(),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, cast
 
 from lethe.storage.archive import Archive
@@ -14,7 +14,6 @@ from lethe.storage.incoming import IncomingFile, IncomingFiles
 from lethe.storage.intake import Arrival, Origin, Planner
 
 from ..choices import Ability
-from ..deid.registry import is_storage_class
 from .admission import Caller, caller_of
 from .association import PromptAssociation
 from .commands import StoreRequest
@@ -87,6 +86,7 @@ class Storing:
         plan_for: Planner,
         *,
         largest: int,
+        classes: Collection[str],
         whose: Callable[[PromptAssociation], Caller] = caller_of,
     ) -> None:
         self._archive = archive
@@ -94,6 +94,7 @@ class Storing:
         self._disk = disk
         self._plan_for = plan_for
         self._largest = largest
+        self._classes = classes
         self._whose = whose
         self._files = IncomingFiles(archive.files.incoming)
 
@@ -109,7 +110,7 @@ class Storing:
         if request.sop_class != context.abstract_syntax:
             log.warning("%s: refused: its SOP Class is not that of its presentation context", origin.source)
             return Unwanted(WRONG_SOP_CLASS)
-        if not is_storage_class(request.sop_class):
+        if request.sop_class not in self._classes:
             log.warning("%s: refused: C-STORE under a context that is not of storage", origin.source)
             return Unwanted(UNRECOGNIZED_OPERATION)
         if not self._admission.may(origin, Ability.STORE):
