@@ -111,6 +111,13 @@ class FileStore:
         except FileNotFoundError:
             raise NotFound(f"{room} has no file {name[:12]}") from None
 
+    def size(self, room: str, name: str) -> int:
+        """How many bytes the file has. Raises NotFound."""
+        try:
+            return self.path(room, name).stat().st_size
+        except FileNotFoundError:
+            raise NotFound(f"{room} has no file {name[:12]}") from None
+
     def holds(self, room: str, name: str) -> bool:
         """Whether the room has that file."""
         return self.path(room, name).exists()

@@ -155,6 +155,39 @@ def test_unavailable_is_tried_later(archive: Archive, take: Take, monkeypatch: p
     assert not one.step(), "it is not yet time"
 
 
+def test_what_is_not_its_fault_is_never_held_against_a_job(
+    archive: Archive, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(ct())
+    one = worker(archive)
+
+    def full(*_: object, **__: object) -> bool:
+        raise Unavailable("the data folder cannot be written to, or its disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "publish", full)
+        for _ in range(25):  # a disk that is full over night
+            with archive.database.atomic():
+                archive.database.execute_sql("UPDATE job SET ready_at = 0")
+            assert one.step()
+            (job,) = archive.jobs.find()
+            assert job.state == State.READY, job.reason
+
+        def broken(*_: object, **__: object) -> bool:
+            raise ZeroDivisionError
+
+        patch.setattr(archive, "publish", broken)
+        with archive.database.atomic():
+            archive.database.execute_sql("UPDATE job SET ready_at = 0")
+        assert one.step()
+        (job,) = archive.jobs.find()
+        assert job.state == State.READY, "one error of ours is not five"
+    with archive.database.atomic():
+        archive.database.execute_sql("UPDATE job SET ready_at = 0")
+    assert one.step()
+    assert archive.counts()["published"] == 1
+
+
 def test_anything_else_is_tried_again_then_failed_and_its_message_is_not_logged(
     archive: Archive, take: Take, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
