@@ -27,6 +27,7 @@ log = logging.getLogger("lethe.serve")
 _PATIENCE = 45.0
 _LONGEST_PAUSE = 30.0
 _STEADY = 10.0
+_NO_ROOM = 5.0
 _PORT_PATIENCE = 45.0
 """Longer than the parts of a node that was killed take to end (`parts.py`): one can start again right after it."""
 
@@ -83,9 +84,13 @@ class Supervisor:
         part.owner = f"{part.command}-{uuid.uuid4().hex}"
         environment = os.environ | {OWNER_VARIABLE: part.owner, LIFELINE_VARIABLE: str(self._read_end)}
         command = [sys.executable, "-m", "lethe.node", part.command, "--config", str(self._config_file)]
-        part.process = subprocess.Popen(
-            command, env=environment, pass_fds=(self._read_end,), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        try:
+            part.process = subprocess.Popen(
+                command, env=environment, pass_fds=(self._read_end,), stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:  # no memory, or no process or descriptor left: the others go on
+            part.start_at = now + _NO_ROOM
+            log.error("%s cannot be started now (%s); trying again in %.0f s", part.command, error.strerror, _NO_ROOM)
         part.started = now
 
     def _bury(self, part: Part, now: float) -> None:

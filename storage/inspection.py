@@ -45,6 +45,10 @@ class Inspection(DataFolder):
 
     def verify(self) -> Iterator[str]:
         """Every way in which files, jobs, index and audit trail contradict one another, one sentence each."""
+        damage = self.database.execute_sql("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            yield "the database is damaged; nothing else was looked at"
+            return
         # Rows before files: work goes on meanwhile, and a file is there before its row.
         for name in self._originals.needed() - set(self.files.names("inbox")):
             if self._originals.is_needed(name):

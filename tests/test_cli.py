@@ -154,6 +154,14 @@ def test_status_and_audit_of_an_empty_folder(capsys: pytest.CaptureFixture[str])
     assert main(["verify"]) == 0
 
 
+def test_a_damaged_database_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/lethe.db").write_bytes(bytes(range(256)) * 64)
+    assert main(["status"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("lethe: the database is damaged") and said.count("\n") == 1
+
+
 def test_audit_export_and_anchor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = Archive(tmp_path / "data")
     archive.accept(saved(ct(), archive.files.incoming()), "1.2.3", Origin("CT01", "127.0.0.1"), ["default"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from pathlib import Path
 
+import pytest
 import requests
 from builders import ct, saved, series, slide_label
 from kill_trial import kill_while_sending
@@ -148,3 +150,19 @@ def test_as_many_receivers_and_workers_run_as_are_configured(archive: Archive, t
     config = Config(node=NodeConfig(receivers=3, workers=2))
     commands = [part.command for part in Supervisor(config, tmp_path / "config.toml", archive).parts]
     assert commands == ["receive"] * 3 + ["worker"] * 2 + ["deliver", "web", "events"]
+
+
+def test_a_part_for_which_there_is_no_room_is_started_later_and_the_supervisor_goes_on(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(Config(), tmp_path / "config.toml", archive)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lethe.node.serve.subprocess.Popen", no_memory)
+        supervisor.watch()
+    assert all(part.process is None for part in supervisor.parts)
+    assert all(part.start_at > time.monotonic() for part in supervisor.parts)
+    supervisor.stop()
