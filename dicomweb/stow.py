@@ -24,6 +24,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.files import free_bytes
 from lethe.storage.intake import Arrival, Origin, Plan, Planner
 from lethe.storage.jobs import Stage, State
 from lethe.storage.names import data_set_digest
@@ -180,8 +181,8 @@ def _judge(identity: Identity, outcomes: Sequence[Outcome], report: Report) -> N
 def _folder(archive: Archive) -> Iterator[Path]:
     """A folder for what comes in; nothing is left of it. A full disk is no fault of the sender's."""
     folder = archive.files.incoming() / f"stow-{uuid.uuid4().hex}"
-    folder.mkdir()
     try:
+        folder.mkdir()
         yield folder
     except OSError as error:
         if error.errno not in _FULL:
@@ -229,7 +230,7 @@ def _write(path: Path, content: Iterable[bytes]) -> int:
     size = 0
     with path.open("wb") as file:
         for piece in content:
-            if shutil.disk_usage(path.parent).free < _LEAST_FREE:
+            if free_bytes(path.parent) < _LEAST_FREE:
                 raise Unavailable("the disk of the data folder is nearly full")
             size += file.write(piece)
     return size

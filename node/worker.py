@@ -29,6 +29,8 @@ log = logging.getLogger("lethe.worker")
 
 _LEASE = 60.0
 _TRIES = 5
+_LONGEST_IDLE = 8.0
+"""Seconds between two looks at a database that cannot be written to: each is a line in the log."""
 
 
 class Worker:
@@ -71,7 +73,7 @@ class Worker:
                 idle = 0.02 if self.step() else min(idle * 1.5, 0.5)
             except Unavailable as error:
                 log.warning("%s", error)
-                idle = 0.5
+                idle = min(max(0.5, idle * 2), _LONGEST_IDLE)
             if idle > 0.02:
                 stopping.wait(idle)
         if self._next is not None:

@@ -28,6 +28,8 @@ _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 ROOMS = ("inbox", "clean", "returns")
 _SYNCS = 32
+_FEW_FILES = 100
+"""A disk on which no more can be made is as full as one without a byte left."""
 _SECRET = ("keys", "returns")
 
 
@@ -178,8 +180,9 @@ class FileStore:
         return state.st_ino, state.st_mtime_ns
 
     def incoming(self) -> Path:
-        """The folder this process receives into, the same each time; it is swept once the process is gone."""
-        with self._incoming_lock:
+        """The folder this process receives into, the same each time; it is swept once the process is gone. Raises
+        Unavailable."""
+        with self._incoming_lock, _passing_failures():
             while self._incoming is None:
                 folder = self.folder / "incoming" / uuid.uuid4().hex
                 folder.mkdir()
@@ -300,6 +303,14 @@ class Adoption:
 
     def _close(self) -> None:
         os.close(self._descriptor)
+
+
+def free_bytes(folder: Path) -> int:
+    """How much is free on the disk of a folder; none where it has no room for more files (inodes)."""
+    disk = os.statvfs(folder)
+    if disk.f_files and disk.f_favail < _FEW_FILES:
+        return 0
+    return disk.f_bavail * disk.f_frsize
 
 
 def _sync_path(path: Path, sync: Callable[[int], None]) -> None:

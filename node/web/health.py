@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from lethe.storage.archive import Archive
+from lethe.storage.files import free_bytes
 from lethe.storage.jobs import Stage, State
 from lethe.storage.users import Permission, needs
 
@@ -72,7 +72,7 @@ def _why_not(archive: Archive) -> str:
         return "the database does not answer"
     if not all(os.access(archive.folder / room, os.W_OK | os.X_OK) for room in ("incoming", "inbox", "clean")):
         return "the data folder cannot be written to"
-    if shutil.disk_usage(archive.folder).free < _LEAST_FREE:
+    if free_bytes(archive.folder) < _LEAST_FREE:
         return "the data folder is full"
     return ""
 
