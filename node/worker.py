@@ -88,7 +88,7 @@ class Worker:
         reviewed = reviewed_from(decision) if decision else None
         digest = f"{project.digest}:{reviewed.digest}" if reviewed else project.digest
         name = clean_name(job.subject, project.name, digest)
-        with self._archive.original(job) as file:
+        with self._archive.whole_original(job) as file:
             cleaned = project.clean(file, reviewed)
             before, receipt = project.header_before(cleaned)
             if reviewed:

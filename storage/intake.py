@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 from .audit import SYSTEM, Actor, Record
 from .database import transaction
 from .datafolder import DataFolder
-from .errors import NotFound, Unavailable
+from .errors import NotFound, Refused, Unavailable
 from .files import Adoption
 from .groupcommit import GroupCommit
 from .jobs import Job, Stage, State
-from .names import data_set_digest
+from .names import data_set_digest, digest_of_data_set
 
 
 class Acceptance(StrEnum):
@@ -173,6 +173,14 @@ class Intake(DataFolder):
     def original(self, job: Job) -> BinaryIO:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
         return self.files.open("inbox", job.subject)
+
+    def whole_original(self, job: Job) -> BinaryIO:
+        """The same, of which every byte is as it came in. Raises NotFound; Refused where the disk has changed one."""
+        file = self.original(job)
+        if digest_of_data_set(file) == job.subject:
+            return file
+        file.close()
+        raise Refused("its file is not what came in; the disk may be damaged: have it sent once more, then try again")
 
     def origin(self, job: Job) -> Origin:
         """Where the object of a CLEAN or REIDENTIFY job came from. Raises NotFound."""
