@@ -17,8 +17,8 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from .errors import NotFound, Refused, Unavailable
 
@@ -106,7 +106,7 @@ class FileStore:
         with _passing_failures():
             return self._write(target, chunks, mode=0o600 if room in _SECRET else 0o640)
 
-    def open(self, room: str, name: str) -> BinaryIO:
+    def open(self, room: str, name: str) -> BufferedReader:
         """The file, for reading. Raises NotFound."""
         try:
             return self.path(room, name).open("rb")

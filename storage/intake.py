@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from .audit import SYSTEM, Actor, Record
 from .database import transaction
@@ -170,11 +171,11 @@ class Intake(DataFolder):
         self._arriving.synced(mark)
         return acceptance
 
-    def original(self, job: Job) -> BinaryIO:
+    def original(self, job: Job) -> BufferedReader:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
         return self.files.open("inbox", job.subject)
 
-    def whole_original(self, job: Job) -> BinaryIO:
+    def whole_original(self, job: Job) -> BufferedReader:
         """The same, of which every byte is as it came in. Raises NotFound; Refused where the disk has changed one."""
         file = self.original(job)
         if digest_of_data_set(file) == job.subject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,7 @@ def data_set_digest(path: Path) -> str:
         return digest_of_data_set(file)
 
 
-def digest_of_data_set(file: BinaryIO) -> str:
+def digest_of_data_set(file: BufferedReader) -> str:
     """The same of a file that is open at its beginning, where it is again afterwards."""
     file.seek(_end_of_meta(file))
     digest = hashlib.file_digest(file, "sha256").hexdigest()
