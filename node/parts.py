@@ -21,6 +21,7 @@ from lethe.storage.archive import Archive
 
 from .choices import AuthMode
 from .config import Config
+from .errors import UserError
 from .logs import start_logging
 from .routing import Router
 
@@ -35,8 +36,11 @@ _LAST_PATIENCE = 40.0
 
 
 def open_archive(config: Config) -> Archive:
-    """The data folder of a configuration."""
-    return Archive(config.data, config.node.database)
+    """The data folder of a configuration. Raises UserError where it cannot be one."""
+    try:
+        return Archive(config.data, config.database)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"[node] data = {config.node.data!r}: there is a file in its place; name a folder") from None
 
 
 def receive(config: Config) -> int:

@@ -154,6 +154,12 @@ def test_status_and_audit_of_an_empty_folder(capsys: pytest.CaptureFixture[str])
     assert main(["verify"]) == 0
 
 
+def test_a_data_folder_that_is_a_file_is_named_by_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").touch()
+    assert main(["status"]) == 2
+    assert capsys.readouterr().err.startswith("lethe: [node] data = 'data': there is a file in its place")
+
+
 def test_a_damaged_database_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/lethe.db").write_bytes(bytes(range(256)) * 64)
