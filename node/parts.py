@@ -59,6 +59,7 @@ def receive(config: Config) -> int:
         credentials.check()
     _allow_many_descriptors()
     sys.setswitchinterval(_SWITCH)
+    archive.forget_the_future()
     archive.sweep()
     archive.route_held(router.plan)
     title, trusts = config.node.ae_title, config.node.trust_loopback
@@ -85,6 +86,7 @@ def receive(config: Config) -> int:
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
     expiry.warn()
     while not stopping.wait(_SWEEP_EVERY):
+        archive.forget_the_future()
         archive.sweep()
         expiry.warn()
     receiver.stop()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,9 @@ _PATIENCE = 45.0
 _LONGEST_PAUSE = 30.0
 _STEADY = 10.0
 _NO_ROOM = 5.0
+_SET_BACK = 60.0
+_LONGEST_DELAY = 660.0
+"""Longer than a job is put off; of what else is put off it is no harm to try it again."""
 _PORT_PATIENCE = 45.0
 """Longer than the parts of a node that was killed take to end (`parts.py`): one can start again right after it."""
 
@@ -47,9 +51,13 @@ class Part:
 class Supervisor:
     """Keeps the parts of one configuration running."""
 
-    def __init__(self, config: Config, config_file: Path, archive: Archive) -> None:
+    def __init__(
+        self, config: Config, config_file: Path, archive: Archive, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._config_file = config_file
         self._archive = archive
+        self._clock = clock
+        self._ahead = self._ahead_of_uptime()
         self._read_end, self._write_end = os.pipe()
         commands = [*["receive"] * config.node.receivers, *["worker"] * config.node.workers, "deliver", "web"]
         commands += ["events"] if config.http.events_port else []
@@ -58,6 +66,7 @@ class Supervisor:
     def watch(self) -> None:
         """Start what should run and does not; note what died. To be called again and again."""
         now = time.monotonic()
+        self._mind_the_clock()
         for part in self.parts:
             if part.process is not None and part.process.poll() is not None:
                 self._bury(part, now)
@@ -104,6 +113,22 @@ class Supervisor:
             self._archive.jobs.expire(part.owner)
         except Unavailable:
             log.warning("the leases of %s end by themselves", part.command)
+
+    def _mind_the_clock(self) -> None:
+        """When the clock is set back, what was put off by the wrong one would wait until it is that late again."""
+        ahead = self._ahead_of_uptime()
+        if self._ahead - ahead > _SET_BACK:
+            log.warning(
+                "the clock was set back by %.0f s; what waits for longer than usual is tried now", self._ahead - ahead
+            )
+            try:
+                self._archive.forget_the_future(ahead=_LONGEST_DELAY)
+            except Unavailable:
+                return  # once more, in a moment
+        self._ahead = ahead
+
+    def _ahead_of_uptime(self) -> float:
+        return self._clock() - time.monotonic()
 
     def _process(self, part: Part) -> subprocess.Popen[bytes]:
         assert part.process is not None

@@ -18,6 +18,8 @@ from lethe.node.config import Config
 from lethe.node.config import Node as NodeConfig
 from lethe.node.serve import Supervisor
 from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
+from lethe.storage.jobs import Stage
 
 
 def send(node: Node, *paths: Path) -> None:
@@ -166,3 +168,30 @@ def test_a_part_for_which_there_is_no_room_is_started_later_and_the_supervisor_g
     assert all(part.process is None for part in supervisor.parts)
     assert all(part.start_at > time.monotonic() for part in supervisor.parts)
     supervisor.stop()
+
+
+def test_what_a_clock_that_was_ahead_put_off_is_done_once_it_is_right(tmp_path: Path) -> None:
+    ahead = [86_400.0]
+
+    def clock() -> float:
+        return time.time() + ahead[0]
+
+    archive = Archive(tmp_path / "data", clock=clock)
+    supervisor = Supervisor(Config(), tmp_path / "config.toml", archive, clock=clock)
+    supervisor.parts.clear()
+    for number in range(3):
+        incoming = saved(ct(), archive.files.incoming())
+        archive.accept(incoming, f"1.2.{number}", Origin("CT01"), ["default"])
+    taken = archive.jobs.claim(Stage.CLEAN, "worker", 60)
+    assert taken is not None
+    archive.jobs.later(taken, 5, "busy")
+    archive.jobs.claim(Stage.CLEAN, "worker that is gone", 60)
+    archive.queues.failed("archive", 30, "away")
+    supervisor.watch()
+    ahead[0] = 0.0  # set right
+    assert archive.jobs.claim(Stage.CLEAN, "worker", 60) is None
+    supervisor.watch()
+    assert [archive.jobs.claim(Stage.CLEAN, "worker", 60) is not None for _ in range(4)] == [True] * 3 + [False]
+    assert archive.queues.state("archive").next_attempt <= clock()
+    supervisor.stop()
+    archive.close()
