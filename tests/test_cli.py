@@ -237,11 +237,34 @@ def test_deidentify_everything_clean_ends_with_0_and_gives_the_same_again(tmp_pa
         ),
         (["echo", "X@h:70000"], "'h:70000' is no address: host:port, with a port from 1 to 65535"),
         (["echo", "X@h"], "'h' is no address: host:port, with a port from 1 to 65535"),
+        (["crosswalk", "export", "--project", "x"], "there is no project 'x'; there are: default"),
+        (["crosswalk", "lookup", "1", "--project", "x"], "there is no project 'x'; there are: default"),
     ],
 )
 def test_what_the_user_can_put_right(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert capsys.readouterr().err == f"lethe: {said}\n"
+
+
+@pytest.mark.parametrize("arguments", [["retry"], ["audit", "export", "--after"]])
+@pytest.mark.parametrize("number", ["x", "9" * 20, "-1"])
+def test_a_number_that_is_none_is_one_clear_line(
+    arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, number])
+    assert "error: " in capsys.readouterr().err
+
+
+def test_the_edition_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("lethe 0.")
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["receipts", "export", "--all", "nowhere/out.json"]) == 1
+    assert capsys.readouterr().err == "lethe: nowhere/out.json: No such file or directory\n"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "[::1]:9"])
