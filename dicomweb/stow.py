@@ -44,7 +44,7 @@ _XML_TYPES = ("application/dicom+xml", "application/xml", "text/xml")
 _OFFERS = tuple(Offer(name) for name in (*JSON_TYPES, *_XML_TYPES))
 _PIECE = 1 << 20
 _LEAST_FREE = 64 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 _MOST_PARTS = 50_000
 _MOST_WAITING = 16
 _PAUSES = (0.02, 0.25)
@@ -187,7 +187,7 @@ def _folder(archive: Archive) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise Unavailable("the disk of the data folder is full") from error
+        raise Unavailable("the disk of the data folder is full, or it cannot be written to") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

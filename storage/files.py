@@ -26,6 +26,7 @@ _NAME = re.compile(r"[0-9a-z][0-9a-z._-]{2,127}")
 _SHARDS = [f"{number:02x}" for number in range(256)]
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+_PASSING |= {errno.EACCES, errno.EPERM}  # until somebody gives the folder back to us
 ROOMS = ("inbox", "clean", "returns")
 _SYNCS = 32
 _FEW_FILES = 100
@@ -107,16 +108,18 @@ class FileStore:
             return self._write(target, chunks, mode=0o600 if room in _SECRET else 0o640)
 
     def open(self, room: str, name: str) -> BufferedReader:
-        """The file, for reading. Raises NotFound."""
+        """The file, for reading. Raises NotFound, Unavailable."""
         try:
-            return self.path(room, name).open("rb")
+            with _passing_failures():
+                return self.path(room, name).open("rb")
         except FileNotFoundError:
             raise NotFound(f"{room} has no file {name[:12]}") from None
 
     def size(self, room: str, name: str) -> int:
-        """How many bytes the file has. Raises NotFound."""
+        """How many bytes the file has. Raises NotFound, Unavailable."""
         try:
-            return self.path(room, name).stat().st_size
+            with _passing_failures():
+                return self.path(room, name).stat().st_size
         except FileNotFoundError:
             raise NotFound(f"{room} has no file {name[:12]}") from None
 
@@ -369,4 +372,4 @@ def _passing_failures() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _PASSING:
             raise
-        raise Unavailable("the data folder cannot be written to, or its disk is full") from error
+        raise Unavailable("the data folder cannot be read or written, or its disk is full") from error
