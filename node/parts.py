@@ -41,6 +41,9 @@ def open_archive(config: Config) -> Archive:
         return Archive(config.data, config.database)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"[node] data = {config.node.data!r}: there is a file in its place; name a folder") from None
+    except PermissionError as error:
+        said = f"[node] data = {config.node.data!r}: {error.filename} is not ours to write"
+        raise UserError(f"{said}; name a folder of the account that runs Lethe, by its whole path") from None
 
 
 def receive(config: Config) -> int:

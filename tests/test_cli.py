@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import json
 import subprocess
 import sys
@@ -158,6 +159,18 @@ def test_a_data_folder_that_is_a_file_is_named_by_its_key(tmp_path: Path, capsys
     (tmp_path / "data").touch()
     assert main(["status"]) == 2
     assert capsys.readouterr().err.startswith("lethe: [node] data = 'data': there is a file in its place")
+
+
+def test_a_data_folder_that_may_not_be_made_is_named_by_its_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    assert main(["status"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lethe: [node] data = 'data': ") and said.count("\n") == 1
 
 
 def test_a_damaged_database_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
