@@ -18,6 +18,7 @@ from builders import PHI, bundled, ct, saved, secondary_capture, slide_label
 from lethe.node.arguments import parser
 from lethe.node.cli import command, main
 from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
 from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
@@ -267,6 +268,17 @@ def test_a_number_that_is_none_is_one_clear_line(
     with pytest.raises(SystemExit, match="2"):
         main([*arguments, number])
     assert "error: " in capsys.readouterr().err
+
+
+def test_who_reads_what_is_printed_may_stop_early(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data")
+    with archive.together():
+        for _ in range(2000):
+            archive.audit.record(Actor("somebody"), "looked", "x" * 100)
+    archive.close()
+    command = f"{sys.executable} -m lethe.node audit export | head -1"
+    run = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (run.stdout.count("\n"), run.stderr) == (1, "")
 
 
 def test_the_edition_is_said(capsys: pytest.CaptureFixture[str]) -> None:
