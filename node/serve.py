@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -149,7 +150,7 @@ def serve(config: Config, config_file: Path) -> int:
         (config.http.host, config.http.port, "[http] port"),
     ):
         if port:
-            _await_port(host, port, key)
+            _await_port(host, port, key, stopping)
     supervisor = Supervisor(config, config_file, archive)
     while not stopping.is_set():
         supervisor.watch()
@@ -159,8 +160,9 @@ def serve(config: Config, config_file: Path) -> int:
     return 0
 
 
-def _await_port(host: str, port: int, key: str) -> None:
-    """Wait a little for a port that the parts of an earlier run may still hold. Raises Unavailable."""
+def _await_port(host: str, port: int, key: str, stopping: threading.Event) -> None:
+    """Wait a little, unless told to stop, for a port that the parts of an earlier run may still hold. Raises
+    Unavailable."""
     deadline, said = time.monotonic() + _PORT_PATIENCE, False
     while True:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -175,7 +177,8 @@ def _await_port(host: str, port: int, key: str) -> None:
         if not said:
             log.warning("%s:%d (%s) is in use; waiting up to %d s for it", host, port, key, _PORT_PATIENCE)
         said = True
-        time.sleep(0.5)
+        if stopping.wait(0.5):
+            return
 
 
 def _how(code: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from programs import Node, free_port, listens, running_node, wait_for
 
 from lethe.node.config import Config
 from lethe.node.config import Node as NodeConfig
-from lethe.node.serve import Supervisor
+from lethe.node.serve import Supervisor, _await_port
 from lethe.storage.archive import Archive
 from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
@@ -152,6 +154,15 @@ def test_as_many_receivers_and_workers_run_as_are_configured(archive: Archive, t
     config = Config(node=NodeConfig(receivers=3, workers=2))
     commands = [part.command for part in Supervisor(config, tmp_path / "config.toml", archive).parts]
     assert commands == ["receive"] * 3 + ["worker"] * 2 + ["deliver", "web", "events"]
+
+
+def test_who_waits_for_a_port_can_be_told_to_stop() -> None:
+    stopping = threading.Event()
+    stopping.set()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        _await_port("127.0.0.1", taken.getsockname()[1], "[node] port", stopping)  # or it is Unavailable
 
 
 def test_a_part_for_which_there_is_no_room_is_started_later_and_the_supervisor_goes_on(
