@@ -62,7 +62,7 @@ class Listener(ThreadedAssociationServer):
                 time.sleep(_PAUSE)
             raise
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, _request: Any, client_address: Any) -> None:
         """Say why no association can be made of a connection, which is then closed."""
         error = sys.exception()
         why = error.strerror if isinstance(error, OSError) else type(error).__name__
