@@ -24,6 +24,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.files import free_bytes
 from lethe.storage.intake import Arrival, Origin, Plan, Planner
 from lethe.storage.jobs import Stage, State
 from lethe.storage.names import data_set_digest
@@ -43,7 +44,7 @@ _XML_TYPES = ("application/dicom+xml", "application/xml", "text/xml")
 _OFFERS = tuple(Offer(name) for name in (*JSON_TYPES, *_XML_TYPES))
 _PIECE = 1 << 20
 _LEAST_FREE = 64 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 _MOST_PARTS = 50_000
 _MOST_WAITING = 16
 _PAUSES = (0.02, 0.25)
@@ -180,13 +181,13 @@ def _judge(identity: Identity, outcomes: Sequence[Outcome], report: Report) -> N
 def _folder(archive: Archive) -> Iterator[Path]:
     """A folder for what comes in; nothing is left of it. A full disk is no fault of the sender's."""
     folder = archive.files.incoming() / f"stow-{uuid.uuid4().hex}"
-    folder.mkdir()
     try:
+        folder.mkdir()
         yield folder
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise Unavailable("the disk of the data folder is full") from error
+        raise Unavailable("the disk of the data folder is full, or it cannot be written to") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -229,7 +230,7 @@ def _write(path: Path, content: Iterable[bytes]) -> int:
     size = 0
     with path.open("wb") as file:
         for piece in content:
-            if shutil.disk_usage(path.parent).free < _LEAST_FREE:
+            if free_bytes(path.parent) < _LEAST_FREE:
                 raise Unavailable("the disk of the data folder is nearly full")
             size += file.write(piece)
     return size

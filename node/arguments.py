@@ -14,9 +14,20 @@ DEFAULT_CONFIG = "config.toml"
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
+class _Version(argparse.Action):
+    """Looks for the edition only where it is asked for: that takes longer than most commands to begin."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"lethe {version('lethe-node')}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line. What it parses holds `command`, None where there was none, and `run`."""
     whole = argparse.ArgumentParser(prog="lethe", description="A DICOM node that forgets who the patient was.")
+    whole.add_argument("--version", action=_Version, nargs=0, help="say which edition this is")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
     _node(commands)
     _engine(commands)
@@ -121,9 +132,16 @@ def _upkeep(commands: _Commands) -> None:
     one = _add(commands, "status", "upkeep.status", "show counts by state", "lethe status --json")
     one.add_argument("--json", action="store_true", help="as JSON")
     one = _add(commands, "retry", "upkeep.retry", "try quarantined and failed jobs again", "lethe retry 17")
-    one.add_argument("job", nargs="*", type=int, metavar="JOB", help="job numbers (default: all)")
+    one.add_argument("job", nargs="*", type=_number, metavar="JOB", help="job numbers (default: all)")
     text = "check that files, jobs, index and audit trail agree"
     _add(commands, "verify", "upkeep.verify", text, "lethe verify")
+
+
+def _number(text: str) -> int:
+    """The number of a job or an entry; argparse turns what is raised into a line."""
+    if not text.isdecimal() or int(text) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {(1 << 63) - 1}")
+    return int(text)
 
 
 def _user(commands: _Commands) -> None:
@@ -137,7 +155,7 @@ def _audit(commands: _Commands) -> None:
     one.add_argument("--anchor", default="", metavar="DIGEST", help="a last digest noted earlier; must still be there")
     text = "write all entries as JSON lines"
     one = _add(commands, "export", "audit.export", text, "lethe audit export > audit.jsonl")
-    one.add_argument("--after", type=int, default=0, metavar="N", help="only entries after number N")
+    one.add_argument("--after", type=_number, default=0, metavar="N", help="only entries after number N")
 
 
 def _rules(commands: _Commands) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from importlib import import_module
 from lethe.storage.errors import StorageError
 
 from .arguments import parser
-from .commands.exits import FAILED, USAGE
+from .commands.exits import FAILED, PIPE, USAGE
 from .errors import ConfigError, UserError
 
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, UserError, StorageError) as error:
         print(f"lethe: {error}", file=sys.stderr)
         return USAGE if isinstance(error, ConfigError | UserError) else FAILED
+    except BrokenPipeError:  # who reads what we print has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE
     except OSError as error:
         print(f"lethe: {error.filename or args.command}: {error.strerror}", file=sys.stderr)
         return FAILED

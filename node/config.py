@@ -37,6 +37,7 @@ from .settings import (
     as_choice,
     as_command,
     as_days,
+    as_host,
     as_hours,
     as_list_of,
     as_log_level,
@@ -68,7 +69,7 @@ class Node:
     """[node]: the DICOM side and the data folder."""
 
     ae_title: str = _key("our AE title; callers must use it", as_ae_title, "LETHE")
-    host: str = _key("address to listen on; loopback until told otherwise", as_text, "127.0.0.1")
+    host: str = _key("address to listen on; loopback until told otherwise", as_host, "127.0.0.1")
     port: int = _key("DICOM port", as_whole(1, 65535), 11112)
     plain: Plain = _key(
         'who may come there without TLS: "anywhere", or only callers on "loopback"', as_choice(Plain), Plain.ANYWHERE
@@ -84,7 +85,7 @@ class Node:
         '"bcp195" (PS3.15 B.12), or "modified-bcp195" (B.13: stronger keys)', as_choice(TlsProfile), TlsProfile.BCP195
     )
     data: str = _key("folder for database, files and keys", as_text, "data")
-    database: str = _key("database URL; empty means SQLite in the data folder", lambda value: str(value), "")
+    database: str = _key("database URL; empty means SQLite in the data folder", as_path_or_none, "")
     workers: int = _key("processes that de-identify", as_whole(1, 256), 2)
     receivers: int = _key("processes that receive, on the same port", as_whole(1, 64), 1)
     associations: int = _key("how many associations all peers together may have open to us", as_whole(1, 10_000), 100)
@@ -116,7 +117,7 @@ class Node:
 class Http:
     """[http]: portal, DICOMweb and FHIR."""
 
-    host: str = _key("address to listen on", as_text, "127.0.0.1")
+    host: str = _key("address to listen on", as_host, "127.0.0.1")
     port: int = _key("HTTP port", as_whole(1, 65535), 8080)
     workers: int = _key("processes that answer", as_whole(1, 64), 2)
     events_port: int = _key("port for event reports of workitems, by WebSocket; 0: none", as_whole(0, 65535), 8081)
@@ -153,7 +154,7 @@ class Peer:
 
     name: str = _key("how the rest of this file calls it", as_name)
     ae_title: str = _key("its AE title", as_ae_title)
-    host: str = _key("its address or host name", as_text)
+    host: str = _key("its address or host name", as_host)
     port: int = _key("its DICOM port", as_whole(1, 65535))
     may: tuple[Ability, ...] = _key("what it may ask of us", as_list_of(as_choice(Ability)), USUAL_ABILITIES)
     associations: int = _key("how many associations it may have open to us; 0: as many as all", as_whole(0, 10_000), 0)
@@ -276,10 +277,10 @@ class Redact:
 class Worklist:
     """[worklist]: what modalities are to do, for peers that may ask for it. It shows patients."""
 
-    folder: str = _key("folder of DICOM worklist files (*.wl), its sub-folders included", lambda value: str(value), "")
+    folder: str = _key("folder of DICOM worklist files (*.wl), its sub-folders included", as_path_or_none, "")
     table: str = _key(
         "CSV file in UTF-8 whose head names attributes by keyword, a scheduled step in each row",
-        lambda value: str(value),
+        as_path_or_none,
         "",
     )
 
@@ -354,6 +355,13 @@ class Config:
     def data(self) -> Path:
         """The data folder."""
         return self.folder / self.node.data
+
+    @property
+    def database(self) -> str:
+        """The URL of the database, its path absolute, from wherever we were started; empty: SQLite in the data
+        folder."""
+        scheme, separator, path = self.node.database.partition("///")
+        return f"{scheme}{separator}{(self.folder / path).resolve()}" if path else ""
 
     def project(self, name: str) -> Project | None:
         """The project of that name."""

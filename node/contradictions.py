@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lethe.storage.demand import Demand
 
+from .burned.offered import OURS, finder_names
 from .choices import AuthMode, PixelPolicy, ProfileName, UnknownPatients
 from .config import Config, Peer, Project, Route
 from .deid.profile import Option
@@ -45,6 +46,8 @@ def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
     yield from _deface_mistakes(project, [step.name for step in config.steps])
     if not project.text_finders and project.pixel_policy != PixelPolicy.NONE:
         yield f'text_finders is empty; accepted: at least one, with pixel_policy = "{project.pixel_policy}"'
+    if not OURS.issuperset(project.text_finders) and (absent := set(project.text_finders).difference(finder_names())):
+        yield f"text_finders names {', '.join(map(repr, sorted(absent)))}; accepted: {', '.join(finder_names())}"
     peers = [peer.name for peer in config.peers]
     for destination in project.send_to:
         if destination not in peers:
@@ -142,7 +145,18 @@ def _tls_mistakes(config: Config) -> Iterator[str]:
             yield f"[[peers]] number {number}: tls_ca or tls_certificates without tls; accepted: tls = true"
 
 
+def _events_mistakes(config: Config) -> Iterator[str]:
+    node, http = config.node, config.http
+    taken = {http.port: "port"}
+    if http.host == node.host:
+        taken |= {node.port: "[node] port", node.tls_port: "[node] tls_port"}
+    if http.events_port and http.events_port in taken:
+        said = f"events_port = {http.events_port} is {taken[http.events_port]} as well"
+        yield f"[http]: {said}; accepted: another one, or 0"
+
+
 def _http_mistakes(config: Config) -> Iterator[str]:
+    yield from _events_mistakes(config)
     if config.auth.mode == AuthMode.NONE and "*" in config.http.cors_origins:
         yield (
             '[http]: cors_origins = ["*"] with [auth] mode = "none" lets every page read everything; '

@@ -136,7 +136,7 @@ class Courier:
         for number, job in enumerate(jobs):
             try:
                 parcel = self._parcel(job)
-            except NotFound as error:
+            except (NotFound, Refused) as error:
                 self._archive.quarantine(job, str(error))
                 continue
             contexts.add(parcel.context)
@@ -147,7 +147,7 @@ class Courier:
         return found
 
     def _parcel(self, job: Job) -> Parcel:
-        """What a job sends. Raises NotFound."""
+        """What a job sends. Raises NotFound, and Refused where the file is not the one that was published."""
         if job.stage == Stage.RETURN:
             path = self._archive.files.path("returns", job.subject)
             context = context_of(path)
@@ -158,6 +158,8 @@ class Courier:
             entry = self._archive.index.instance(job.subject)
         except NotFound:
             raise NotFound("the instance is no longer in the index") from None
+        if self._archive.files.size("clean", entry.file) != entry.size:
+            raise Refused("its clean file is not as long as it was written; the disk may be damaged")
         return Parcel(job, self._archive.files.path("clean", entry.file), (entry.sop_class, entry.transfer_syntax))
 
     def _send(self, parcels: list[Parcel]) -> None:

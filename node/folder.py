@@ -45,7 +45,7 @@ def files_below(sources: Sequence[Path], apart_from: Path | None = None) -> list
 
 def clean_files(paths: Sequence[Path], target: Path, config: Config, project: str, processes: int) -> Iterator[Outcome]:
     """Clean each file into `target`, several at a time, in the order given."""
-    Archive(config.data, config.node.database).close()
+    Archive(config.data, config.database).close()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=(config, project, target)) as pool:
         yield from pool.map(_clean_one, paths, chunksize=4)
@@ -75,7 +75,7 @@ def _prepare(config: Config, project: str, target: Path) -> None:
     from .projects import projects_of  # the engine: the pool loads it, and the command itself has no use for it
 
     warnings.simplefilter("ignore")
-    archive = Archive(config.data, config.node.database)
+    archive = Archive(config.data, config.database)
     _Folder.project = projects_of(config, archive.files, archive.crosswalk, archive.rulebook)[project]
     _Folder.target = target
 

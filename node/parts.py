@@ -21,6 +21,7 @@ from lethe.storage.archive import Archive
 
 from .choices import AuthMode
 from .config import Config
+from .errors import UserError
 from .logs import start_logging
 from .routing import Router
 
@@ -35,8 +36,14 @@ _LAST_PATIENCE = 40.0
 
 
 def open_archive(config: Config) -> Archive:
-    """The data folder of a configuration."""
-    return Archive(config.data, config.node.database)
+    """The data folder of a configuration. Raises UserError where it cannot be one."""
+    try:
+        return Archive(config.data, config.database)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"[node] data = {config.node.data!r}: there is a file in its place; name a folder") from None
+    except PermissionError as error:
+        said = f"[node] data = {config.node.data!r}: {error.filename} is not ours to write"
+        raise UserError(f"{said}; name a folder of the account that runs Lethe, by its whole path") from None
 
 
 def receive(config: Config) -> int:
@@ -55,6 +62,7 @@ def receive(config: Config) -> int:
         credentials.check()
     _allow_many_descriptors()
     sys.setswitchinterval(_SWITCH)
+    archive.forget_the_future()
     archive.sweep()
     archive.route_held(router.plan)
     title, trusts = config.node.ae_title, config.node.trust_loopback
@@ -82,6 +90,7 @@ def receive(config: Config) -> int:
     log.info("%s listens at %s:%d", config.node.ae_title, config.node.host, config.node.port)
     expiry.warn()
     while not stopping.wait(_SWEEP_EVERY):
+        archive.forget_the_future()
         archive.sweep()
         expiry.warn()
     receiver.stop()

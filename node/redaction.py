@@ -123,7 +123,7 @@ def _prepare(config: Config) -> None:
     if parent:  # killed, it could not tell us to end
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     warnings.simplefilter("ignore")
-    archive = Archive(config.data, config.node.database)
+    archive = Archive(config.data, config.database)
     _Process.projects = projects_of(config, archive.files, archive.crosswalk, archive.rulebook)
     _Process.ready = {}
 

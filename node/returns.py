@@ -39,6 +39,6 @@ class Returns:
         if job.project not in self._projects or not destinations:
             raise Refused(f"no route re-identifies what comes from its source for project {job.project!r} any more")
         name = clean_name(job.subject, job.project, "reidentified")
-        with self._archive.original(job) as file:
+        with self._archive.whole_original(job) as file:
             result = reidentify(file, ProjectOriginals(self._archive, job.project))
             self._archive.put_back(job, result.chunks(), name, destinations, result.counts)

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +29,10 @@ log = logging.getLogger("lethe.serve")
 _PATIENCE = 45.0
 _LONGEST_PAUSE = 30.0
 _STEADY = 10.0
+_NO_ROOM = 5.0
+_SET_BACK = 60.0
+_LONGEST_DELAY = 660.0
+"""Longer than a job is put off; of what else is put off it is no harm to try it again."""
 _PORT_PATIENCE = 45.0
 """Longer than the parts of a node that was killed take to end (`parts.py`): one can start again right after it."""
 
@@ -46,9 +52,13 @@ class Part:
 class Supervisor:
     """Keeps the parts of one configuration running."""
 
-    def __init__(self, config: Config, config_file: Path, archive: Archive) -> None:
+    def __init__(
+        self, config: Config, config_file: Path, archive: Archive, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._config_file = config_file
         self._archive = archive
+        self._clock = clock
+        self._ahead = self._ahead_of_uptime()
         self._read_end, self._write_end = os.pipe()
         commands = [*["receive"] * config.node.receivers, *["worker"] * config.node.workers, "deliver", "web"]
         commands += ["events"] if config.http.events_port else []
@@ -57,6 +67,7 @@ class Supervisor:
     def watch(self) -> None:
         """Start what should run and does not; note what died. To be called again and again."""
         now = time.monotonic()
+        self._mind_the_clock()
         for part in self.parts:
             if part.process is not None and part.process.poll() is not None:
                 self._bury(part, now)
@@ -83,9 +94,13 @@ class Supervisor:
         part.owner = f"{part.command}-{uuid.uuid4().hex}"
         environment = os.environ | {OWNER_VARIABLE: part.owner, LIFELINE_VARIABLE: str(self._read_end)}
         command = [sys.executable, "-m", "lethe.node", part.command, "--config", str(self._config_file)]
-        part.process = subprocess.Popen(
-            command, env=environment, pass_fds=(self._read_end,), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        try:
+            part.process = subprocess.Popen(
+                command, env=environment, pass_fds=(self._read_end,), stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:  # no memory, or no process or descriptor left: the others go on
+            part.start_at = now + _NO_ROOM
+            log.error("%s cannot be started now (%s); trying again in %.0f s", part.command, error.strerror, _NO_ROOM)
         part.started = now
 
     def _bury(self, part: Part, now: float) -> None:
@@ -99,6 +114,22 @@ class Supervisor:
             self._archive.jobs.expire(part.owner)
         except Unavailable:
             log.warning("the leases of %s end by themselves", part.command)
+
+    def _mind_the_clock(self) -> None:
+        """When the clock is set back, what was put off by the wrong one would wait until it is that late again."""
+        ahead = self._ahead_of_uptime()
+        if self._ahead - ahead > _SET_BACK:
+            log.warning(
+                "the clock was set back by %.0f s; what waits for longer than usual is tried now", self._ahead - ahead
+            )
+            try:
+                self._archive.forget_the_future(ahead=_LONGEST_DELAY)
+            except Unavailable:
+                return  # once more, in a moment
+        self._ahead = ahead
+
+    def _ahead_of_uptime(self) -> float:
+        return self._clock() - time.monotonic()
 
     def _process(self, part: Part) -> subprocess.Popen[bytes]:
         assert part.process is not None
@@ -119,7 +150,7 @@ def serve(config: Config, config_file: Path) -> int:
         (config.http.host, config.http.port, "[http] port"),
     ):
         if port:
-            _await_port(host, port, key)
+            _await_port(host, port, key, stopping)
     supervisor = Supervisor(config, config_file, archive)
     while not stopping.is_set():
         supervisor.watch()
@@ -129,8 +160,9 @@ def serve(config: Config, config_file: Path) -> int:
     return 0
 
 
-def _await_port(host: str, port: int, key: str) -> None:
-    """Wait a little for a port that the parts of an earlier run may still hold. Raises Unavailable."""
+def _await_port(host: str, port: int, key: str, stopping: threading.Event) -> None:
+    """Wait a little, unless told to stop, for a port that the parts of an earlier run may still hold. Raises
+    Unavailable."""
     deadline, said = time.monotonic() + _PORT_PATIENCE, False
     while True:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -145,7 +177,8 @@ def _await_port(host: str, port: int, key: str) -> None:
         if not said:
             log.warning("%s:%d (%s) is in use; waiting up to %d s for it", host, port, key, _PORT_PATIENCE)
         said = True
-        time.sleep(0.5)
+        if stopping.wait(0.5):
+            return
 
 
 def _how(code: int) -> str:

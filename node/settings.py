@@ -21,8 +21,14 @@ FINGERPRINT = "sha256:"
 
 
 def as_text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise ValueError("a non-empty text")
+    return value
+
+
+def as_host(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s/\\\x00-\x1f]+", value):
+        raise ValueError('an address such as "192.0.2.10" or "::1", or a host name')
     return value
 
 
@@ -145,8 +151,8 @@ def as_certificate(value: Any) -> str:
 
 
 def as_path_or_none(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError('the path of a file, or ""')
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError('a path, or ""')
     return value
 
 

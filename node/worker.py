@@ -29,6 +29,8 @@ log = logging.getLogger("lethe.worker")
 
 _LEASE = 60.0
 _TRIES = 5
+_LONGEST_IDLE = 8.0
+"""Seconds between two looks at a database that cannot be written to: each is a line in the log."""
 
 
 class Worker:
@@ -56,8 +58,8 @@ class Worker:
         job = self._claimed()
         if job is None:
             return False
-        if job.attempts > 2 * _TRIES:  # the process died over it each time, or it would have had its verdict
-            self._archive.fail(job, f"given up after {job.attempts - 1} attempts that ended without a verdict")
+        if job.failures >= 2 * _TRIES:  # the process died over it each time, or it would have had its verdict
+            self._archive.fail(job, f"given up after {job.failures} attempts that ended without a verdict")
             return True
         with self._keeper.kept_alive(job):
             self._judge(job)
@@ -71,7 +73,7 @@ class Worker:
                 idle = 0.02 if self.step() else min(idle * 1.5, 0.5)
             except Unavailable as error:
                 log.warning("%s", error)
-                idle = 0.5
+                idle = min(max(0.5, idle * 2), _LONGEST_IDLE)
             if idle > 0.02:
                 stopping.wait(idle)
         if self._next is not None:
@@ -86,7 +88,7 @@ class Worker:
         reviewed = reviewed_from(decision) if decision else None
         digest = f"{project.digest}:{reviewed.digest}" if reviewed else project.digest
         name = clean_name(job.subject, project.name, digest)
-        with self._archive.original(job) as file:
+        with self._archive.whole_original(job) as file:
             cleaned = project.clean(file, reviewed)
             before, receipt = project.header_before(cleaned)
             if reviewed:
@@ -144,14 +146,14 @@ class Worker:
             self._archive.quarantine(job, str(refusal), getattr(refusal, "details", None))
         except Unavailable as error:
             log.warning("job %d: later: %s", job.id, error)
-            self._later(job, str(error))
+            self._archive.jobs.postpone(job, self._delay(job), str(error))
         except Exception as error:
             log.exception("job %d: attempt %d failed", job.id, job.attempts)
             reason = f"unexpected {type(error).__name__}; the log says where"
-            if job.attempts >= _TRIES:
+            if job.failures + 1 >= _TRIES:
                 self._archive.fail(job, reason)
             else:
-                self._later(job, reason)
+                self._archive.jobs.later(job, self._delay(job), reason)
 
-    def _later(self, job: Job, reason: str) -> None:
-        self._archive.jobs.later(job, retry_delay(job.attempts, random.random()), reason)  # noqa: S311 - not a secret
+    def _delay(self, job: Job) -> float:
+        return retry_delay(job.attempts, random.random())  # noqa: S311 - not a secret

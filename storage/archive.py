@@ -19,6 +19,7 @@ from .pulling import Pulling
 from .removal import Removal
 from .reviewing import Reviewing
 from .sweeping import Sweeping
+from .timekeeping import Timekeeping
 from .verdicts import Verdicts
 from .vouching import Vouching
 from .worklisting import Worklisting
@@ -36,6 +37,7 @@ class Archive(
     PseudonymSources,
     Inspection,
     Sweeping,
+    Timekeeping,
     Vouching,
     Promising,
     Pulling,

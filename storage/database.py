@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from peewee import OperationalError, SqliteDatabase, __exception_wrapper__
+from peewee import DatabaseError, SqliteDatabase, __exception_wrapper__
 
 from .errors import Refused, Unavailable
 from .holding import holds
@@ -36,6 +36,7 @@ _PASSING = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class _Closer:
@@ -52,14 +53,16 @@ class _Closer:
 
 
 class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
-    """Says Unavailable where a statement failed for a reason that may pass; leaves no connection behind."""
+    """Says Unavailable where a statement failed for a reason that may pass, or a backup mends; leaves no connection
+    behind."""
 
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(str(path), **options)
         self.turn = Turn(path.with_name(f"{path.name}-turn"))
 
     def _connect(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = super()._connect()
+        with _passing_failures(), __exception_wrapper__:
+            connection: sqlite3.Connection = super()._connect()
         connection.create_function("holds", -1, holds, deterministic=True)
         self._state.closer = _Closer(connection)
         return connection
@@ -104,7 +107,7 @@ def open_database(url: str) -> Any:
 def transaction(database: Any) -> Iterator[None]:
     """A short transaction that takes the write lock at its start, so that what it reads stays true until it commits.
 
-    Raises Unavailable where the lock is not to be had, or the disk is full.
+    Raises Unavailable where the lock is not to be had, the disk is full or the database damaged.
     """
     turn = nullcontext() if database.in_transaction() else database.turn
     with turn, _passing_failures(), database.atomic("IMMEDIATE"):
@@ -115,11 +118,16 @@ def transaction(database: Any) -> Iterator[None]:
 def _passing_failures() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
         cause = error
         while hasattr(cause, "orig"):  # peewee wraps what sqlite3 raised, sometimes twice
             cause = cause.orig
-        if getattr(cause, "sqlite_errorcode", 0) & 0xFF not in _PASSING:  # an extended code holds the primary one
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # an extended code holds the primary one
+        if code in _DAMAGED:
+            raise Unavailable(
+                'the database is damaged; see "If the database is damaged" in docs/operator.md'
+            ) from error
+        if code not in _PASSING:
             raise
         raise Unavailable("the database is busy or its disk is full") from error
 

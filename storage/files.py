@@ -17,8 +17,8 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from .errors import NotFound, Refused, Unavailable
 
@@ -26,8 +26,11 @@ _NAME = re.compile(r"[0-9a-z][0-9a-z._-]{2,127}")
 _SHARDS = [f"{number:02x}" for number in range(256)]
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+_PASSING |= {errno.EACCES, errno.EPERM}  # until somebody gives the folder back to us
 ROOMS = ("inbox", "clean", "returns")
 _SYNCS = 32
+_FEW_FILES = 100
+"""A disk on which no more can be made is as full as one without a byte left."""
 _SECRET = ("keys", "returns")
 
 
@@ -104,10 +107,19 @@ class FileStore:
         with _passing_failures():
             return self._write(target, chunks, mode=0o600 if room in _SECRET else 0o640)
 
-    def open(self, room: str, name: str) -> BinaryIO:
-        """The file, for reading. Raises NotFound."""
+    def open(self, room: str, name: str) -> BufferedReader:
+        """The file, for reading. Raises NotFound, Unavailable."""
         try:
-            return self.path(room, name).open("rb")
+            with _passing_failures():
+                return self.path(room, name).open("rb")
+        except FileNotFoundError:
+            raise NotFound(f"{room} has no file {name[:12]}") from None
+
+    def size(self, room: str, name: str) -> int:
+        """How many bytes the file has. Raises NotFound, Unavailable."""
+        try:
+            with _passing_failures():
+                return self.path(room, name).stat().st_size
         except FileNotFoundError:
             raise NotFound(f"{room} has no file {name[:12]}") from None
 
@@ -171,8 +183,9 @@ class FileStore:
         return state.st_ino, state.st_mtime_ns
 
     def incoming(self) -> Path:
-        """The folder this process receives into, the same each time; it is swept once the process is gone."""
-        with self._incoming_lock:
+        """The folder this process receives into, the same each time; it is swept once the process is gone. Raises
+        Unavailable."""
+        with self._incoming_lock, _passing_failures():
             while self._incoming is None:
                 folder = self.folder / "incoming" / uuid.uuid4().hex
                 folder.mkdir()
@@ -295,6 +308,14 @@ class Adoption:
         os.close(self._descriptor)
 
 
+def free_bytes(folder: Path) -> int:
+    """How much is free on the disk of a folder; none where it has no room for more files (inodes)."""
+    disk = os.statvfs(folder)
+    if disk.f_files and disk.f_favail < _FEW_FILES:
+        return 0
+    return disk.f_bavail * disk.f_frsize
+
+
 def _sync_path(path: Path, sync: Callable[[int], None]) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -351,4 +372,4 @@ def _passing_failures() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _PASSING:
             raise
-        raise Unavailable("the data folder cannot be written to, or its disk is full") from error
+        raise Unavailable("the data folder cannot be read or written, or its disk is full") from error

@@ -170,10 +170,11 @@ class Index:
         )
         return studies, series, instances
 
-    def files(self) -> dict[str, str]:
-        """The clean file of every instance: SOP Instance UID to file name."""
+    def files(self) -> dict[str, tuple[str, int]]:
+        """The clean file of every instance: SOP Instance UID to file name and size."""
         table = self._tables.instance
-        return dict(table.select(table.uid, table.file).tuples().iterator())
+        rows = table.select(table.uid, table.file, table.size).tuples().iterator()
+        return {uid: (name, size) for uid, name, size in rows}
 
     def mentions(self, file: str) -> bool:
         """Whether that clean file belongs to an instance."""

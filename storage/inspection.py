@@ -8,7 +8,9 @@ from peewee import fn
 
 from .commitments import Progress
 from .datafolder import DataFolder
+from .errors import NotFound
 from .jobs import INTAKE, OUTGOING, Stage, State
+from .names import data_set_digest
 from .promises import Promised
 
 
@@ -45,18 +47,19 @@ class Inspection(DataFolder):
 
     def verify(self) -> Iterator[str]:
         """Every way in which files, jobs, index and audit trail contradict one another, one sentence each."""
+        damage = self.database.execute_sql("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            yield "the database is damaged; nothing else was looked at"
+            return
         # Rows before files: work goes on meanwhile, and a file is there before its row.
         for name in self._originals.needed() - set(self.files.names("inbox")):
             if self._originals.is_needed(name):
                 yield f"the original {name[:12]} has a job but no file"
+        yield from self._changed_originals()
         for name in self.jobs.unfinished(Stage.RETURN) - set(self.files.names("returns")):
             if self.jobs.is_unfinished(Stage.RETURN, name):
                 yield f"the re-identified object {name[:12]} has a job but no file"
-        known = self.index.files()
-        clean = set(self.files.names("clean"))
-        for uid, name in known.items():
-            if name not in clean:
-                yield f"the instance {uid} has no file"
+        yield from self._lost_or_torn()
         for number in self._homeless_sends():
             yield f"job {number} sends an instance that is not in the index"
         yield from self.index.miscounts()
@@ -67,6 +70,24 @@ class Inspection(DataFolder):
         verdict = self.audit.verify()
         if verdict.broken_at is not None:
             yield f"the audit trail is broken: {verdict.why}"
+
+    def _changed_originals(self) -> Iterator[str]:
+        for name in self._originals.needed():
+            try:
+                changed = data_set_digest(self.files.path("inbox", name)) != name
+            except FileNotFoundError:  # told already, or just done with
+                continue
+            if changed:
+                yield f"the original {name[:12]} is not what came in"
+
+    def _lost_or_torn(self) -> Iterator[str]:
+        for uid, (name, size) in self.index.files().items():
+            try:
+                if self.files.size("clean", name) != size:
+                    yield f"the file of the instance {uid} is not as long as it was written"
+            except NotFound:
+                if self.index.mentions(name):
+                    yield f"the instance {uid} has no file"
 
     def _homeless_sends(self) -> list[int]:
         sql = "SELECT id FROM job WHERE stage = ? AND subject NOT IN (SELECT uid FROM instance)"

@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from .audit import SYSTEM, Actor, Record
 from .database import transaction
 from .datafolder import DataFolder
-from .errors import NotFound, Unavailable
+from .errors import NotFound, Refused, Unavailable
 from .files import Adoption
 from .groupcommit import GroupCommit
 from .jobs import Job, Stage, State
-from .names import data_set_digest
+from .names import data_set_digest, digest_of_data_set
 
 
 class Acceptance(StrEnum):
@@ -170,9 +171,17 @@ class Intake(DataFolder):
         self._arriving.synced(mark)
         return acceptance
 
-    def original(self, job: Job) -> BinaryIO:
+    def original(self, job: Job) -> BufferedReader:
         """The inbox file a CLEAN or REIDENTIFY job is about; a Job is the only way to one. Raises NotFound."""
         return self.files.open("inbox", job.subject)
+
+    def whole_original(self, job: Job) -> BufferedReader:
+        """The same, of which every byte is as it came in. Raises NotFound; Refused where the disk has changed one."""
+        file = self.original(job)
+        if digest_of_data_set(file) == job.subject:
+            return file
+        file.close()
+        raise Refused("its file is not what came in; the disk may be damaged: have it sent once more, then try again")
 
     def origin(self, job: Job) -> Origin:
         """Where the object of a CLEAN or REIDENTIFY job came from. Raises NotFound."""

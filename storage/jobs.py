@@ -34,6 +34,7 @@ _COLUMNS = (
     "priority",
     "gathering",
     "result",
+    "excused",
 )
 _LEVELS = """WITH RECURSIVE level (priority) AS (
     SELECT MAX(priority) FROM job WHERE stage = ?1 AND destination = ?2 AND state = ?3
@@ -124,6 +125,13 @@ class Job:
     gathering: int = 0
     """The number of the gathering it waits, or waited, in; 0 for none."""
     result: str = ""
+    excused: int = 0
+    """Of its attempts, those that ended for a reason that has nothing to do with it, such as a full disk."""
+
+    @property
+    def failures(self) -> int:
+        """How many attempts before this one may be its own fault."""
+        return self.attempts - self.excused - 1
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,7 @@ class JobQueue:
             priority,
             gathering,
             "",
+            0,
         )
         return bool(self._database.execute_sql(_INSERT, values).rowcount)
 
@@ -243,6 +252,12 @@ class JobQueue:
         values = {row.state: State.READY, row.ready_at: now + delay, row.reason: reason, row.updated: now}
         return bool(row.update(values).where(self._mine(job)).execute())
 
+    def postpone(self, job: Job, delay: float, reason: str) -> bool:
+        """As `later`, for a reason that is not the job's own: it may happen for days, and is not held against it."""
+        row, now = self._job, self._clock()
+        values = {row.state: State.READY, row.ready_at: now + delay, row.reason: reason, row.updated: now}
+        return bool(row.update({**values, row.excused: row.excused + 1}).where(self._mine(job)).execute())
+
     def give_back(self, jobs: Iterable[Job]) -> None:
         """Return claimed jobs that were not tried; the claim does not count."""
         row, now = self._job, self._clock()
@@ -260,7 +275,8 @@ class JobQueue:
     def revive(self, job: Job) -> bool:
         """Bring an ended job back to READY with its attempts forgotten. False where it is not ended."""
         row, now = self._job, self._clock()
-        values = {row.state: State.READY, row.attempts: 0, row.ready_at: now, row.reason: "", row.updated: now}
+        values = {row.state: State.READY, row.attempts: 0, row.excused: 0, row.ready_at: now, row.reason: ""}
+        values[row.updated] = now
         return bool(row.update(values).where((row.id == job.id) & (row.state << list(ENDED))).execute())
 
     def move(self, job: Job, project: str, stage: Stage = Stage.CLEAN, *, priority: int = 0) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,8 +19,15 @@ def clean_name(original: str, *made_by: str) -> str:
 def data_set_digest(path: Path) -> str:
     """SHA-256 of what follows the file meta information (PS3.10 7.1): that is written by whoever stores the file."""
     with path.open("rb") as file:
-        file.seek(_end_of_meta(file))
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_of_data_set(file)
+
+
+def digest_of_data_set(file: BufferedReader) -> str:
+    """The same of a file that is open at its beginning, where it is again afterwards."""
+    file.seek(_end_of_meta(file))
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return digest
 
 
 def _end_of_meta(file: BinaryIO) -> int:

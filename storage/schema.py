@@ -338,6 +338,11 @@ _ARRIVING = (
     "CREATE TABLE arriving (id INTEGER PRIMARY KEY, name TEXT NOT NULL, owner TEXT NOT NULL)",
 )
 
+_EXCUSED = (
+    # Attempts that are not held against a job: the disk was full, or the like.
+    "ALTER TABLE job ADD COLUMN excused INTEGER NOT NULL DEFAULT 0",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -352,4 +357,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _RESULTS,
     _WORKLIST,
     _ARRIVING,
+    _EXCUSED,
 )

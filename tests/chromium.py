@@ -45,6 +45,16 @@ class Page:
         field = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self._call("DOM.setFileInputFiles", nodeId=field, files=[str(path) for path in paths])
 
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key, by its name and its Windows code; `text` is what it types."""
+        for kind in ("keyDown", "keyUp"):
+            typed = {"text": text} if kind == "keyDown" and text else {}
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **typed)
+
+    def write(self, text: str) -> None:
+        """Write into the field that has the focus, in the place of what is chosen there."""
+        self._call("Input.insertText", text=text)
+
     def resize(self, width: int, height: int) -> None:
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 

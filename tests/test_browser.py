@@ -9,6 +9,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import chromium
 import pytest
 from builders import ct, saved, slide_label
 from programs import Node, need, running_node
@@ -121,3 +122,26 @@ def test_boxes_are_drawn_and_removed_by_hand(node: Node, tmp_path: Path) -> None
         {"frame": None, "box": [10, 40, 40, 50]},
         {"frame": 0, "box": [0, 0, 5, 5]},
     ]
+
+
+def test_a_box_is_drawn_and_removed_by_keyboard_alone(node: Node, tmp_path: Path) -> None:
+    (number,) = (job["id"] for job in node.get("/api/v1/quarantine").json()["jobs"])
+    with chromium.page(tmp_path) as page:
+        page.visit(f"{node.url}/quarantine/{number}")
+        page.value("document.getElementById('decided').value = '[]'; document.getElementById('everywhere').focus()")
+        boxes = "document.getElementById('decided').value"
+        before = json.loads(page.value("document.getElementById('review').dataset.boxes"))
+        for edge in ("left", "top", "right", "bottom"):
+            page.press("Tab", 9)
+            assert page.value("document.activeElement.labels[0].textContent.trim()") == edge
+            page.write({"left": "10", "top": "20", "right": "101", "bottom": "30"}[edge])
+        page.press("Tab", 9)
+        page.press("Enter", 13, "\r")
+        assert page.value("!document.getElementById('no-box').hidden"), "the frame has 100 columns"
+        page.value("document.getElementById('right').value = 90")
+        page.press("Enter", 13, "\r")
+        drawn = {"frame": None, "box": [10, 20, 90, 30]}
+        assert json.loads(page.value(boxes))[len(before) :] == [drawn]
+        page.press("Delete", 46)
+        assert drawn not in json.loads(page.value(boxes))
+        assert page.complaints == []

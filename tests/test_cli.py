@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from builders import PHI, bundled, ct, saved, secondary_capture, slide_label
 from lethe.node.arguments import parser
 from lethe.node.cli import command, main
 from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
 from lethe.storage.intake import Origin
 from lethe.storage.jobs import Stage
 
@@ -154,6 +156,32 @@ def test_status_and_audit_of_an_empty_folder(capsys: pytest.CaptureFixture[str])
     assert main(["verify"]) == 0
 
 
+def test_a_data_folder_that_is_a_file_is_named_by_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").touch()
+    assert main(["status"]) == 2
+    assert capsys.readouterr().err.startswith("lethe: [node] data = 'data': there is a file in its place")
+
+
+def test_a_data_folder_that_may_not_be_made_is_named_by_its_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def forbidden(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    assert main(["status"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("lethe: [node] data = 'data': ") and said.count("\n") == 1
+
+
+def test_a_damaged_database_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/lethe.db").write_bytes(bytes(range(256)) * 64)
+    assert main(["status"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("lethe: the database is damaged") and said.count("\n") == 1
+
+
 def test_audit_export_and_anchor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = Archive(tmp_path / "data")
     archive.accept(saved(ct(), archive.files.incoming()), "1.2.3", Origin("CT01", "127.0.0.1"), ["default"])
@@ -223,11 +251,45 @@ def test_deidentify_everything_clean_ends_with_0_and_gives_the_same_again(tmp_pa
         ),
         (["echo", "X@h:70000"], "'h:70000' is no address: host:port, with a port from 1 to 65535"),
         (["echo", "X@h"], "'h' is no address: host:port, with a port from 1 to 65535"),
+        (["crosswalk", "export", "--project", "x"], "there is no project 'x'; there are: default"),
+        (["crosswalk", "lookup", "1", "--project", "x"], "there is no project 'x'; there are: default"),
     ],
 )
 def test_what_the_user_can_put_right(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert capsys.readouterr().err == f"lethe: {said}\n"
+
+
+@pytest.mark.parametrize("arguments", [["retry"], ["audit", "export", "--after"]])
+@pytest.mark.parametrize("number", ["x", "9" * 20, "-1"])
+def test_a_number_that_is_none_is_one_clear_line(
+    arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, number])
+    assert "error: " in capsys.readouterr().err
+
+
+def test_who_reads_what_is_printed_may_stop_early(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "data")
+    with archive.together():
+        for _ in range(2000):
+            archive.audit.record(Actor("somebody"), "looked", "x" * 100)
+    archive.close()
+    command = f"{sys.executable} -m lethe.node audit export | head -1"
+    run = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (run.stdout.count("\n"), run.stderr) == (1, "")
+
+
+def test_the_edition_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("lethe 0.")
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["receipts", "export", "--all", "nowhere/out.json"]) == 1
+    assert capsys.readouterr().err == "lethe: nowhere/out.json: No such file or directory\n"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "[::1]:9"])

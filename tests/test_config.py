@@ -41,6 +41,15 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     assert config.data == tmp_path / "data"
 
 
+def test_the_database_is_the_same_from_wherever_the_command_is_run(tmp_path: Path) -> None:
+    def url(database: str) -> str:
+        return load_config(write(tmp_path, f'[node]\ndatabase = "{database}"')).database
+
+    assert url("") == ""
+    assert url("sqlite:///db/lethe.db") == f"sqlite:///{tmp_path}/db/lethe.db"
+    assert url("sqlite:////srv/lethe.db") == "sqlite:////srv/lethe.db"
+
+
 def test_the_file_in_the_repository_holds_the_defaults() -> None:
     config = load_config(ROOT / "config.toml")
     assert config == dataclasses.replace(Config(), folder=ROOT)
@@ -211,6 +220,17 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
             "text_finders = 'rapidocr' is not accepted; accepted: a list",
         ),
         ("[projects.default]\ntext_finders = []", "text_finders is empty"),
+        (
+            '[projects.default]\ntext_finders = ["rapidocr", "easyocr"]',
+            "text_finders names 'easyocr'; accepted: rapidocr, tesseract",
+        ),
+        ("[http]\nevents_port = 8080", "events_port = 8080 is port as well"),
+        ("[http]\nevents_port = 11112", "events_port = 11112 is [node] port as well"),
+        ("[worklist]\nfolder = 5", "folder = 5 is not accepted"),
+        ("[worklist]\ntable = []", "table = [] is not accepted"),
+        ("[node]\ndatabase = 5", "database = 5 is not accepted"),
+        ('[node]\nhost = "http://lethe"', "an address such as"),
+        ('[node]\ndata = "a\\u0000b"', "a non-empty text"),
         ('[redact]\nroots = "/srv"', "roots = '/srv' is not accepted; accepted: a list"),
         ("[redact]\nlargest = 0", "largest = 0 is not accepted"),
         ('[projects.default]\ndocuments = "none"', 'accepted: one of "refuse", "text"'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -265,6 +266,27 @@ def test_an_instance_the_peer_breaks_off_at_does_not_hold_the_others_back(
         one.step()
     assert archiver.received.keys() == others
     assert send_jobs(archive)[poison].state == State.READY
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: os.truncate(path, 300)])
+def test_a_file_that_is_lost_or_torn_here_is_no_peer_that_is_away(
+    archive: Archive, archiver: Archiver, publish: Publish, harm: Callable[[Path], None]
+) -> None:
+    harmed, other = publish(ct()), publish(ct())
+    path = archive.files.path("clean", archive.index.instance(harmed).file)
+    kept = path.read_bytes()
+    harm(path)
+    one = courier(archive, archiver.port)
+    assert one.step()
+    assert archiver.received.keys() == {other}
+    assert archive.queues.state("archive").failures == 0
+    job = send_jobs(archive)[harmed]
+    assert job.state == State.QUARANTINED
+    assert "clean" in job.reason
+    path.write_bytes(kept)
+    archive.release(job.id, Actor("somebody"))
+    assert one.step()
+    assert archiver.received.keys() == {harmed, other}
 
 
 def test_a_dead_peer_blocks_no_other(archive: Archive, archiver: Archiver, publish: Publish) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from dimse_wire import ACCEPT, CT, LITTLE, REJECT, Wire
 from programs import half_written, wait_for
 from pydicom.dataset import FileDataset
 
-from lethe.node.config import Peer
+from lethe.node.choices import AuthMode
+from lethe.node.config import Auth, Config, Http, Peer
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
 from lethe.node.routing import always
+from lethe.node.site import build_app
 from lethe.storage.archive import Archive
 
 CONTEXT = (CT, LITTLE)
@@ -26,16 +29,24 @@ MEGABYTE = 1 << 20
 SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
 
 
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """A file system of its own, in memory."""
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
+    if done.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(tmp_path / "disk", "size=24m") as place:
+        yield place
 
 
 @pytest.fixture
@@ -126,3 +137,29 @@ def test_a_disk_without_a_watermark_is_full_when_it_is(archive: Archive, disk: P
         nothing_half_written(archive)
     finally:
         receiver.stop(0.5)
+
+
+def test_a_disk_that_has_no_room_for_more_files_is_full(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=200m,nr_inodes=1200") as disk:
+        archive = Archive(disk / "data")
+        receiver, port = listening(archive, 4 * MEGABYTE)
+        web = build_app(Config(auth=Auth(AuthMode.NONE), http=Http(stow_wait=0)), archive).test_client()
+        content = saved(ct(), tmp_path).read_bytes()
+        try:
+            assert associated(port)[0] == ACCEPT
+            assert web.get("/readyz").status_code == 200
+            fillers = [disk / str(number) for number in range(os.statvfs(disk).f_favail)]
+            for filler in fillers:
+                filler.touch()
+            assert associated(port)[0] == REJECT
+            assert web.get("/readyz").get_json()["reason"] == "the data folder is full"
+            answer = web.post("/dicom-web/studies", data=content, content_type="application/dicom")
+            assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+            for filler in fillers:
+                filler.unlink()
+            assert associated(port)[0] == ACCEPT
+            assert web.post("/dicom-web/studies", data=content, content_type="application/dicom").status_code == 202
+            assert archive.counts()["received"] == 1
+        finally:
+            receiver.stop(0.5)
+            archive.close()

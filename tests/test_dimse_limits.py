@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from dimse_wire import (
     store_request,
 )
 from programs import half_written, wait_for
+from pynetdicom.transport import ThreadedAssociationServer
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
@@ -337,3 +340,40 @@ def test_the_file_says_who_sent_it(archive: Archive, start: Start, tmp_path: Pat
         meta = pydicom.dcmread(file, stop_before_pixels=True).file_meta
     assert meta.SourceApplicationEntityTitle == "ORDERLY"
     assert (meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID) == CONTEXT
+
+
+def test_a_process_without_descriptors_says_so_once_and_goes_on_when_it_has_some(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = iter(range(3))
+    take = ThreadedAssociationServer.get_request
+
+    def scarce(server: ThreadedAssociationServer) -> object:
+        if next(refused, None) is not None:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return take(server)
+
+    monkeypatch.setattr(ThreadedAssociationServer, "get_request", scarce)
+    monkeypatch.setattr("lethe.node.dimse.listener._PAUSE", 0.01)
+    port = start()
+    with Wire(port) as wire:
+        assert wire.associate()[0] == ACCEPT
+    said = [record.getMessage() for record in caplog.records if "Too many open files" in record.getMessage()]
+    assert said == ["no connection can be taken now: Too many open files"]
+
+
+def test_a_connection_of_which_no_association_can_be_made_is_hung_up_on(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    port = start()
+    with monkeypatch.context() as patch:
+        patch.setattr("lethe.node.dimse.listener.Greeter._association", fail)
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            assert client.recv(1) == b""
+    with Wire(port) as wire:
+        assert wire.associate()[0] == ACCEPT
+    assert "a connection from 127.0.0.1 cannot be served now: Too many open files" in caplog.text
+    assert "Traceback" not in capsys.readouterr().err

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pydicom
 import pytest
@@ -335,7 +334,7 @@ def test_little_room_is_said_before_there_is_none(
     with Destination(peer(port), "CT01") as destination:
         destination.open([context])
         with monkeypatch.context() as patch:
-            patch.setattr("shutil.disk_usage", lambda _: DiskUsage(1 << 40, 1 << 40, 1 << 20))
+            patch.setattr("lethe.node.dimse.limits.free_bytes", lambda _: 1 << 20)
             assert destination.send(path, context) == 0xA700
             with pytest.raises(Unavailable, match="rejected"):
                 Destination(peer(port), "CT02").echo()
@@ -367,9 +366,3 @@ def test_a_rejection_that_closes_the_connection_at_once_is_one(
     monkeypatch.setattr("lethe.node.dimse.calling.Connection", Late)
     with pytest.raises(Unavailable, match="rejected the association: it is not called OTHER"):
         Destination(peer(port, "OTHER"), "CT01").echo()
-
-
-class DiskUsage(NamedTuple):
-    total: int
-    used: int
-    free: int

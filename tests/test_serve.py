@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import socket
+import threading
 import time
 from pathlib import Path
 
+import pytest
 import requests
 from builders import ct, saved, series, slide_label
 from kill_trial import kill_while_sending
@@ -14,8 +18,10 @@ from programs import Node, free_port, listens, running_node, wait_for
 
 from lethe.node.config import Config
 from lethe.node.config import Node as NodeConfig
-from lethe.node.serve import Supervisor
+from lethe.node.serve import Supervisor, _await_port
 from lethe.storage.archive import Archive
+from lethe.storage.intake import Origin
+from lethe.storage.jobs import Stage
 
 
 def send(node: Node, *paths: Path) -> None:
@@ -148,3 +154,55 @@ def test_as_many_receivers_and_workers_run_as_are_configured(archive: Archive, t
     config = Config(node=NodeConfig(receivers=3, workers=2))
     commands = [part.command for part in Supervisor(config, tmp_path / "config.toml", archive).parts]
     assert commands == ["receive"] * 3 + ["worker"] * 2 + ["deliver", "web", "events"]
+
+
+def test_who_waits_for_a_port_can_be_told_to_stop() -> None:
+    stopping = threading.Event()
+    stopping.set()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        _await_port("127.0.0.1", taken.getsockname()[1], "[node] port", stopping)  # or it is Unavailable
+
+
+def test_a_part_for_which_there_is_no_room_is_started_later_and_the_supervisor_goes_on(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(Config(), tmp_path / "config.toml", archive)
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lethe.node.serve.subprocess.Popen", no_memory)
+        supervisor.watch()
+    assert all(part.process is None for part in supervisor.parts)
+    assert all(part.start_at > time.monotonic() for part in supervisor.parts)
+    supervisor.stop()
+
+
+def test_what_a_clock_that_was_ahead_put_off_is_done_once_it_is_right(tmp_path: Path) -> None:
+    ahead = [86_400.0]
+
+    def clock() -> float:
+        return time.time() + ahead[0]
+
+    archive = Archive(tmp_path / "data", clock=clock)
+    supervisor = Supervisor(Config(), tmp_path / "config.toml", archive, clock=clock)
+    supervisor.parts.clear()
+    for number in range(3):
+        incoming = saved(ct(), archive.files.incoming())
+        archive.accept(incoming, f"1.2.{number}", Origin("CT01"), ["default"])
+    taken = archive.jobs.claim(Stage.CLEAN, "worker", 60)
+    assert taken is not None
+    archive.jobs.later(taken, 5, "busy")
+    archive.jobs.claim(Stage.CLEAN, "worker that is gone", 60)
+    archive.queues.failed("archive", 30, "away")
+    supervisor.watch()
+    ahead[0] = 0.0  # set right
+    assert archive.jobs.claim(Stage.CLEAN, "worker", 60) is None
+    supervisor.watch()
+    assert [archive.jobs.claim(Stage.CLEAN, "worker", 60) is not None for _ in range(4)] == [True] * 3 + [False]
+    assert archive.queues.state("archive").next_attempt <= clock()
+    supervisor.stop()
+    archive.close()

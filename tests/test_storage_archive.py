@@ -579,6 +579,19 @@ def test_an_instance_without_its_file_is_reported(archive):
     assert broken(archive) == "the instance 2.25.1 has no file"
 
 
+def test_files_that_a_disk_has_changed_are_reported(archive):
+    hand_in(archive)
+    publish(archive, claim(archive))
+    archive.files.path("clean", archive.index.instance("2.25.1").file).write_bytes(b"cle")
+    hand_in(archive, part10(b"other"), uid="1.2.4")
+    name = archive.jobs.find(states=[State.READY], stage=Stage.CLEAN)[0].subject
+    archive.files.path("inbox", name).write_bytes(part10(b"ogher"))
+    assert broken(archive) == (
+        f"the original {name[:12]} is not what came in / "
+        "the file of the instance 2.25.1 is not as long as it was written"
+    )
+
+
 def test_a_send_job_without_its_instance_is_reported(archive):
     archive.jobs.add(Stage.SEND, "2.25.99", project="default", destination="pacs")
     assert "not in the index" in broken(archive)

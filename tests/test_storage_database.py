@@ -186,6 +186,24 @@ def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path):
         open_database(f"sqlite:///{tmp_path}/lethe.db")
 
 
+def test_a_damaged_database_is_said_to_be_damaged(tmp_path, database):
+    with transaction(database):
+        for number in range(1000):
+            database.execute_sql("INSERT INTO person VALUES (?, ?, 0, '')", (number, "x" * 1000))
+    database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    database.close()
+    path = tmp_path / "lethe.db"
+    content = bytearray(path.read_bytes())
+    content[4096 * 20 :] = bytes(len(content) - 4096 * 20)
+    path.write_bytes(content)
+    with pytest.raises(Unavailable, match="damaged"):
+        rows(database, "SELECT COUNT(password) FROM person WHERE password <> ''")
+    database.close()
+    path.write_bytes(bytes(range(256)) * 64)
+    with pytest.raises(Unavailable, match="damaged"):
+        open_database(f"sqlite:///{path}")
+
+
 def test_no_connection_outlives_its_thread(tmp_path, database):
     def descriptors():
         return sum("lethe.db" in str(entry.resolve()) for entry in Path("/proc/self/fd").iterdir())

@@ -168,7 +168,7 @@ def test_chunks_that_break_off_leave_nothing(files):
     assert everything(files.folder) == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EMFILE])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.EACCES])
 def test_a_full_or_failing_disk_is_unavailable(files, monkeypatch, number):
     def fail(_):
         raise OSError(number, os.strerror(number))
@@ -180,6 +180,23 @@ def test_a_full_or_failing_disk_is_unavailable(files, monkeypatch, number):
     with pytest.raises(Unavailable):
         files.adopt(source, "inbox", NAME)
     assert everything(files.folder / "clean") == everything(files.folder / "inbox") == []
+
+
+def test_a_file_that_is_not_ours_to_read_may_be_later(files):
+    files.write("clean", NAME, [b"clean"])
+    folder = files.path("clean", NAME).parent
+    folder.chmod(0)
+    me = os.geteuid()
+    try:
+        if me == 0:  # root may read everything
+            os.seteuid(65534)
+        for read in (files.open, files.size):
+            with pytest.raises(Unavailable):
+                read("clean", NAME)
+    finally:
+        os.seteuid(me)
+        folder.chmod(0o755)
+    assert files.size("clean", NAME) == 5
 
 
 def test_an_error_of_the_content_is_not_called_unavailable(files):

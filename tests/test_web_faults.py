@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,9 +164,21 @@ class TestHealth:
         assert answer.get_json() == {"status": "not ready", "reason": "the database does not answer"}
         assert web.get("/healthz").status_code == 200
 
+    def test_is_not_ready_with_a_database_that_is_damaged(self, tmp_path: Path) -> None:
+        archive = Archive(tmp_path / "data")
+        web = build(archive).test_client()
+        archive.database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        (page,) = archive.database.execute_sql("SELECT rootpage FROM sqlite_master WHERE name = 'job_claim'").fetchone()
+        archive.close()
+        path = archive.folder / "lethe.db"
+        content = bytearray(path.read_bytes())
+        content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+        path.write_bytes(content)
+        assert web.get("/readyz").get_json() == {"status": "not ready", "reason": "the database does not answer"}
+        assert list(archive.verify()) == ["the database is damaged; nothing else was looked at"]
+
     def test_is_not_ready_on_a_full_disk(self, web: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        usage = shutil.disk_usage("/")
-        monkeypatch.setattr(health.shutil, "disk_usage", lambda _: usage._replace(free=1))
+        monkeypatch.setattr(health, "free_bytes", lambda _: 1)
         assert web.get("/readyz").get_json()["reason"] == "the data folder is full"
 
     def test_metrics_are_the_counts(self, web: FlaskClient, archive: Archive) -> None:

@@ -232,6 +232,10 @@ class TestStudy:
         assert "1,234 removed" in text and "113100, 113105" in text and "verified yes" in text
         assert "Patient&#39;s Name" in page and "2 changed elements" in text and "X &lt;b&gt;" in page
 
+    def test_has_a_title_that_names_nobody(self, web: FlaskClient, archive: Archive) -> None:
+        publish(archive, 1)
+        assert "<title>Study · Lethe</title>" in web.get("/studies/2.25.1").text
+
     def test_has_bounds(self, web: FlaskClient, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("lethe.node.web.studypage._MOST_INSTANCES", 1)
         for number in (1, 2, 3):

@@ -155,6 +155,57 @@ def test_unavailable_is_tried_later(archive: Archive, take: Take, monkeypatch: p
     assert not one.step(), "it is not yet time"
 
 
+def test_what_a_disk_has_changed_is_not_published_as_what_came_in(archive: Archive, take: Take) -> None:
+    original = ct()
+    take(original)
+    (job,) = archive.jobs.find()
+    path = archive.files.path("inbox", job.subject)
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 4  # within the pixel data, where nothing else can tell
+    path.write_bytes(content)
+    worker(archive).step()
+    (job,) = archive.jobs.find()
+    assert job.state == State.QUARANTINED
+    assert job.reason.startswith("its file is not what came in")
+    take(original)  # as it says: sent once more, and tried again
+    archive.release(job.id, Actor("somebody"))
+    worker(archive).step()
+    assert archive.counts()["published"] == 1
+
+
+def test_what_is_not_its_fault_is_never_held_against_a_job(
+    archive: Archive, take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(ct())
+    one = worker(archive)
+
+    def full(*_: object, **__: object) -> bool:
+        raise Unavailable("the data folder cannot be written to, or its disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive, "publish", full)
+        for _ in range(25):  # a disk that is full over night
+            with archive.database.atomic():
+                archive.database.execute_sql("UPDATE job SET ready_at = 0")
+            assert one.step()
+            (job,) = archive.jobs.find()
+            assert job.state == State.READY, job.reason
+
+        def broken(*_: object, **__: object) -> bool:
+            raise ZeroDivisionError
+
+        patch.setattr(archive, "publish", broken)
+        with archive.database.atomic():
+            archive.database.execute_sql("UPDATE job SET ready_at = 0")
+        assert one.step()
+        (job,) = archive.jobs.find()
+        assert job.state == State.READY, "one error of ours is not five"
+    with archive.database.atomic():
+        archive.database.execute_sql("UPDATE job SET ready_at = 0")
+    assert one.step()
+    assert archive.counts()["published"] == 1
+
+
 def test_anything_else_is_tried_again_then_failed_and_its_message_is_not_logged(
     archive: Archive, take: Take, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

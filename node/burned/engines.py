@@ -5,22 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import entry_points
 
 import cv2
 
 from .finder import TextFinder
 from .gate import Gate
 from .looking import Eyes
+from .offered import offered
 from .readers import reader_for
-
-GROUP = "lethe.text_finders"
-"""The group of entry points by which packages offer finders."""
-
-
-def finder_names() -> list[str]:
-    """The names that the configuration may use here."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
 @cache
@@ -38,5 +30,5 @@ def _gate() -> Gate:
 
 @cache
 def _finder(name: str) -> TextFinder:
-    found: TextFinder = entry_points(group=GROUP)[name].load()()
+    found: TextFinder = offered(name).load()()
     return found

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from lethe.storage.archive import Archive
+
+from ..config import Config
 from ..crosswalk import asked, export_to, read_patients, release_held, write_entries
 from ..parts import open_archive
 from .context import ACTOR, config_of, demand_project
@@ -12,7 +15,10 @@ from .exits import FAILED, OK
 
 
 def export(args: argparse.Namespace) -> int:
-    entries = open_archive(config_of(args)).export_crosswalk(args.project, ACTOR)
+    config = config_of(args)
+    archive = open_archive(config)
+    _demand_known(config, archive, args.project)
+    entries = archive.export_crosswalk(args.project, ACTOR)
     if args.output:
         print(f"{export_to(args.output, entries)} entries written")
     else:
@@ -42,9 +48,18 @@ def import_list(args: argparse.Namespace) -> int:
 
 
 def look_up(args: argparse.Namespace) -> int:
-    found = open_archive(config_of(args)).look_up(asked(args.value), args.project, ACTOR)
+    config = config_of(args)
+    archive = open_archive(config)
+    _demand_known(config, archive, args.project)
+    found = archive.look_up(asked(args.value), args.project, ACTOR)
     if not found:
         print("lethe: not in the crosswalk", file=sys.stderr)
         return FAILED
     write_entries(found, sys.stdout)
     return OK
+
+
+def _demand_known(config: Config, archive: Archive, project: str) -> None:
+    """Raises UserError for a project that is not configured, and of which nothing is left from when it was."""
+    if project and project not in archive.crosswalk.projects():
+        demand_project(config, project)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lethe.storage.files import free_bytes
 from lethe.storage.intake import Origin
 from lethe.storage.slots import Slot, Slots
 
@@ -79,7 +79,7 @@ class Gate:
         return self._free() >= min(_ROOM_TO_REFUSE, self._limits.least_free)
 
     def _free(self) -> int:
-        return shutil.disk_usage(self._folder).free
+        return free_bytes(self._folder)
 
     def _groups(self, origin: Origin) -> list[tuple[str, int, Rejection]]:
         groups = [("all", self._limits.associations, LIMIT_REACHED)]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import socket
 import ssl
+import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -20,7 +24,12 @@ from .credentials import Credentials
 from .secure import SecureConnection, hang_up, reason_of
 from .transport import Connection
 
+log = logging.getLogger("lethe.receive")
+
 _BACKLOG = 256
+_NOTHING_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_PAUSE = 0.5
+_SAY_AGAIN = 60.0
 _MOST_SILENT = 64
 """Connections that have not yet asked for an association. A peer asks at once: who waits longest means us no good."""
 
@@ -37,9 +46,34 @@ class Listener(ThreadedAssociationServer):
     ) -> None:
         self.opened, self.stored, self.asked = opened, stored, asked
         self._shared = shared
+        self._said = -_SAY_AGAIN
         self._silent: dict[int, Callable[[], None]] = {}
         self._lock = threading.Lock()
         super().__init__(*arguments, **others, request_handler=Greeter)  # type: ignore[misc]
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """The next connection. Where there is nothing left to take one with, the others wait a moment for that:
+        asked again at once, the kernel would say the same for ever."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in _NOTHING_LEFT:
+                self._say(f"no connection can be taken now: {error.strerror}")
+                time.sleep(_PAUSE)
+            raise
+
+    def handle_error(self, _request: Any, client_address: Any) -> None:
+        """Say why no association can be made of a connection, which is then closed."""
+        error = sys.exception()
+        why = error.strerror if isinstance(error, OSError) else type(error).__name__
+        self._say(f"a connection from {client_address[0]} cannot be served now: {why}")
+
+    def _say(self, what: str) -> None:
+        """Once in a while, since it may go on for long."""
+        now = time.monotonic()
+        if now - self._said >= _SAY_AGAIN:
+            self._said = now
+            log.error("%s", what)
 
     def server_bind(self) -> None:
         """Bind the socket."""

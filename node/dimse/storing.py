@@ -139,7 +139,8 @@ class Storing:
             log.warning("%s: refused: %s", wanted.origin.source, refusal)
             return CANNOT_UNDERSTAND
         except (Unavailable, OSError) as error:
-            log.error("%s: cannot store now: %s", wanted.origin.source, type(error).__name__)
+            why = str(error) if isinstance(error, Unavailable) else type(error).__name__
+            log.error("%s: cannot store now: %s", wanted.origin.source, why)
             return OUT_OF_RESOURCES
         except Exception:
             log.exception("%s: not stored", wanted.origin.source)

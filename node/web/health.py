@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 
 from lethe.storage.archive import Archive
-from lethe.storage.jobs import State
+from lethe.storage.files import free_bytes
+from lethe.storage.jobs import Stage, State
 from lethe.storage.users import Permission, needs
 
 _LOG = logging.getLogger(__name__)
@@ -65,13 +65,14 @@ def blueprint(archive: Archive) -> Blueprint:
 def _why_not(archive: Archive) -> str:
     """Why no object could be accepted just now; empty if one could."""
     try:
-        archive.database.execute_sql("SELECT version FROM schema_version").fetchone()
+        archive.jobs.has_open(Stage.CLEAN)
+        archive.audit.newest(1)
     except Exception as error:  # whatever the driver raises, the answer is the same; its message names paths
         _LOG.error("the database does not answer: %s", type(error).__name__)
         return "the database does not answer"
     if not all(os.access(archive.folder / room, os.W_OK | os.X_OK) for room in ("incoming", "inbox", "clean")):
         return "the data folder cannot be written to"
-    if shutil.disk_usage(archive.folder).free < _LEAST_FREE:
+    if free_bytes(archive.folder) < _LEAST_FREE:
         return "the data folder is full"
     return ""
 

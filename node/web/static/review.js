@@ -109,6 +109,19 @@
     svg.addEventListener("pointercancel", end, { once: true });
   });
 
+  // What a keyboard can do as well: a box by its edges.
+  function add() {
+    const [left, top, right, bottom] = ["left", "top", "right", "bottom"].map((edge) => element(edge).valueAsNumber);
+    const whole = [left, top, right, bottom].every(Number.isInteger);
+    const fits = whole && 0 <= left && left < right && right <= size.columns && 0 <= top && top < bottom && bottom <= size.rows;
+    element("no-box").hidden = fits;
+    if (!fits) return;
+    chosen = { frame: element("everywhere").checked ? null : frame, box: [left, top, right, bottom], why: "" };
+    boxes.push(chosen);
+    show();
+  }
+
+  element("add").addEventListener("click", add);
   document.addEventListener("keydown", (event) => {
     if ((event.key === "Delete" || event.key === "Backspace") && chosen && !event.target.matches("input")) {
       event.preventDefault();
