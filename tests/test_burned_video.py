@@ -30,7 +30,9 @@ from films import (
     filmed,
     plain_scene,
     scene,
+    tissue,
     video,
+    written,
 )
 from programs import SHARED, need
 
@@ -165,6 +167,14 @@ class TestText:
         shown = decoded(film_of(raw))
         assert len(shown) == 240 and receipt["pixels"]["looks"] > 5
         assert all(is_gone(frame, box, most=16) for frame in shown[130:155] for box in text_boxes())
+
+    def test_that_moves_is_gone_wherever_it_goes(self, clean: Clean, tmp_path: Path) -> None:
+        frames = tissue(40)
+        inks = written(frames, "FEATHERSTONE ANTONIA", [(20 + 3 * at, 250 - 2 * at) for at in range(40)], size=12)
+        film = filmed(frames, tmp_path, AVC)
+        raw, _ = clean(video(film, AVC, 40))
+        for shown, before, ink in zip(decoded(film_of(raw)), decoded(film), inks, strict=True):
+            assert np.mean(before[ink] > 225) > 0.9 and np.mean(shown[ink] > 225) < 0.05
 
     def test_that_is_technical_stays_with_phi(self, clean: Clean, tmp_path: Path) -> None:
         film = filmed(scene(COUNT, [*WORDS, ("W 400  L 40", 30, 360)]), tmp_path, AVC)
