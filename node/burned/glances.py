@@ -71,6 +71,12 @@ def changing(steady: Grey, seen: Sequence[Box]) -> Box:
     return around(extent(changes), steady.shape)
 
 
+def is_same_line(one: Box, two: Box) -> bool:
+    """Whether two boxes that were found in different frames hold a line that has not moved."""
+    shared = one.shared(two).area
+    return shared >= _SAME * (one.area + two.area - shared)
+
+
 def _together(shown: Showing, few: Sequence[Alike]) -> Picture:
     """A few frames in one picture: its colours are the highest values, the mean and the lowest."""
     plain = (plain_picture(shown.frame(numbers[0]), inverted=shown.inverted) for numbers in few)
@@ -84,15 +90,10 @@ def _moves(sight: Sight, known: Sequence[Box], eyes: Eyes) -> bool:
     more = [
         box
         for box in sight.seen.boxes
-        if not any(_are_same(box, other) for other in known)
+        if not any(is_same_line(box, other) for other in known)
         or _beyond(box, known) > _LETTERS * min(box.width, box.height) ** 2
     ]
     return bool(eyes.readable(sight.plain, more))
-
-
-def _are_same(one: Box, two: Box) -> bool:
-    shared = one.shared(two).area
-    return shared >= _SAME * (one.area + two.area - shared)
 
 
 def _beyond(box: Box, known: Sequence[Box]) -> int:

@@ -15,7 +15,7 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .form import Pixels
 from .frames import Frames
-from .glances import changing, glanced
+from .glances import changing, glanced, is_same_line
 from .looking import Eyes, Seen, needs_tiles
 from .moving import beside, followed
 from .proof import suspicious
@@ -123,10 +123,15 @@ def _run(shown: Showing, scene: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:
     for sight in in_time(shown, scene, eyes):
         yield sight
         steady = sight.steady
-        still = [box for box in sight.seen.boxes if sight.can_be_read(box)]
-        seen += _lines(sight) if sight.single is None else still
-        if sight.single is not None and len(still) < len(sight.seen.boxes):
+        if sight.single is None:
+            seen += _lines(sight)
+            continue
+        still = [
+            box for box in sight.seen.boxes if sight.can_be_read(box) or any(is_same_line(box, one) for one in seen)
+        ]
+        if len(still) < len(sight.seen.boxes):
             begun.add(sight.single)
+        seen += still
     assert steady is not None
     yield from glanced(
         shown,
