@@ -1,6 +1,6 @@
 """Shows the frames of a film by number, though a film can only be run forward: it is run again, several times at once,
-so that one who reads all frames three times, side by side, and one now and then, makes it start four times and not for
-each.
+so that one who reads all frames four times, side by side, and one now and then, makes it start five times and not for
+each. The latest ones are kept, for who goes back a little.
 """
 
 from __future__ import annotations
