@@ -4,6 +4,7 @@ learns nothing of its surroundings, and is ended when it stands still. What it p
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -29,7 +30,7 @@ _MEMORY = 6 << 30
 """Of addresses; an encoder reserves more than it uses."""
 _SOUND = "aac,ac3,mp2,mp2float,mp3,mp3float,pcm_bluray,pcm_dvd,pcm_s16be,pcm_s16le"
 """The decoders of what a film may also hold (PS3.5 8.2.5 to 8.2.8), which ffprobe opens to say what it is."""
-_MOST_TOLD = 1 << 20
+_MOST_TOLD, _ROOM = 1 << 20, 1 << 20
 _STOOD_STILL = "video: ffmpeg stood still for too long, and was ended"
 _UNDECODED, _UNENCODED = "a frame of its film could not be decoded", "its frames could not be encoded"
 _PIXELS = ("yuv420p", "yuvj420p", "yuv420p10le")
@@ -62,9 +63,15 @@ class Ffmpeg:
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:
-        """A folder that is gone afterwards."""
+        """A folder that is gone afterwards. Raises OSError, and no CannotClean, where there is no room for what is made
+        in it: of the film that says nothing."""
         with TemporaryDirectory(dir=self.spool(), prefix="film-") as folder:
-            yield Path(folder)
+            try:
+                yield Path(folder)
+            except CannotClean:
+                if shutil.disk_usage(folder).free < _ROOM:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+                raise
 
     def probed(self, path: Path, container: str, family: Family) -> Film:
         """What is in a file. Raises CannotClean for what is no film of that family, or not one that can be encoded."""
@@ -81,7 +88,8 @@ class Ffmpeg:
         size = film.rows * film.columns * 3 if pixels == "rgb24" else frame_bytes(film)
         strict = ["-err_detect", "explode", "-xerror"]
         command = [*_FFMPEG, *strict, *_input(film.container, film.codec, film.path, "-noautorotate", "-threads", "2")]
-        command += ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels, "pipe:1"]
+        command += ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels]
+        command += ["-autoscale", "0", "pipe:1"]  # made smaller, a frame of another size hides its words
         with _running(command, film.path.parent, self.seconds, stdout=subprocess.PIPE) as run:
             while data := run.read(size):
                 if len(data) < size:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,8 @@ class BatchRedactor:
             raise NotAllowed("no folders are configured for batches ([redact] roots)")
         try:
             path = Path(folder).resolve()
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.lstat()  # raises for a name that is too long
         except (OSError, ValueError, RuntimeError):
             raise NotAllowed("a path cannot be that") from None
         if not Path(folder).is_absolute() or not any(path == root or root in path.parents for root in self._roots):

@@ -8,11 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import cv2
 import numpy as np
 import pydicom
-from burned_pictures import Text, drawn
+from burned_pictures import FONT, Text, drawn
 from burned_screens import patient
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_fragments
 
@@ -58,6 +60,26 @@ def plain_scene(count: int = 10) -> Frames:
     """Frames of grain that slowly brightens; in what is flat a detector may see a large letter."""
     grain = 70 + np.random.default_rng(1).normal(0, 8, (400, 640))
     return np.stack([(grain + number).clip(0, 255).astype(np.uint8) for number in range(count)])
+
+
+def tissue(count: int) -> Frames:
+    """Frames of something uneven that moves past, none of it as bright as 230."""
+    random = np.random.default_rng(5)
+    coarse, fine = (cv2.GaussianBlur(random.normal(0, 1, (500, 640 + 6 * count)), (0, 0), blur) for blur in (12, 4))
+    whole = 115 + 80 * coarse / np.abs(coarse).max() + 25 * fine / np.abs(fine).max()
+    return np.stack([whole[50:450, 6 * at : 6 * at + 640] for at in range(count)]).astype(np.uint8)
+
+
+def written(frames: Frames, text: str, places: Sequence[tuple[int, int]], size: int) -> list[NDArray[np.bool_]]:
+    """Write a text into each frame, at that place from the left and from the top, and say where its ink is."""
+    inks = []
+    for frame, (left, top) in zip(frames, places, strict=True):
+        image = Image.new("L", frame.shape[::-1], 0)
+        ImageDraw.Draw(image).text((left, top), text, fill=255, font=ImageFont.truetype(FONT, size))
+        ink = np.asarray(image)
+        frame[:] = np.maximum(frame, ink)
+        inks.append(ink == 255)
+    return inks
 
 
 def filmed(

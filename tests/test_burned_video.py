@@ -30,7 +30,9 @@ from films import (
     filmed,
     plain_scene,
     scene,
+    tissue,
     video,
+    written,
 )
 from programs import SHARED, need
 
@@ -166,6 +168,14 @@ class TestText:
         assert len(shown) == 240 and receipt["pixels"]["looks"] > 5
         assert all(is_gone(frame, box, most=16) for frame in shown[130:155] for box in text_boxes())
 
+    def test_that_moves_is_gone_wherever_it_goes(self, clean: Clean, tmp_path: Path) -> None:
+        frames = tissue(40)
+        inks = written(frames, "FEATHERSTONE ANTONIA", [(20 + 3 * at, 250 - 2 * at) for at in range(40)], size=12)
+        film = filmed(frames, tmp_path, AVC)
+        raw, _ = clean(video(film, AVC, 40))
+        for shown, before, ink in zip(decoded(film_of(raw)), decoded(film), inks, strict=True):
+            assert np.mean(before[ink] > 225) > 0.9 and np.mean(shown[ink] > 225) < 0.05
+
     def test_that_is_technical_stays_with_phi(self, clean: Clean, tmp_path: Path) -> None:
         film = filmed(scene(COUNT, [*WORDS, ("W 400  L 40", 30, 360)]), tmp_path, AVC)
         raw, receipt = clean(video(film, AVC, COUNT), "phi")
@@ -284,6 +294,13 @@ class TestRefused:
             clean(video(change(film), AVC, COUNT, **attributes))
         assert not [value for value in PHI.values() if value in str(refusal.value)]
 
+    def test_a_film_whose_frames_change_their_size(self, clean: Clean, tmp_path: Path) -> None:
+        """Shown as small as the first ones, the later ones would hide what is written in them."""
+        large = np.repeat(np.repeat(scene(COUNT, WORDS, size=6), 2, axis=1), 2, axis=2)
+        films = [filmed(frames, tmp_path, AVC, "h264", after=["-bf", "0"]) for frames in (scene(COUNT), large)]
+        with pytest.raises(CannotClean, match="video: "):
+            clean(video(b"".join(films), AVC, 2 * COUNT))
+
     def test_a_film_of_another_codec(self, clean: Clean, tmp_path: Path) -> None:
         film = filmed(scene(COUNT), tmp_path, HEVC)
         with pytest.raises(CannotClean, match=r"coded as its transfer syntax|nothing of its film"):
@@ -350,6 +367,23 @@ class TestProcess:
         with pytest.raises(CannotClean, match=why):
             project.clean(BytesIO(raw))
         assert list((tmp_path / "work").iterdir()) == []
+
+    def test_a_full_disk_says_nothing_of_a_film(
+        self, projects: Projects, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> None:
+        place = tmp_path / "disk"
+        place.mkdir()
+        film = filmed(scene(COUNT, WORDS), tmp_path, AVC)
+        room = f"size={-(-len(film) // 4096) * 4}k"  # for itself, and none for what is made of it
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", room, "tmpfs", str(place)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("no file system can be mounted here")
+        request.addfinalizer(lambda: subprocess.run(["umount", "--lazy", str(place)], check=True))
+        project = projects.varied("auto")
+        object.__setattr__(project, "films", Ffmpeg(lambda: place))
+        with pytest.raises(OSError, match="No space left"):
+            project.clean(BytesIO(video(film, AVC, COUNT)))
+        assert list(place.iterdir()) == []
 
     def test_learns_nothing_of_its_surroundings(
         self, pretend: Callable[[str], Ffmpeg], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -49,6 +49,13 @@ def test_not_there(text: str, terms: TermBank) -> None:
     assert not is_broken_over_lines(text, terms)
 
 
+def test_a_hyphen_at_the_end_of_a_line_hides_no_short_number() -> None:
+    bank = TermBank()
+    bank.note(Kind.IDENTIFIER, "77412")
+    assert is_broken_over_lines("number 77-\n412 again", bank)
+    assert not is_broken_over_lines("between 77-\n413 and more", bank)
+
+
 def test_a_pdf_that_is_broken_so_is_refused() -> None:
     ds = encapsulated(pdf(["A fe", "at", "her", "st", "one in bed"]), PatientName="FEATHERSTONE^ANTONIA")
     with pytest.raises(CannotClean, match=r"\(0042,0011\): something of the original patient"):

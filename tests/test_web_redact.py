@@ -94,6 +94,10 @@ class TestOneFile:
         answer.close()
         assert left_behind(archive) == []
 
+    def test_may_be_asked_for_what_was_done_in_a_form(self, web: FlaskClient) -> None:
+        form = {"file": (io.BytesIO(raw(ct())), "a.dcm"), "boxes": "json"}
+        assert web.post("/api/v1/redact", data=form, content_type="multipart/form-data").json["policy"] == "phi"
+
     @pytest.mark.parametrize(("query", "headers"), [("?boxes=json", {}), ("", {"Accept": "application/json"})], ids=str)
     def test_is_answered_with_what_was_done(self, web: FlaskClient, query: str, headers: dict[str, str]) -> None:
         told = send(web, raw(ct()), query, **headers).json
@@ -150,6 +154,8 @@ class TestOneFile:
             ("?fill=pink", "fill is one of background, contrast"),
             ("?project=other", "no such project"),
             ("?project=through", "redacts nothing"),
+            ("?boxes=xml", "boxes is one of json, multipart"),
+            ("?polcy=all", "project, policy, fill, boxes"),
         ],
     )
     def test_asked_for_in_another_way(self, web: FlaskClient, query: str, said: str) -> None:
@@ -161,6 +167,10 @@ class TestOneFile:
         assert send(web, b"").status_code == 400
         form = {"other": (io.BytesIO(b"x"), "x")}
         assert web.post("/api/v1/redact", data=form, content_type="multipart/form-data").status_code == 400
+        two = {"file": [(io.BytesIO(raw(ct())), "a"), (io.BytesIO(raw(ct())), "b")]}
+        assert web.post("/api/v1/redact", data=two, content_type="multipart/form-data").status_code == 400, (
+            "or is one of two"
+        )
         assert web.post("/api/v1/redact", data=b"x", content_type="text/plain").status_code == 415
         assert left_behind(archive) == []
 
@@ -252,6 +262,8 @@ class TestFolder:
             (inside, root / "link" / "out"),
             (Path("in"), root / "out"),
             (Path("/"), root / "out"),
+            (inside / ("x" * 5000), root / "out"),
+            (inside, root / ("x" * 300)),
         ):
             answer = self.order(web, source, destination)
             assert answer.status_code == 400, (source, destination)

@@ -29,10 +29,11 @@ from .looking import Eyes
 from .overlays import Overlays, cleaned_overlays
 from .policy import BareNumbers, PhiPolicy
 from .redaction import redacted
-from .reel import LONGEST, Reel, sights_of_film
+from .reel import LONGEST, Reel, sights_of_film, sights_of_made_film
 from .regions import us_banner
 from .review import Found, NotProven, Reviewed, Suspect
-from .sights import Sight, sights_of
+from .sight import Sight
+from .sights import sights_of
 from .spelled import refuse_spelled
 from .video import Made, Opened, opened_film
 from .views import Picture
@@ -48,17 +49,21 @@ _NEARLY = 2
 """By so many pixels boxes of the same text differ, and no letter is that narrow."""
 _MOST_FILMS = 3
 """So often a film is made anew because something was found in what was made."""
+_PASSES = 3
+"""In so many frames before and after one, what moves is covered where it is in that one."""
 _MOST_MOVING = 6
 """So many boxes are read frame by frame."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A box in some frames that is covered, or that keeps the object back; `why` is no text of the picture."""
+    """A box in some frames that is covered, or that keeps the object back; `why` is no text of the picture. One that is
+    `passing` is elsewhere in the frames before and after."""
 
     box: Box
     frames: Sequence[int]
     why: str
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,13 +187,14 @@ class FrameCleaner:
         detector finds in noise."""
         more = []
         with Reel(made.tool, made.film, len(made)) as reel:
-            for sight in sights_of_film(reel, self._eyes):
+            for sight in sights_of_made_film(reel, self._eyes):
                 first, last = sight.frames[0], sight.frames[-1]
                 known = [one.box for one in before.covered if one.frames[0] <= first and last <= one.frames[-1]]
                 found = self._judged([sight], before.covered, policy, terms)
                 boxes = [one.box for one in (*found.covered[len(before.covered) :], *found.held)]
                 new = [box for box in boxes if 2 * sum(box.shared(one).area for one in known) < box.area]
-                more += [Judged(box, sight.frames, _LEFT) for box in self._eyes.readable(sight.plain, new)]
+                readable = self._eyes.readable(sight.plain, new)
+                more += [Judged(box, sight.frames, _LEFT) for box in readable]
         return more
 
     @property
@@ -228,6 +234,7 @@ class FrameCleaner:
                 before += [box for box in boxes if not sight.can_be_read(box)]
             chosen = self._all(sight, boxes) if policy == PixelPolicy.ALL else self._phi(sight, boxes, terms)
             kept += len(boxes) - len({one.box for one in chosen})
+            chosen = [replace(one, passing=True) for one in chosen] if sight.passing else chosen
             if policy == PixelPolicy.REGIONS:
                 held += chosen
                 continue
@@ -293,12 +300,14 @@ def _is_same(box: Box, other: Box) -> bool:
 
 
 def _spread(covered: Sequence[Judged], count: int) -> list[Judged]:
-    """What was seen in two stretches of a film is covered in all of it; in one, also in those before and after it."""
-    spread = {}
+    """What was seen in two stretches of a film is covered in all of it; in one, also in those before and after it, and
+    what passes by in a few more frames."""
+    spread, staying = {}, [one for one in covered if not one.passing]
     for one in covered:
-        first, last = max(one.frames[0] - LONGEST, 0), min(one.frames[-1] + LONGEST + 1, count)
-        twice = any(
-            other.frames != one.frames and other.box.shared(one.box).area > one.box.area / 2 for other in covered
+        far = _PASSES if one.passing else LONGEST
+        first, last = max(one.frames[0] - far, 0), min(one.frames[-1] + far + 1, count)
+        twice = not one.passing and any(
+            other.frames != one.frames and other.box.shared(one.box).area > one.box.area / 2 for other in staying
         )
         every = len(one.frames) == count or twice or last - first == count
         if one.why != _REVIEWER:

@@ -1,6 +1,6 @@
 """Shows the frames of a film by number, though a film can only be run forward: it is run again, several times at once,
-so that one who reads all frames three times, side by side, and one now and then, makes it start four times and not for
-each.
+so that one who reads all frames four times, side by side, and one now and then, makes it start five times and not for
+each. The latest ones are kept, for who goes back a little.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from lethe.node.deid.errors import CannotClean
 from .film import Film, FilmTool
 from .form import Pixels
 from .looking import Eyes
-from .sights import Sight, in_film
+from .sight import Sight
+from .sights import in_film, in_film_again
 from .views import in_grey
 
-_RUNS = 4
+_RUNS = 5
+_KEPT = 192 << 20
+"""Bytes of the latest frames, in which what moves is looked for that was found in a later one: 30 of 1920 x 1080."""
 LONGEST = 108
 """Frames that are looked at in one picture: four seconds, more or less. In longer ones text of a second fades."""
 
@@ -32,7 +35,7 @@ class Reel:
     def __init__(self, tool: FilmTool, film: Film, count: int) -> None:
         self._tool, self._film, self._count = tool, film, count
         self._runs: list[_Run] = []
-        self._last: tuple[int, Pixels] | None = None
+        self._latest: dict[int, Pixels] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -49,14 +52,20 @@ class Reel:
 
     def frame(self, number: int) -> Pixels:
         """RGB, (rows, columns, 3). Raises CannotClean."""
-        if self._last is None or self._last[0] != number:
+        if number not in self._latest:
             data = self._run_before(number).frame(number)
-            self._last = number, np.frombuffer(data, np.uint8).reshape(self._film.rows, self._film.columns, 3)
-        return self._last[1]
+            while len(self._latest) * len(data) > _KEPT - len(data) and self._latest:
+                del self._latest[next(iter(self._latest))]
+            self._latest[number] = np.frombuffer(data, np.uint8).reshape(self._film.rows, self._film.columns, 3)
+        return self._latest[number]
 
     def grey(self, number: int) -> Pixels:
         """The frame in grey levels."""
         return in_grey(self.frame(number))
+
+    def has(self, number: int) -> bool:
+        """Whether the frame is at hand, though a later one was asked for."""
+        return number in self._latest
 
     def _run_before(self, number: int) -> _Run:
         """The one that is nearest before a frame, or a new one instead of that which is least far."""
@@ -93,7 +102,17 @@ class _Run:
 
 def sights_of_film(reel: Reel, eyes: Eyes) -> Iterator[Sight]:
     """All that is seen in a film, stretch by stretch. Raises CannotClean."""
+    for stretch in _stretches(reel):
+        yield from in_film(reel, stretch, eyes)
+
+
+def sights_of_made_film(reel: Reel, eyes: Eyes) -> Iterator[Sight]:
+    """The same of one that was made of a film looked at so. Raises CannotClean."""
+    for stretch in _stretches(reel):
+        yield from in_film_again(reel, stretch, eyes)
+
+
+def _stretches(reel: Reel) -> Iterator[range]:
     parts = -(-len(reel) // LONGEST)
     edges = [round(part * len(reel) / parts) for part in range(parts + 1)]
-    for first, last in pairwise(edges):
-        yield from in_film(reel, range(first, last), eyes)
+    return (range(first, last) for first, last in pairwise(edges))

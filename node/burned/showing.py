@@ -30,6 +30,9 @@ class Showing(Protocol):
     def grey(self, number: int) -> Pixels:
         """The frame in grey levels."""
 
+    def has(self, number: int) -> bool:
+        """Whether the frame is at hand, though a later one was asked for."""
+
 
 class Shown:
     """An object's frames as they are looked at."""
@@ -57,6 +60,10 @@ class Shown:
         """The frame in grey levels."""
         frame = self.frame(number)
         return frame if frame.ndim == 2 else in_grey(frame)
+
+    def has(self, number: int) -> bool:
+        """Whether the frame is at hand, though a later one was asked for."""
+        return 0 <= number < len(self)
 
     def beneath(self, number: int) -> Pixels | None:
         """How far each index of a palette is from the first that has its colour: no screen tells the two apart. None

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-import cv2
-import numpy as np
 from pydicom.dataset import Dataset
 
 from ..deid.pixels import SLIDE, screen_kind
@@ -17,14 +15,15 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .form import Pixels
 from .frames import Frames
-from .islands import extent
-from .looking import Eyes, Seen, around, needs_tiles
+from .glances import changing, glanced, is_same_line
+from .looking import Eyes, Seen, needs_tiles
 from .moving import beside, followed
 from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
+from .sight import Sight
 from .tint import tint_of
-from .views import Grey, Picture, picture_of, plain_picture
+from .views import Picture, picture_of, plain_picture
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """How the UIDs of all its SOP Classes begin."""
@@ -32,31 +31,8 @@ _FEW = 2
 """So many different frames are looked at one by one."""
 _FRAMES_A_STILL = 27
 """For every so many frames of a stretch, one is also looked at by itself."""
-_GLANCED_AT = 3
-"""So many frames of a cine are glanced at together: few enough for what is written on each to be seen as text."""
-_CALM = 0.995
-"""Of the pixels of a box: a single digit that changes is more than the others."""
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What was seen in some frames (counted from 0) that were looked at together; `plain` shows them."""
-
-    frames: tuple[int, ...]
-    seen: Seen
-    plain: Picture
-    steady: Grey | None = None
-    """1 where nothing moves, in a stretch of time."""
-    alone: Callable[[int], Picture] | None = None
-    """Shows one of its frames, where they differ."""
-    single: int | None = None
-    """The one of its frames that was looked at by itself."""
-    engines: tuple[str, ...] = ()
-    """The editions of what looked."""
-
-    def can_be_read(self, box: Box) -> bool:
-        """Whether what stands in a box is the same in all frames."""
-        return self.steady is None or float(np.mean(self.steady[box.rows, box.columns])) >= _CALM
+_TRAIL = 0.13
+"""What is higher than that part of a frame is no line of text."""
 
 
 def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
@@ -99,43 +75,87 @@ def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]]
     for sight in in_time(shown, scene, eyes):
         yield sight
         steady = sight.steady
-        seen += sight.seen.boxes
+        seen += _lines(sight)
         if sight.single is not None:
             moving = [box for box in sight.seen.boxes if not sight.can_be_read(box)]
             for other, boxes in followed(shown, sight.single, moving).items():
                 moved[other] += boxes
                 yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
-    where = _changing(steady, seen)
-    for at in range(0, len(fresh) if where.area else 0, _GLANCED_AT):
-        few = fresh[at : at + _GLANCED_AT]
-        known = [*seen, *(box for numbers in few for box in moved[numbers[0]])]
-        if eyes.glance(_together(shown, few), known, where):
-            for numbers in few:
-                yield _still(shown, numbers, eyes)
-
-
-def _together(shown: Shown, few: Sequence[tuple[int, ...]]) -> Picture:
-    """A few frames in one picture: its colours are the highest values, the mean and the lowest."""
-    greys = np.stack([cv2.cvtColor(_plain(shown, numbers[0]), cv2.COLOR_RGB2GRAY) for numbers in few])
-    return np.dstack([greys.max(axis=0), greys.mean(axis=0, dtype=np.float32).astype(np.uint8), greys.min(axis=0)])
-
-
-def _changing(steady: Grey | None, seen: Sequence[Box]) -> Box:
-    """Around all that changes in frames that are alike, outside of what was seen; empty where nothing does."""
     assert steady is not None
-    changes = steady == 0
-    for box in seen:
-        changes[box.rows, box.columns] = False
-    return around(extent(changes), steady.shape)
+    yield from glanced(
+        shown,
+        fresh,
+        changing(steady, seen),
+        eyes,
+        known=lambda number: [*seen, *moved[number]],
+        look=lambda numbers: _still(shown, numbers, eyes),
+    )
 
 
 def in_film(shown: Showing, numbers: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
     """What is seen in a stretch of a film, which may be cut. Raises CannotClean for a frame that cannot be read."""
+    return _in_scenes(shown, numbers, eyes, _run)
+
+
+def in_film_again(shown: Showing, numbers: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
+    """The same in a film that was made of one looked at so: what moves was looked for there, frame by frame, and to do
+    so again would find more in noise than was missed."""
+    return _in_scenes(shown, numbers, eyes, in_time)
+
+
+def _in_scenes(
+    shown: Showing,
+    numbers: Sequence[int],
+    eyes: Eyes,
+    look: Callable[[Showing, tuple[int, ...], Eyes], Iterator[Sight]],
+) -> Iterator[Sight]:
     for scene in scenes_of(shown, numbers, IN_TIME):
         if len(scene) > _FEW:
-            yield from in_time(shown, scene, eyes)
+            yield from look(shown, scene, eyes)
         else:
             yield from (_still(shown, (number,), eyes) for number in scene)
+
+
+def _run(shown: Showing, scene: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:
+    """What is seen in frames of a film that are alike: in all together, and in each in which something moves or more is
+    seen at a glance."""
+    seen, begun, steady = list[Box](), set[int](), None
+    for sight in in_time(shown, scene, eyes):
+        yield sight
+        steady = sight.steady
+        if sight.single is None:
+            seen += _lines(sight)
+            continue
+        still = [
+            box for box in sight.seen.boxes if sight.can_be_read(box) or any(is_same_line(box, one) for one in seen)
+        ]
+        if len(still) < len(sight.seen.boxes):
+            begun.add(sight.single)
+        seen += still
+    assert steady is not None
+    yield from glanced(
+        shown,
+        [(number,) for number in scene],
+        changing(steady, seen),
+        eyes,
+        known=lambda _: seen,
+        look=lambda numbers: _passing(shown, numbers, eyes),
+        begun=begun,
+    )
+
+
+def _lines(sight: Sight) -> list[Box]:
+    """What was seen in a stretch of time, but for what is too high for a line and changes: where a line moves, or may
+    come to, of which a part sticks out now and then."""
+    highest = _TRAIL * min(sight.plain.shape[:2])
+    return [box for box in sight.seen.boxes if min(box.width, box.height) < highest or sight.can_be_read(box)]
+
+
+def _passing(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Sight:
+    """What can be read in a frame of a film that is looked at for what moves; all else was seen in many of them."""
+    sight = _still(shown, numbers, eyes)
+    boxes = eyes.readable(sight.plain, [*sight.seen.boxes, *sight.seen.left])
+    return replace(sight, seen=Seen(tuple(boxes)), passing=True)
 
 
 def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:

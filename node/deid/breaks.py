@@ -30,12 +30,12 @@ def _spells(lines: Sequence[Sequence[str]]) -> bool:
 
 def _joins(lines: Sequence[Sequence[str]], terms: TermBank) -> bool:
     """Whether the last word of the first line makes a term with what begins the next ones."""
-    joined = lines[0][-1]
+    joined = closed = lines[0][-1]
     for words in lines[1:_MOST_PARTS]:
-        joined += words[0]
+        joined, closed = joined + words[0], closed.removesuffix("-") + words[0]
         if len(joined) > _LONGEST:
             return False
-        if terms.finds(joined) or _is_day(joined, terms):
+        if any(terms.finds(one) or _is_day(one, terms) for one in {joined, closed}):
             return True
         if len(words) > 1:
             return False

@@ -36,6 +36,7 @@ _FREE = 64 << 20
 _MEGABYTE = 1_000_000
 _POLICIES: dict[str, PixelPolicy] = {one.value: one for one in PixelPolicy if one != PixelPolicy.NONE}
 _FILLS: dict[str, Fill] = {one.value: one for one in Fill}
+_BOXES = {"json": _JSON, "multipart": _BOTH}
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -59,9 +60,10 @@ def blueprint(archive: Archive, config: Config, redactor: Redactor | None = None
             return answer(503, "The disk is nearly full.", {"Retry-After": "60"})
         with _spooled(archive) as (came, clean):
             if not _receive(came):
-                return answer(400, 'There is no file: send it as the body, or as the form field "file".')
+                return answer(400, 'One file is expected: send it as the body, or as the form field "file".')
+            said = request.args | request.form if request.form else request.args
             try:
-                asked = _asked(config, request.args | request.form if request.form else request.args)
+                asked, form = _asked(config, said), _form(said)
             except _Bad as error:
                 return answer(400, f"{error}.")
             made = engine.to_file(came, clean, asked)
@@ -71,7 +73,7 @@ def blueprint(archive: Archive, config: Config, redactor: Redactor | None = None
                 archive.audit.record(g.caller.actor, "redacted", made.sop_uid, detail | outcome)
             if made.reason:
                 return answer(422, f"Refused: {made.reason}.")
-            return _given(clean, _told(made, asked, config))
+            return _given(clean, _told(made, asked, config), form)
 
     @redact.post("/redact-batch")
     @needs(Permission.REDACT)
@@ -113,12 +115,13 @@ def _spooled(archive: Archive) -> Iterator[tuple[Path, Path]]:
 
 
 def _receive(path: Path) -> bool:
-    """Write the file of the request to disk; whether there was one."""
+    """Write the file of the request to disk; whether there was one, and no other."""
     if request.mimetype == "multipart/form-data":
-        sent = request.files.get("file")
-        if sent is not None:
-            sent.save(path)
-        return sent is not None and path.stat().st_size > 0
+        sent = request.files.getlist("file")
+        if len(sent) != 1:
+            return False
+        sent[0].save(path)
+        return path.stat().st_size > 0
     with path.open("wb") as file:
         shutil.copyfileobj(request.stream, file, _PIECE)
     return path.stat().st_size > 0
@@ -144,12 +147,21 @@ def _choice(name: str, choices: Mapping[str, _Choice], said: Mapping[str, Any]) 
     return choices[said[name]]
 
 
-def _given(path: Path, told: Mapping[str, Any]) -> Response:
-    """The clean file, what is told of it, or both: as `boxes` says, or what the caller accepts before DICOM."""
-    wanted = request.args.get("boxes") or request.accept_mimetypes.best_match([_DICOM, _JSON, _BOTH])
-    if wanted in ("json", _JSON):
+def _form(said: Mapping[str, Any]) -> str:
+    """In what form the answer is wanted: as `boxes` says, or what the caller accepts before DICOM. Raises _Bad."""
+    if not said.keys() <= {"project", "policy", "fill", "boxes"}:
+        raise _Bad("What may be asked for is project, policy, fill, boxes")
+    boxes = said.get("boxes")
+    if boxes and boxes not in _BOXES:
+        raise _Bad(f"boxes is one of {', '.join(_BOXES)}")
+    return _BOXES[boxes] if boxes else request.accept_mimetypes.best_match([_DICOM, _JSON, _BOTH]) or _DICOM
+
+
+def _given(path: Path, told: Mapping[str, Any], form: str) -> Response:
+    """The clean file, what is told of it, or both."""
+    if form == _JSON:
         return jsonify(told)
-    if wanted in ("multipart", _BOTH):
+    if form == _BOTH:
         return _both(path, told)
     return send_file(path.open("rb"), mimetype=_DICOM, as_attachment=True, download_name="redacted.dcm")
 
