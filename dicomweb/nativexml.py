@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from flask import Response
 from pydicom.datadict import keyword_for_tag
+from pydicom.uid import ExplicitVRLittleEndian
 
 from lethe.storage.entries import DicomJson
 
@@ -24,7 +25,8 @@ XML_TYPE = "application/dicom+xml"
 
 _OFFERS = (
     *(Offer(name) for name in JSON_TYPES),
-    Offer(XML_TYPE, Packing.MULTIPART, answers=frozenset({"", "*"})),
+    # The transfer syntax of XML is that of the bytes in its InlineBinary (PS3.18 8.7.3.5).
+    Offer(XML_TYPE, Packing.MULTIPART, answers=frozenset({"", "*", str(ExplicitVRLittleEndian)})),
 )
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
