@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomFileLike
@@ -26,7 +26,9 @@ from . import accept, readxml
 from .accept import MediaRange
 from .codestream import described, syntax_of
 from .dicomjson import PIXEL_TAGS
+from .elements import IN_BULK, value_of, write_frames, write_value
 from .identify import Identity
+from .settled import dataset_of
 
 _JSON = ("application/dicom+json", "application/json")
 _XML = ("application/dicom+xml",)
@@ -35,8 +37,6 @@ _MOST_METADATA = 16 << 20
 """Bytes of all metadata of a body; as Python objects they take many times as much."""
 _MOST_WITHIN = 64 << 20
 """Bytes of bulk data within sequences, which are held in memory."""
-_PIECE = 1 << 20
-_LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "UC", "UN", "UR", "UT"}
 _IMPLEMENTATION = "2.25.277498219311137463117265930671935286573"
 
 
@@ -101,7 +101,7 @@ class Composer:
         if pixels and UID(syntax).is_compressed:
             plain = {**described(pixels[0].path), **plain}
         allowance = _Allowance(_MOST_WITHIN)
-        ds = Dataset.from_json(dict(plain), lambda _tag, _vr, uri: self._within(uri, allowance))
+        ds = dataset_of(plain, lambda _tag, vr, uri: self._within(vr, uri, allowance))
         out = DicomFileLike(file)
         out.is_implicit_VR, out.is_little_endian = False, True
         file.write(bytes(128) + b"DICM")
@@ -125,10 +125,10 @@ class Composer:
             raise Refused("there is no part for a BulkDataURI")
         return found
 
-    def _within(self, uri: str, allowance: _Allowance) -> bytes:
+    def _within(self, vr: str, uri: str, allowance: _Allowance) -> Any:
         parts = self._parts(uri)
         allowance.take(sum(part.size for part in parts))
-        return b"".join(part.path.read_bytes() for part in parts)
+        return value_of(vr, b"".join(part.path.read_bytes() for part in parts))
 
 
 class _Allowance:
@@ -169,7 +169,7 @@ def _metadata(media_type: str, path: Path) -> list[DicomJson]:
 def _divided(attributes: DicomJson) -> tuple[DicomJson, DicomJson]:
     """The attributes that are held in memory, and those whose value is a part; what belongs to a file is left out."""
     kept = {tag.upper(): element for tag, element in attributes.items() if not tag.startswith("0002")}
-    large = {tag: one for tag, one in kept.items() if "BulkDataURI" in one and one.get("vr") in _LONG}
+    large = {tag: one for tag, one in kept.items() if "BulkDataURI" in one and one.get("vr") in IN_BULK}
     return {tag: element for tag, element in kept.items() if tag not in large}, large
 
 
@@ -207,39 +207,10 @@ def _write_in_order(
     for tag in sorted(large):
         write_dataset(out, ds[lower:tag])
         vr, parts = large[tag]
+        files = [part.path for part in parts]
         if f"{tag:08X}" in PIXEL_TAGS and UID(syntax).is_compressed:
-            _write_frames(out, tag, parts)
+            write_frames(out, tag, files)
         else:
-            _write_value(out, tag, vr, parts)
+            write_value(out, tag, vr, files)
         lower = tag + 1
     write_dataset(out, ds[lower:])
-
-
-def _write_value(out: DicomFileLike, tag: int, vr: str, parts: Sequence[_Bulk]) -> None:
-    size = sum(part.size for part in parts)
-    _write_head(out, tag, vr, size + size % 2)
-    for part in parts:
-        _copy(part.path, out)
-    out.write(bytes(size % 2))
-
-
-def _write_frames(out: DicomFileLike, tag: int, parts: Iterable[_Bulk]) -> None:
-    """Encapsulated pixel data (PS3.5 A.4) with an empty offset table, one fragment for each part."""
-    _write_head(out, tag, "OB", 0xFFFFFFFF)
-    out.write(b"\xfe\xff\x00\xe0" + bytes(4))
-    for part in parts:
-        out.write(b"\xfe\xff\x00\xe0" + (part.size + part.size % 2).to_bytes(4, "little"))
-        _copy(part.path, out)
-        out.write(bytes(part.size % 2))
-    out.write(b"\xfe\xff\xdd\xe0" + bytes(4))
-
-
-def _write_head(out: DicomFileLike, tag: int, vr: str, length: int) -> None:
-    head = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr.encode("ascii") + bytes(2)
-    out.write(head + length.to_bytes(4, "little"))
-
-
-def _copy(path: Path, out: DicomFileLike) -> None:
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            out.write(piece)

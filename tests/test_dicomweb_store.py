@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 import threading
 import tracemalloc
 import warnings
@@ -438,6 +439,11 @@ def mixed(kind: str, metadata: Sequence[bytes], bulk: Sequence[tuple[str, str, b
     return b"".join([*pieces, f"--{BOUNDARY}--".encode()]), headers
 
 
+def without_pixels() -> dict[str, Any]:
+    """A CT image in DICOM JSON, without its pixels."""
+    return {tag: one for tag, one in ct().to_json_dict().items() if not tag.startswith(("7FE0", "FFFC"))}
+
+
 def original(archive: Archive) -> pydicom.Dataset:
     """The one object in the inbox."""
     (name,) = archive.files.names("inbox")
@@ -483,6 +489,79 @@ class TestMetadataAndBulkData:
         assert (str(came.PatientName), came.InstanceNumber) == ("Müller^Ida", 7)
         assert came.WaveformSequence[0].WaveformData == wave
         assert came.WaveformSequence[0].NumberOfWaveformChannels == 12
+
+    @pytest.mark.parametrize("told", [None, "ISO_IR 100", "ISO_IR 192"])
+    def test_text_is_what_it_was_whatever_repertoire_is_told(
+        self, idle: FlaskClient, archive: Archive, told: str | None
+    ) -> None:
+        model = without_pixels()
+        model["00104000"] = {"vr": "LT", "Value": ["\u4e2d\u6587 \u00c4"]}
+        model["00100010"] = {"vr": "PN", "Value": [{"Alphabetic": "Wang^X", "Ideographic": "\u738b^\u5c0f\u6771"}]}
+        item = {"00080104": {"vr": "LO", "Value": ["\u00d6l"]}, "00080005": {"vr": "CS", "Value": ["ISO_IR 100"]}}
+        model["00081032"] = {"vr": "SQ", "Value": [item]}
+        model.pop("00080005", None)
+        if told:
+            model["00080005"] = {"vr": "CS", "Value": [told]}
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], [])
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert came.PatientComments == "\u4e2d\u6587 \u00c4"
+        assert came.PatientName.ideographic == "\u738b^\u5c0f\u6771"
+        assert came.ProcedureCodeSequence[0].CodeMeaning == "\u00d6l"
+
+    def test_what_is_ascii_keeps_the_repertoire_it_tells(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        model["00080005"] = {"vr": "CS", "Value": ["ISO_IR 100"]}
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], [])
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        assert original(archive).SpecificCharacterSet == "ISO_IR 100"
+
+    def test_an_empty_value_among_numbers_in_text_stays_empty(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        model["00200032"] = {"vr": "DS", "Value": [1, None, "2.50"]}
+        model["00180050"] = {"vr": "DS", "Value": ["1.250000"]}
+        model["00081140"] = {"vr": "SQ", "Value": [{"00081160": {"vr": "IS", "Value": [1, None, 3.0]}}, None, {}]}
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], [])
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert [str(one) for one in came.ImagePositionPatient] == ["1", "", "2.50"]
+        assert came.SliceThickness.original_string == "1.250000"
+        assert [str(one) for one in came.ReferencedImageSequence[0].ReferencedFrameNumber] == ["1", "", "3"]
+        assert [len(item) for item in came.ReferencedImageSequence] == [1, 0, 0]
+
+    def test_values_of_every_kind_may_be_apart(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        apart_ones = {
+            "00180050": ("DS", b"5.5"),
+            "00189087": ("FD", struct.pack("<2d", 1.5, 2.5)),
+            "00280106": ("US", b"\x05\x00"),
+            "00104000": ("LT", b"odd"),
+            "00283006": ("OW", b"\x01\x02"),
+            "0040A160": ("UT", b"text"),
+            "00720082": ("SV", struct.pack("<q", -(2**63))),
+        }
+        inside = {tag: {"vr": vr, "BulkDataURI": f"b/{tag}"} for tag, (vr, _) in apart_ones.items()}
+        model |= inside
+        model["00081140"] = {"vr": "SQ", "Value": [inside]}
+        octets = [("application/octet-stream", f"b/{tag}", data) for tag, (_, data) in apart_ones.items()]
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], octets)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        for ds in (came, came.ReferencedImageSequence[0]):
+            assert (ds.SliceThickness, ds.DiffusionBValue, ds[0x00280106].value) == (5.5, [1.5, 2.5], 5)
+            assert (ds.PatientComments, ds.LUTData, ds.TextValue) == ("odd", b"\x01\x02", "text")
+            assert ds[0x00720082].value == -(2**63)
+
+    @pytest.mark.parametrize(("vr", "data"), [("DS", b"1" * 70_000), ("FD", b"\0" * 70_000)])
+    def test_a_value_too_long_for_its_kind_fails_by_its_name(self, idle: FlaskClient, vr: str, data: bytes) -> None:
+        model = without_pixels()
+        model["00189087"] = {"vr": vr, "BulkDataURI": "b"}
+        sent = mixed(
+            "application/dicom+json", [json.dumps([model]).encode()], [("application/octet-stream", "b", data)]
+        )
+        response = idle.post("/dicom-web/studies", data=sent[0], headers=sent[1])
+        assert response.status_code == 409
+        assert response.json["00081198"]["Value"][0]["00081155"] == model["00080018"]
 
     def test_a_jpeg_is_encapsulated_and_says_what_it_is(self, idle: FlaskClient, archive: Archive) -> None:
         picture = BytesIO()
