@@ -128,6 +128,10 @@ def test_a_window_works_on_rescaled_values(get, url):
         "viewport=1,2,3",
         "viewport=99999,1",
         "viewport=1,1,0,0,0,5",
+        "viewport=,5",
+        "viewport=9,9,0,0,1e999,5",
+        "viewport=9,9,1e999,0,5,5",
+        "window=1e999,1,linear",
         "quality=0",
         "quality=101",
         "quality=x",
@@ -142,6 +146,9 @@ def test_viewport_quality_and_media_type(get, url):
     assert image(get(f"{base}?viewport=200%2C200")).size == (200, 88)
     part = pixels(get(f"{base}?viewport=100,100,10,20,100,100", "image/png"))
     assert (part == pixels(get(base, "image/png"))[20:120, 10:110]).all()
+    cut = pixels(get(f"{base}?viewport=790,330,10,20,,", "image/png"))
+    assert (cut == pixels(get(f"{base}?viewport=790,330,10,20,790,330", "image/png"))).all()
+    assert image(get(f"{base}?viewport=8,8,,,10,10")).size == (8, 8)
     sizes = [len(get(f"{base}?quality={quality}").data) for quality in (5, 50, 95)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[2]
