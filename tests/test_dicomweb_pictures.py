@@ -548,3 +548,19 @@ def test_a_video_in_an_mp4_file_is_played_and_another_is_not(get, studio):
             assert (response.data, response.content_type) == (stream, "video/mp4")
             assert get(f"{url}/rendered", "*/*").data == stream
         assert get(f"{url}/frames/1/rendered", "*/*").status_code == 406
+
+
+def test_a_video_is_played_from_its_middle_and_not_sent_twice(get, studio):
+    stream = b"\0\0\0\x18ftypisom" + bytes(range(100))
+    ds = an_image(ramp(255, "u1"), "YBR_PARTIAL_420", NumberOfFrames=3)
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
+    ds.SamplesPerPixel, ds.PlanarConfiguration = 3, 0
+    ds.PixelData = encapsulate([stream], has_bot=False)
+    ds["PixelData"].VR = "OB"
+    url, anything = f"{studio.publish(ds)}/rendered", "*/*"
+    whole = get(url, anything)
+    assert (whole.data, whole.content_type, whole.headers["Accept-Ranges"]) == (stream, "video/mp4", "bytes")
+    part = get(url, anything, Range="bytes=12-21")
+    assert (part.status_code, part.data) == (206, stream[12:22])
+    assert part.headers["Content-Range"] == f"bytes 12-21/{len(stream)}"
+    assert get(url, anything, If_None_Match=whole.headers["ETag"]).status_code == 304
