@@ -22,9 +22,9 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from lethe.storage.entries import DicomJson, first_text, is_uid
 from lethe.storage.errors import Refused
 
-from . import accept, readxml
+from . import accept, consumer, readxml
 from .accept import MediaRange
-from .codestream import described, syntax_of
+from .codestream import codestream_in, described, syntax_of
 from .dicomjson import PIXEL_TAGS
 from .elements import IN_BULK, value_of, write_frames, write_value
 from .identify import Identity
@@ -37,6 +37,8 @@ _MOST_METADATA = 16 << 20
 """Bytes of all metadata of a body; as Python objects they take many times as much."""
 _MOST_WITHIN = 64 << 20
 """Bytes of bulk data within sequences, which are held in memory."""
+_BOXED = ("image/jp2", "image/jpx", "image/jphc")
+_PIECE = 1 << 20
 _IMPLEMENTATION = "2.25.277498219311137463117265930671935286573"
 
 
@@ -96,10 +98,12 @@ class Composer:
         plain, large = _divided(attributes)
         _check_inline(plain)
         parts = {tag: self._parts(element["BulkDataURI"]) for tag, element in large.items()}
-        pixels = next((parts[tag] for tag in PIXEL_TAGS if tag in parts), [])
-        syntax = syntax_of(pixels[0].kind, pixels[0].path) if pixels else str(ExplicitVRLittleEndian)
-        if pixels and UID(syntax).is_compressed:
-            plain = {**described(pixels[0].path), **plain}
+        syntax = str(ExplicitVRLittleEndian)
+        for tag in (tag for tag in PIXEL_TAGS if tag in parts):
+            parts[tag], told = self._pixels(parts[tag])
+            syntax = syntax_of(parts[tag][0].kind, parts[tag][0].path)
+            plain = (described(parts[tag][0].path) if UID(syntax).is_compressed else {}) | plain | told
+            large[tag] = {"vr": "OW"} if told else large[tag]
         allowance = _Allowance(_MOST_WITHIN)
         ds = dataset_of(plain, lambda _tag, vr, uri: self._within(vr, uri, allowance))
         out = DicomFileLike(file)
@@ -107,6 +111,15 @@ class Composer:
         file.write(bytes(128) + b"DICM")
         write_file_meta_info(out, _file_meta(plain, syntax), enforce_standard=True)
         _write_in_order(out, ds, {int(tag, 16): (large[tag]["vr"], parts[tag]) for tag in parts}, syntax)
+
+    def _pixels(self, parts: list[_Bulk]) -> tuple[list[_Bulk], DicomJson]:
+        """The parts of pixel data as they can stand in a file, and what of its attributes follows from that."""
+        kind = parts[0].kind.media_type
+        if kind in consumer.TYPES:
+            path = parts[0].path.with_suffix(".native")
+            told = consumer.native(kind, [part.path for part in parts], path)
+            return [_Bulk(MediaRange("application/octet-stream"), path)], told
+        return [_Bulk(part.kind, _unboxed(part.path)) for part in parts] if kind in _BOXED else parts, {}
 
     def _parts(self, uri: str) -> list[_Bulk]:
         """The parts of one value: those at its location, or frame by frame below it."""
@@ -141,6 +154,18 @@ class _Allowance:
         self._left -= size
         if self._left < 0:
             raise Refused("there are more metadata, or bulk data within sequences, than can be taken at once")
+
+
+def _unboxed(path: Path) -> Path:
+    """The codestream of a JP2 file, in a file of its own."""
+    start, length = codestream_in(path)
+    if start == 0:
+        return path
+    with path.open("rb") as boxed, path.with_suffix(".codestream").open("wb") as bare:
+        boxed.seek(start)
+        while length and (piece := boxed.read(min(length, _PIECE))):
+            length -= bare.write(piece)
+    return path.with_suffix(".codestream")
 
 
 def _of_the_disk(error: BaseException | None) -> OSError | None:

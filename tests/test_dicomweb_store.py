@@ -10,11 +10,13 @@ import tracemalloc
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -576,6 +578,85 @@ class TestMetadataAndBulkData:
         assert came.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.50"
         assert (came.Rows, came.Columns, came.SamplesPerPixel, came.LossyImageCompression) == (40, 60, 3, "01")
         assert came.pixel_array.shape == (40, 60, 3)
+
+    @pytest.mark.parametrize(
+        ("kind", "encode", "syntax", "colour"),
+        [
+            ("image/png", imagecodecs.png_encode, "", "RGB"),
+            ("image/jp2", partial(imagecodecs.jpeg2k_encode, level=0, codecformat="J2K"), ".4.90", "YBR_RCT"),
+            ("image/jp2", partial(imagecodecs.jpeg2k_encode, level=0, codecformat="JP2"), ".4.90", "YBR_RCT"),
+            ("image/jp2", partial(imagecodecs.jpeg2k_encode, level=0, codecformat="J2K", mct=False), ".4.90", "RGB"),
+            ("image/jls", imagecodecs.jpegls_encode, ".4.80", "RGB"),
+        ],
+    )
+    @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("shape", [(6, 7), (6, 7, 3)])
+    def test_what_a_picture_tells_of_its_pixels_may_be_left_out(
+        self,
+        idle: FlaskClient,
+        archive: Archive,
+        kind: str,
+        encode: Any,
+        syntax: str,
+        colour: str,
+        depth: Any,
+        shape: Any,
+    ) -> None:
+        pixels = (np.arange(np.prod(shape)).reshape(shape) * (7 if depth is np.uint8 else 777)).astype(depth)
+        came = self.composed(idle, archive, kind, [bytes(encode(pixels))])
+        assert came.file_meta.TransferSyntaxUID == f"1.2.840.10008.1.2{syntax or '.1'}"
+        assert (came.Rows, came.Columns, came.BitsAllocated) == (6, 7, 8 * pixels.itemsize)
+        assert (came.BitsStored, came.HighBit, came.PixelRepresentation) == (
+            came.BitsAllocated,
+            came.BitsAllocated - 1,
+            0,
+        )
+        assert came.PhotometricInterpretation == (colour if len(shape) == 3 else "MONOCHROME2")
+        assert (pydicom.pixels.pixel_array(came, raw=False) == pixels).all()
+
+    def test_a_picture_that_moves_becomes_frames(self, idle: FlaskClient, archive: Archive) -> None:
+        colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+        pictures = [Image.new("RGB", (5, 4), colour) for colour in colours]
+        out = BytesIO()
+        pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:])
+        came = self.composed(idle, archive, "image/gif", [out.getvalue()])
+        assert (came.NumberOfFrames, came.Rows, came.Columns, came.PhotometricInterpretation) == (3, 4, 5, "RGB")
+        assert [tuple(frame[0, 0]) for frame in came.pixel_array] == colours
+
+    def test_pictures_in_several_parts_are_frames(self, idle: FlaskClient, archive: Archive) -> None:
+        pictures = [np.full((4, 5), value, np.uint8) for value in (1, 2)]
+        came = self.composed(idle, archive, "image/png", [bytes(imagecodecs.png_encode(one)) for one in pictures])
+        assert (came.NumberOfFrames, came.pixel_array.tolist()) == (2, [one.tolist() for one in pictures])
+
+    @pytest.mark.parametrize(
+        ("kind", "pictures"),
+        [
+            ("image/png", [b"no picture"]),
+            ("image/gif", [b"GIF89a"]),
+            ("image/png", [bytes(imagecodecs.png_encode(np.zeros((2, 2, 4), np.uint8)))]),
+            ("image/png", [bytes(imagecodecs.png_encode(np.zeros((2, n), np.uint8))) for n in (2, 3)]),
+            (
+                "image/png",
+                [bytes(imagecodecs.png_encode(np.zeros((2, 2), np.uint8))).replace(b"\0\0\0\2" * 2, b"\0\1" * 4)],
+            ),
+        ],
+    )
+    def test_a_picture_that_is_none_or_has_no_place_fails_by_its_name(
+        self, idle: FlaskClient, archive: Archive, kind: str, pictures: list[bytes]
+    ) -> None:
+        assert self.sent(idle, kind, pictures).json["00081198"]["Value"][0]["00081197"]["Value"] == [0xC000]
+        assert list(archive.files.names("inbox")) == []
+
+    def sent(self, idle: FlaskClient, kind: str, pictures: list[bytes]) -> Any:
+        model = {tag: one for tag, one in without_pixels().items() if not tag.startswith("0028")}
+        model["7FE00010"] = {"vr": "OB", "BulkDataURI": "picture"}
+        parts = [(kind, "picture", one) for one in pictures]
+        data, headers = mixed("application/dicom+json", [json.dumps(model).encode()], parts)
+        return idle.post("/dicom-web/studies", data=data, headers=headers)
+
+    def composed(self, idle: FlaskClient, archive: Archive, kind: str, pictures: list[bytes]) -> pydicom.Dataset:
+        assert self.sent(idle, kind, pictures).status_code == 202
+        return original(archive)
 
     def test_compressed_frames_one_part_each(self, idle: FlaskClient, archive: Archive) -> None:
         ds = bundled("JPEG2000.dcm")
