@@ -21,7 +21,7 @@ WADL = "application/vnd.sun.wadl+xml"
 _NAMESPACE = "http://wadl.dev.java.net/2009/02"
 _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
 _SEARCHES = ("studies", "series", "instances", "workitems")
-PAGING = ("limit", "offset", "includefield", "fuzzymatching", "multiplevaluematching")
+PAGING = ("limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
 _OCTETS = "application/octet-stream"
 _FRAMES = tuple(

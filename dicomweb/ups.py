@@ -45,7 +45,7 @@ _CHANGE: dict[Why, Answer] = {
 _CANCEL: dict[Why, Answer] = {
     Why.COMPLETED: (409, ("The UPS is already COMPLETED.",)),
     Why.CANCELED: (409, (Judged.ALREADY_CANCELED.value,)),
-    Why.KEPT: (409, ("The performer chooses not to cancel.",)),
+    Why.KEPT: (409, ("Performer chooses not to cancel.",)),
 }
 
 _UID_NAMES = ("workitem", "affectedsopinstanceuid", "sopinstanceuid")
