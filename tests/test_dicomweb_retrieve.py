@@ -586,6 +586,11 @@ def test_a_frame_that_cannot_be_decoded_is_given_as_stored_to_who_takes_anything
     assert body == b"no image at all."
     assert "transfer-syntax=1.2.840.10008.1.2.4.91" in str(headers)
     assert web.parts(f"{url}/frames/1", ANY)[0][1] == b"no image at all."
+    for tail in ("bulkdata", "pixeldata", "bulkdata/7FE00010"):
+        [(headers, body), *_] = web.parts(f"{url}/{tail}")
+        assert body == b"no image at all."
+        assert "transfer-syntax=1.2.840.10008.1.2.4.91" in str(headers)
+        assert web.get(f"{url}/{tail}", 'multipart/related; type="application/octet-stream"').status_code == 406
 
 
 # Bulk data
