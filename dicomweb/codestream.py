@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from lethe.storage.entries import DicomJson, is_uid
 from lethe.storage.errors import Refused
 
 from .accept import MediaRange
+from .pixels import is_encapsulated
 
 _HEAD = 1 << 16
 _BY_TYPE = {
@@ -31,14 +32,18 @@ _LOSSY = (0xC0, 0xC1)
 _JPEG_LS = 0xF7
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 _NATIVE = ("", "application/octet-stream")
+_NATIVE_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+"""Little endian frames are the same in all of these."""
 
 
 def syntax_of(kind: MediaRange, path: Path) -> str:
     """The transfer syntax of pixel data that came as that media type. Raises Refused."""
     told = kind.parameters.get("transfer-syntax", "")
     if told:
-        if not is_uid(told):
-            raise Refused("the transfer syntax of a part is no UID")
+        if told in _NATIVE_SYNTAXES:
+            return str(ExplicitVRLittleEndian)
+        if not is_uid(told) or not is_encapsulated(told):
+            raise Refused("pixel data cannot be taken in the transfer syntax of a part")
         return told
     if kind.media_type in _NATIVE:
         return str(ExplicitVRLittleEndian)

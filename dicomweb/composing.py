@@ -28,6 +28,7 @@ from .codestream import codestream_in, described, syntax_of
 from .dicomjson import PIXEL_TAGS
 from .elements import IN_BULK, value_of, write_frames, write_value
 from .identify import Identity
+from .pixels import is_encapsulated
 from .settled import dataset_of
 
 _JSON = ("application/dicom+json", "application/json")
@@ -102,7 +103,7 @@ class Composer:
         for tag in (tag for tag in PIXEL_TAGS if tag in parts):
             parts[tag], told = self._pixels(parts[tag])
             syntax = syntax_of(parts[tag][0].kind, parts[tag][0].path)
-            plain = (described(parts[tag][0].path) if UID(syntax).is_compressed else {}) | plain | told
+            plain = (described(parts[tag][0].path) if is_encapsulated(syntax) else {}) | plain | told
             large[tag] = {"vr": "OW"} if told else large[tag]
         allowance = _Allowance(_MOST_WITHIN)
         ds = dataset_of(plain, lambda _tag, vr, uri: self._within(vr, uri, allowance))
@@ -233,7 +234,7 @@ def _write_in_order(
         write_dataset(out, ds[lower:tag])
         vr, parts = large[tag]
         files = [part.path for part in parts]
-        if f"{tag:08X}" in PIXEL_TAGS and UID(syntax).is_compressed:
+        if f"{tag:08X}" in PIXEL_TAGS and is_encapsulated(syntax):
             write_frames(out, tag, files)
         else:
             write_value(out, tag, vr, files)

@@ -614,6 +614,32 @@ class TestMetadataAndBulkData:
         assert came.PhotometricInterpretation == (colour if len(shape) == 3 else "MONOCHROME2")
         assert (pydicom.pixels.pixel_array(came, raw=False) == pixels).all()
 
+    @pytest.mark.parametrize(
+        ("told", "syntax"),
+        [
+            ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"),
+            ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1"),
+            ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1"),
+            ("1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.8.1"),
+            ("1.2.840.10008.1.2.2", ""),
+            ("1.2.3.4", ""),
+            ("nope", ""),
+        ],
+    )
+    def test_the_transfer_syntax_of_a_part_is_taken_for_what_it_says_of_frames(
+        self, idle: FlaskClient, archive: Archive, told: str, syntax: str
+    ) -> None:
+        ds = ct()
+        model, values = apart(ds, PixelData="px")
+        model.pop("FFFCFFFC", None)
+        parts = [(f"application/octet-stream; transfer-syntax={told}", "px", values["px"])]
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], parts)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == (202 if syntax else 409)
+        if syntax:
+            came = original(archive)
+            assert came.file_meta.TransferSyntaxUID == syntax
+            assert values["px"] in came.PixelData
+
     def test_a_picture_that_moves_becomes_frames(self, idle: FlaskClient, archive: Archive) -> None:
         colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
         pictures = [Image.new("RGB", (5, 4), colour) for colour in colours]
