@@ -41,7 +41,7 @@ _GIVEN = {
 _OBJECTS = ('multipart/related; type="application/dicom"', "application/zip")
 _OBJECT = (*_OBJECTS, "application/dicom")
 _TAKEN = (*_MODEL, XML_TYPE)
-"""What a workitem, or something about one, is sent as."""
+"""What a workitem, or something about one, is sent as; one is given so as well."""
 _SUBSCRIBER = "/workitems/{workitem}/subscribers/{aetitle}"
 _DONE = {
     ("POST", "/workitems"): "201",
@@ -81,6 +81,8 @@ class Resource:
     @property
     def given(self) -> tuple[str, ...]:
         """The media types of what GET gives."""
+        if self.path == "/workitems/{workitem}":
+            return _TAKEN
         if self.kind == "workitems" or self.is_search or not self.path.endswith("}"):
             return _GIVEN.get(self.kind, ())
         if self.kind == "bulkdata":  # of compressed pixel data, their frames
