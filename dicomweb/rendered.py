@@ -198,7 +198,8 @@ def _part(service: Service, drawing: Drawing, number: int, offer: Offer, wanted:
     data = _encoded(drawing, number, offer, wanted)
     held = drawing.held
     url = f"{service.instance_url(held.study_uid, held.series_uid, held.sop_uid)}/frames/{number}/rendered"
-    return Part(offer.media_type, url, lambda: (data,), len(data))
+    # By the address of the image it would be had as it is without its presentation state.
+    return Part(offer.media_type, url if drawing.is_plain else "", lambda: (data,), len(data))
 
 
 def _encoded(drawing: Drawing, number: int, offer: Offer, wanted: Wishes) -> bytes:

@@ -347,6 +347,9 @@ def test_a_state_is_applied_by_wado_uri_and_a_state_without_its_image_is_404(arc
     inverse = client.get("/wado", query_string={**query, **more})
     assert (np.asarray(Image.open(io.BytesIO(inverse.data))).astype(int) == 255 - plain).all()
     assert (shown(get, url) == 255 - plain).all()
+    packed = get(f"{url}/rendered", "multipart/related; type=image/png")
+    [(head, data)] = parts_of(packed.data, packed.content_type)
+    assert (data, "Content-Location" in head) == (get(f"{url}/rendered").data, False)  # the image's own shows another
     assert client.get("/wado", query_string={**query, **more, "presentationUID": "1.2.3"}).status_code == 404
     lost = an_image(ramp(255, "u1"), SOPInstanceUID="1.2.3", SeriesInstanceUID="1.2")
     assert get(f"{studio.publish(a_state(lost))}/rendered").status_code == 404
