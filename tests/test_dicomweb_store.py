@@ -357,7 +357,11 @@ class TestRefusing:
             (MULTIPART, b"", 400),
             (MULTIPART, f"--{BOUNDARY}--".encode(), 400),
             ("application/dicom", b"", 400),
-            ("application/dicom", b"not DICOM", 409),
+            ("application/dicom", b"not DICOM", 400),
+            ("application/dicom", bytes(128) + b"DICM" + b"\2\0" * 99, 400),
+            ("application/dicom+json", b"", 400),
+            ("application/dicom+json", b"not JSON", 400),
+            ("application/dicom+json", b'{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}', 409),
             (MULTIPART, body_of(b""), 409),
             (MULTIPART, body_of(bytes(128) + b"DICM"), 409),
         ],
@@ -367,7 +371,7 @@ class TestRefusing:
     ) -> None:
         response = idle.post("/dicom-web/studies", data=data, headers={"Content-Type": kind})
         assert response.status_code == status
-        if status == 409:
+        if status == 409 or (kind == "application/dicom" and data):
             assert reasons(response.get_json(force=True), OTHER) == [0xC000]
         assert archive.counts()["received"] == 0
         assert not left_over(archive)
@@ -510,6 +514,12 @@ class TestMetadataAndBulkData:
         assert came.PatientComments == "\u4e2d\u6587 \u00c4"
         assert came.PatientName.ideographic == "\u738b^\u5c0f\u6771"
         assert came.ProcedureCodeSequence[0].CodeMeaning == "\u00d6l"
+
+    def test_metadata_alone_need_no_multipart(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        headers = {"Content-Type": "application/dicom+json"}
+        assert idle.post("/dicom-web/studies", data=json.dumps(model).encode(), headers=headers).status_code == 202
+        assert original(archive).SOPInstanceUID == model["00080018"]["Value"][0]
 
     def test_what_is_ascii_keeps_the_repertoire_it_tells(self, idle: FlaskClient, archive: Archive) -> None:
         model = without_pixels()
