@@ -83,8 +83,18 @@ def parse(header: str) -> tuple[MediaRange, ...]:
             position = found.end()
         if position == len(member):
             quality = _quality(parameters.pop("q", "1"))
-            ranges.append(MediaRange(_canonical(start.group(1)), parameters, quality))
+            ranges.append(MediaRange(_canonical(start.group(1)), _unfolded(parameters), quality))
     return tuple(ranges)
+
+
+def _unfolded(parameters: dict[str, str]) -> dict[str, str]:
+    """The parameters, where some clients have those of the parts within the quotation marks of `type`."""
+    if ";" not in parameters.get("type", ""):
+        return parameters
+    return {name: value for one in parse(parameters["type"]) for name, value in one.parameters.items()} | {
+        **parameters,
+        "type": parameters["type"].partition(";")[0].rstrip(),
+    }
 
 
 def choose(ranges: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer:

@@ -183,16 +183,15 @@ def stretch(
     `part` tells type and location. A range of a multipart answer is a range of its one part.
     """
     start, stop = 0, length
-    wanted = request.range
+    wanted = request.range if request.method == "GET" else None  # no other method has ranges (RFC 9110 14.2)
     ranged = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and range_holds(tag)
     if wanted is not None and ranged:
-        found = wanted.range_for_length(length)
-        if found is None:
+        start, stop = _bounds(*wanted.ranges[0], length)
+        if start >= stop:
             file.close()
             response = nothing(416)
             response.headers["Content-Range"] = f"bytes */{length}"
             return tagged(response, tag)
-        start, stop = found[0] or 0, found[1] or length
     piece = Part(part.content_type, part.location, lambda: chunks(file, offset, start, stop, word=word), stop - start)
     media_type = part.content_type.partition(";")[0]
     response = multipart_body([piece], media_type) if packing is Packing.MULTIPART else single_body(piece)
@@ -202,6 +201,11 @@ def stretch(
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{length}"
     response.call_on_close(file.close)
     return tagged(response, tag)
+
+
+def _bounds(begin: int, end: int | None, length: int) -> tuple[int, int]:
+    """Where a range begins and ends in what is so long. One of its last bytes may ask for more than there are."""
+    return max(0, begin + length if begin < 0 else begin), length if end is None else min(end, length)
 
 
 def warned(service: Service, response: Response, warnings: Iterable[str]) -> Response:

@@ -21,7 +21,7 @@ WADL = "application/vnd.sun.wadl+xml"
 _NAMESPACE = "http://wadl.dev.java.net/2009/02"
 _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
 _SEARCHES = ("studies", "series", "instances", "workitems")
-PAGING = ("limit", "offset", "includefield", "fuzzymatching", "multiplevaluematching")
+PAGING = ("limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
 _OCTETS = "application/octet-stream"
 _FRAMES = tuple(
@@ -41,7 +41,7 @@ _GIVEN = {
 _OBJECTS = ('multipart/related; type="application/dicom"', "application/zip")
 _OBJECT = (*_OBJECTS, "application/dicom")
 _TAKEN = (*_MODEL, XML_TYPE)
-"""What a workitem, or something about one, is sent as."""
+"""What a workitem, or something about one, is sent as; one is given so as well."""
 _SUBSCRIBER = "/workitems/{workitem}/subscribers/{aetitle}"
 _DONE = {
     ("POST", "/workitems"): "201",
@@ -81,6 +81,8 @@ class Resource:
     @property
     def given(self) -> tuple[str, ...]:
         """The media types of what GET gives."""
+        if self.path == "/workitems/{workitem}":
+            return _TAKEN
         if self.kind == "workitems" or self.is_search or not self.path.endswith("}"):
             return _GIVEN.get(self.kind, ())
         if self.kind == "bulkdata":  # of compressed pixel data, their frames

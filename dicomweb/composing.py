@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomFileLike
@@ -22,11 +22,14 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from lethe.storage.entries import DicomJson, first_text, is_uid
 from lethe.storage.errors import Refused
 
-from . import accept, readxml
+from . import accept, consumer, readxml
 from .accept import MediaRange
-from .codestream import described, syntax_of
+from .codestream import codestream_in, described, syntax_of
 from .dicomjson import PIXEL_TAGS
+from .elements import IN_BULK, value_of, write_frames, write_value
 from .identify import Identity
+from .pixels import is_encapsulated
+from .settled import dataset_of
 
 _JSON = ("application/dicom+json", "application/json")
 _XML = ("application/dicom+xml",)
@@ -35,8 +38,8 @@ _MOST_METADATA = 16 << 20
 """Bytes of all metadata of a body; as Python objects they take many times as much."""
 _MOST_WITHIN = 64 << 20
 """Bytes of bulk data within sequences, which are held in memory."""
+_BOXED = ("image/jp2", "image/jpx", "image/jphc")
 _PIECE = 1 << 20
-_LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "UC", "UN", "UR", "UT"}
 _IMPLEMENTATION = "2.25.277498219311137463117265930671935286573"
 
 
@@ -96,17 +99,28 @@ class Composer:
         plain, large = _divided(attributes)
         _check_inline(plain)
         parts = {tag: self._parts(element["BulkDataURI"]) for tag, element in large.items()}
-        pixels = next((parts[tag] for tag in PIXEL_TAGS if tag in parts), [])
-        syntax = syntax_of(pixels[0].kind, pixels[0].path) if pixels else str(ExplicitVRLittleEndian)
-        if pixels and UID(syntax).is_compressed:
-            plain = {**described(pixels[0].path), **plain}
+        syntax = str(ExplicitVRLittleEndian)
+        for tag in (tag for tag in PIXEL_TAGS if tag in parts):
+            parts[tag], told = self._pixels(parts[tag])
+            syntax = syntax_of(parts[tag][0].kind, parts[tag][0].path)
+            plain = (described(parts[tag][0].path) if is_encapsulated(syntax) else {}) | plain | told
+            large[tag] = {"vr": "OW"} if told else large[tag]
         allowance = _Allowance(_MOST_WITHIN)
-        ds = Dataset.from_json(dict(plain), lambda _tag, _vr, uri: self._within(uri, allowance))
+        ds = dataset_of(plain, lambda _tag, vr, uri: self._within(vr, uri, allowance))
         out = DicomFileLike(file)
         out.is_implicit_VR, out.is_little_endian = False, True
         file.write(bytes(128) + b"DICM")
         write_file_meta_info(out, _file_meta(plain, syntax), enforce_standard=True)
         _write_in_order(out, ds, {int(tag, 16): (large[tag]["vr"], parts[tag]) for tag in parts}, syntax)
+
+    def _pixels(self, parts: list[_Bulk]) -> tuple[list[_Bulk], DicomJson]:
+        """The parts of pixel data as they can stand in a file, and what of its attributes follows from that."""
+        kind = parts[0].kind.media_type
+        if kind in consumer.TYPES:
+            path = parts[0].path.with_suffix(".native")
+            told = consumer.native(kind, [part.path for part in parts], path)
+            return [_Bulk(MediaRange("application/octet-stream"), path)], told
+        return [_Bulk(part.kind, _unboxed(part.path)) for part in parts] if kind in _BOXED else parts, {}
 
     def _parts(self, uri: str) -> list[_Bulk]:
         """The parts of one value: those at its location, or frame by frame below it."""
@@ -125,10 +139,10 @@ class Composer:
             raise Refused("there is no part for a BulkDataURI")
         return found
 
-    def _within(self, uri: str, allowance: _Allowance) -> bytes:
+    def _within(self, vr: str, uri: str, allowance: _Allowance) -> Any:
         parts = self._parts(uri)
         allowance.take(sum(part.size for part in parts))
-        return b"".join(part.path.read_bytes() for part in parts)
+        return value_of(vr, b"".join(part.path.read_bytes() for part in parts))
 
 
 class _Allowance:
@@ -141,6 +155,18 @@ class _Allowance:
         self._left -= size
         if self._left < 0:
             raise Refused("there are more metadata, or bulk data within sequences, than can be taken at once")
+
+
+def _unboxed(path: Path) -> Path:
+    """The codestream of a JP2 file, in a file of its own."""
+    start, length = codestream_in(path)
+    if start == 0:
+        return path
+    with path.open("rb") as boxed, path.with_suffix(".codestream").open("wb") as bare:
+        boxed.seek(start)
+        while length and (piece := boxed.read(min(length, _PIECE))):
+            length -= bare.write(piece)
+    return path.with_suffix(".codestream")
 
 
 def _of_the_disk(error: BaseException | None) -> OSError | None:
@@ -169,7 +195,7 @@ def _metadata(media_type: str, path: Path) -> list[DicomJson]:
 def _divided(attributes: DicomJson) -> tuple[DicomJson, DicomJson]:
     """The attributes that are held in memory, and those whose value is a part; what belongs to a file is left out."""
     kept = {tag.upper(): element for tag, element in attributes.items() if not tag.startswith("0002")}
-    large = {tag: one for tag, one in kept.items() if "BulkDataURI" in one and one.get("vr") in _LONG}
+    large = {tag: one for tag, one in kept.items() if "BulkDataURI" in one and one.get("vr") in IN_BULK}
     return {tag: element for tag, element in kept.items() if tag not in large}, large
 
 
@@ -207,39 +233,10 @@ def _write_in_order(
     for tag in sorted(large):
         write_dataset(out, ds[lower:tag])
         vr, parts = large[tag]
-        if f"{tag:08X}" in PIXEL_TAGS and UID(syntax).is_compressed:
-            _write_frames(out, tag, parts)
+        files = [part.path for part in parts]
+        if f"{tag:08X}" in PIXEL_TAGS and is_encapsulated(syntax):
+            write_frames(out, tag, files)
         else:
-            _write_value(out, tag, vr, parts)
+            write_value(out, tag, vr, files)
         lower = tag + 1
     write_dataset(out, ds[lower:])
-
-
-def _write_value(out: DicomFileLike, tag: int, vr: str, parts: Sequence[_Bulk]) -> None:
-    size = sum(part.size for part in parts)
-    _write_head(out, tag, vr, size + size % 2)
-    for part in parts:
-        _copy(part.path, out)
-    out.write(bytes(size % 2))
-
-
-def _write_frames(out: DicomFileLike, tag: int, parts: Iterable[_Bulk]) -> None:
-    """Encapsulated pixel data (PS3.5 A.4) with an empty offset table, one fragment for each part."""
-    _write_head(out, tag, "OB", 0xFFFFFFFF)
-    out.write(b"\xfe\xff\x00\xe0" + bytes(4))
-    for part in parts:
-        out.write(b"\xfe\xff\x00\xe0" + (part.size + part.size % 2).to_bytes(4, "little"))
-        _copy(part.path, out)
-        out.write(bytes(part.size % 2))
-    out.write(b"\xfe\xff\xdd\xe0" + bytes(4))
-
-
-def _write_head(out: DicomFileLike, tag: int, vr: str, length: int) -> None:
-    head = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr.encode("ascii") + bytes(2)
-    out.write(head + length.to_bytes(4, "little"))
-
-
-def _copy(path: Path, out: DicomFileLike) -> None:
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            out.write(piece)

@@ -32,7 +32,7 @@ BINARY = {"OB": 1, "UN": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 _INLINE_MOST = 1024
 _DEEPEST = 128
 _EXACT = 2**53
-_NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q"}
+NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q"}
 _TEXT_IN_CHARSET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _UNDIVIDED = {"LT", "ST", "UR", "UT"}
 _TEXT = _TEXT_IN_CHARSET | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
@@ -113,7 +113,7 @@ def _vr(ds: Dataset, tag: BaseTag, item: Any, scope: _Scope) -> str:
         vr = _known_vr(ds, tag)
     if " or " in vr:
         vr = _decided_vr(vr, scope)
-    return vr if vr in _TEXT or vr in _NUMBERS or vr in BINARY or vr in ("SQ", "AT") else "UN"
+    return vr if vr in _TEXT or vr in NUMBERS or vr in BINARY or vr in ("SQ", "AT") else "UN"
 
 
 def _known_vr(ds: Dataset, tag: BaseTag) -> str:
@@ -203,10 +203,10 @@ def _values_of(item: Any, vr: str, scope: _Scope) -> list[Any]:
 
 
 def _from_bytes(value: bytes, vr: str, scope: _Scope, order: str) -> Iterator[Any]:
-    if vr in _NUMBERS:
-        size = struct.calcsize(_NUMBERS[vr])
+    if vr in NUMBERS:
+        size = struct.calcsize(NUMBERS[vr])
         whole = len(value) - len(value) % size
-        yield from struct.unpack(f"{order}{whole // size}{_NUMBERS[vr]}", value[:whole])
+        yield from struct.unpack(f"{order}{whole // size}{NUMBERS[vr]}", value[:whole])
     elif vr == "AT":
         for group, element in struct.iter_unpack(f"{order}HH", value[: len(value) - len(value) % 4]):
             yield group << 16 | element

@@ -17,7 +17,7 @@ from lethe.storage.holdings import Held
 
 from . import pixels, streams
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
-from .answers import Service, single_body, stretch
+from .answers import Service, stretch
 from .etags import Tag, tagged, unchanged
 from .locate import locate, readable
 from .multipart import Part
@@ -88,11 +88,7 @@ def _report(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Respo
 def _video(service: Service, held: Held, ranges: Sequence[MediaRange]) -> Response:
     """The stream as it is stored, where that is an MP4 file."""
     choose(ranges, [Offer(streams.MP4)])
-    stream = streams.stream_of(service, held)
-    if streams.MP4 not in stream.media_types:
-        raise NotAcceptable("such a video cannot be made into one that browsers play; retrieve the instance instead")
-    part = Part(streams.MP4, _url(service, held), lambda: stream.pieces(service), sum(stream.fragments.lengths))
-    return tagged(single_body(part), Tag(f"{held.file}-mp4"))
+    return streams.film(service, held, _url(service, held))
 
 
 def _url(service: Service, held: Held) -> str:

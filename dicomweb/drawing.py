@@ -42,6 +42,11 @@ class Drawing:
         return self.held.file if self._state is None else f"{self.held.file}-{self._state.name}"
 
     @property
+    def is_plain(self) -> bool:
+        """Whether no presentation state says how it is shown."""
+        return self._state is None
+
+    @property
     def passed_over(self) -> tuple[str, ...]:
         """What of a presentation state is not shown."""
         return self._state.passed_over if self._state else ()

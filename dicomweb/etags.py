@@ -27,10 +27,17 @@ def tag_of(name: str, packing: Packing) -> Tag:
 
 
 def unchanged(tag: Tag) -> Response | None:
-    """304 where the client has what the tag names already, otherwise None (RFC 9110 13.1.2)."""
-    if not request.if_none_match.contains_weak(tag.name):
-        return None
-    return tagged(Response(status=304), tag)
+    """304 where the client has what the tag names already, 412 where it wants nothing but what another tag names,
+    otherwise None (RFC 9110 13.2.2)."""
+    if request.if_match and not (request.if_match.star_tag or (tag.exact and request.if_match.contains(tag.name))):
+        return _without_body(412, tag)
+    return _without_body(304, tag) if request.if_none_match.contains_weak(tag.name) else None
+
+
+def _without_body(status: int, tag: Tag) -> Response:
+    response = tagged(Response(status=status), tag)
+    del response.headers["Content-Type"]
+    return response
 
 
 def tagged(response: Response, tag: Tag) -> Response:

@@ -21,7 +21,7 @@ from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
 from . import codecs, documents, frames, pixels, streams
-from .accept import MediaRange, Offer, Packing, choose
+from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body
 from .dicomjson import PIXEL_TAGS
 from .locate import Place, chunks, locate, readable
@@ -55,7 +55,7 @@ def _held(service: Service, study: str, series: str, instance: str) -> list[Held
 def _answer(service: Service, held: Sequence[Held], wanted: Callable[[DicomJson], list[list[int]]]) -> Response:
     ranges = accepted()
     chosen = [_Chosen(one, _forms(service, one, wanted(service.metadata_of(one)), ranges)) for one in held]
-    parts = chain.from_iterable(_parts(service, one) for one in chosen if one.forms)
+    parts = chain.from_iterable(_parts(service, one, ranges) for one in chosen if one.forms)
     first = next(parts, None)
     if first is None:
         choose(ranges, _PLAIN)
@@ -98,7 +98,7 @@ def _offers_of_compressed(stored: str) -> tuple[Offer, ...]:
     return tuple(possible)
 
 
-def _parts(service: Service, chosen: _Chosen) -> Iterator[Part]:
+def _parts(service: Service, chosen: _Chosen, ranges: Sequence[MediaRange]) -> Iterator[Part]:
     held = chosen.held
     url = service.instance_url(held.study_uid, held.series_uid, held.sop_uid)
     with readable(service.archive.files.open("clean", held.file), held.transfer_syntax) as file:
@@ -111,7 +111,7 @@ def _parts(service: Service, chosen: _Chosen) -> Iterator[Part]:
             elif pixels.is_video(held.transfer_syntax):
                 yield streams.stream_of(service, held).part(service, offer.media_type, location)
             else:
-                yield from _frames(service, held, file, offer)
+                yield from _frames(service, frames.Found(held, service.layout_of(held, file), file), offer, ranges)
 
 
 def _plain(service: Service, held: Held, file: BinaryIO, place: Place, offer: Offer, location: str) -> Part:
@@ -123,10 +123,16 @@ def _plain(service: Service, held: Held, file: BinaryIO, place: Place, offer: Of
     return Part(said, location, partial(chunks, file, place.offset, 0, length, word=place.word), length)
 
 
-def _frames(service: Service, held: Held, file: BinaryIO, offer: Offer) -> Iterator[Part]:
-    found = frames.Found(held, service.layout_of(held, file), file)
+def _frames(service: Service, found: frames.Found, offer: Offer, ranges: Sequence[MediaRange]) -> Iterator[Part]:
     for number in range(1, found.layout.shape.frames + 1):
-        yield from frames.parts(service, found, [number], offer)
+        try:
+            yield from frames.parts(service, found, [number], offer)
+        except NotAcceptable as error:  # one frame is broken; the others of a study can be had all the same
+            try:
+                as_it_is = frames.as_stored(ranges, found.held.transfer_syntax, single=False)
+            except NotAcceptable:
+                raise error from None
+            yield from frames.parts(service, found, [number], as_it_is)
 
 
 def _paths(attributes: DicomJson, above: list[int]) -> Iterator[list[int]]:

@@ -20,7 +20,7 @@ from lethe.storage.errors import NotFound, Refused
 from lethe.storage.holdings import Held
 
 from . import codecs, pixels
-from .accept import NotAcceptable, Offer, Packing, best_possible, choose, takes_anything
+from .accept import MediaRange, NotAcceptable, Offer, Packing, best_possible, choose, takes_anything
 from .answers import Service, accepted, multipart_body, single_body
 from .etags import Tag, tagged, unchanged
 from .locate import readable
@@ -84,11 +84,16 @@ def _best(service: Service, found: Found, numbers: Sequence[int]) -> Response:
     try:
         return best_possible(ranges, offers(stored, single=single), lambda one: _given(service, found, numbers, one))
     except NotAcceptable as error:
-        # It cannot be decoded. Who takes anything takes the frame as it is stored.
-        anything = [one for one in ranges if takes_anything(one)]
-        if not anything:
+        try:
+            as_it_is = as_stored(ranges, stored, single=single)
+        except NotAcceptable:
             raise error from None
-        return _given(service, found, numbers, choose(anything, _stored(stored, single=single)))
+        return _given(service, found, numbers, as_it_is)
+
+
+def as_stored(ranges: Sequence[MediaRange], stored: str, *, single: bool) -> Offer:
+    """What is given of a frame that cannot be decoded, to who takes anything. Raises NotAcceptable."""
+    return choose([one for one in ranges if takes_anything(one)], _stored(stored, single=single))
 
 
 def _given(service: Service, found: Found, numbers: Sequence[int], offer: Offer) -> Response:

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from flask import Response
 from pydicom.datadict import keyword_for_tag
+from pydicom.uid import ExplicitVRLittleEndian
 
 from lethe.storage.entries import DicomJson
 
-from .accept import JSON_TYPES, MULTIPART, Offer, Packing, choose
+from .accept import JSON_TYPES, MULTIPART, MediaRange, Offer, Packing, choose
 from .answers import accepted, multipart_body
 from .multipart import Part
 
@@ -24,8 +26,10 @@ XML_TYPE = "application/dicom+xml"
 
 _OFFERS = (
     *(Offer(name) for name in JSON_TYPES),
-    Offer(XML_TYPE, Packing.MULTIPART, answers=frozenset({"", "*"})),
+    # The transfer syntax of XML is that of the bytes in its InlineBinary (PS3.18 8.7.3.5).
+    Offer(XML_TYPE, Packing.MULTIPART, answers=frozenset({"", "*", str(ExplicitVRLittleEndian)})),
 )
+_OFFERS_OF_ONE = (*_OFFERS, replace(_OFFERS[-1], packing=Packing.SINGLE))
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -35,8 +39,25 @@ _NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffi
 def wants_xml() -> bool:
     """Whether the client prefers XML to JSON. Raises NotAcceptable where it takes neither; multipart/related has to
     name the type of its parts here."""
-    ranges = [one for one in accepted() if one.media_type != MULTIPART or "type" in one.parameters]
-    return choose(ranges, _OFFERS).media_type == XML_TYPE
+    return choose(_ranges(), _OFFERS).media_type == XML_TYPE
+
+
+def wants_xml_alone() -> bool:
+    """Whether the client prefers one data set as XML without multipart around it. Raises NotAcceptable."""
+    chosen = choose(_ranges(), _OFFERS_OF_ONE)
+    return chosen.media_type == XML_TYPE and chosen.packing is Packing.SINGLE
+
+
+def _ranges() -> Sequence[MediaRange]:
+    return [one for one in accepted() if one.media_type != MULTIPART or "type" in one.parameters]
+
+
+def xml_alone(item: bytes) -> Response:
+    """An already encoded DICOM JSON object as XML."""
+    response = Response(native_xml(json.loads(item)), content_type=XML_TYPE)
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Vary"] = "Accept"
+    return response
 
 
 def xml_parts(items: Iterable[bytes], *, status: int = 200) -> Response:

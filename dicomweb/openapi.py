@@ -48,7 +48,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "deletionlock": _SWITCH,
     "numbers": {"type": "string", "pattern": "^[1-9][0-9]{0,5}(,[1-9][0-9]{0,5})*$"},
     **dict.fromkeys(("limit", "offset"), _COUNT),
-    **dict.fromkeys(("fuzzymatching", "multiplevaluematching"), _SWITCH),
+    **dict.fromkeys(("fuzzymatching", "emptyvaluematching", "multiplevaluematching"), _SWITCH),
     "quality": {"type": "integer", "minimum": 1, "maximum": 100},
     "iccprofile": {"enum": list(PROFILES)},
     "annotation": {"enum": [PATIENT, TECHNIQUE, f"{PATIENT},{TECHNIQUE}"]},

@@ -5,7 +5,8 @@ refused, never passed over: an answer that is too long would be taken for a matc
 its Private Creator, whatever block that has in an object. Several values of one key, separated by a backslash, are
 alternatives, for `ModalitiesInStudy` too; only lists of UIDs are separated by a comma as well. `limit=0` finds nothing.
 With `fuzzymatching=true`, person names match by the beginnings of their words; with `multiplevaluematching=true`,
-an attribute that can have several values has to have all of a key.
+an attribute that can have several values has to have all of a key. Two quotation marks find what is empty, with
+`emptyvaluematching` (PS3.18 8.3.4.5) and without it.
 """
 
 from __future__ import annotations

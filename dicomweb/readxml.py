@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
-from lethe.storage.entries import DicomJson
+from lethe.storage.entries import DicomJson, first_text
 from lethe.storage.errors import Refused
 
 _DEEPEST = 64
@@ -39,10 +39,32 @@ def _attributes(parent: Element, depth: int) -> DicomJson:
     if depth > _DEEPEST:
         raise Refused("its sequences are nested too deeply")
     found: DicomJson = {}
+    private: list[tuple[str, str, Element]] = []
     for child in parent:
         if _local(child) == "DicomAttribute":
-            found[child.attrib["tag"].upper()] = _attribute(child, depth)
+            tag, creator = child.attrib["tag"].upper(), child.attrib.get("privateCreator", "").strip()
+            if creator and tag[4:6] == "00":
+                private.append((tag, creator, child))
+            else:
+                found[tag] = _attribute(child, depth)
+    blocks: dict[tuple[str, str], str] = {}
+    for tag, creator, child in private:
+        if (of := (tag[:4], creator)) not in blocks:
+            blocks[of] = _block(found, *of)
+        found[f"{tag[:4]}{blocks[of]}{tag[6:]}"] = _attribute(child, depth)
     return found
+
+
+def _block(found: DicomJson, group: str, creator: str) -> str:
+    """The block of that creator, which XML leaves out of the tag (PS3.19 A.1.6); a new one if it has none yet."""
+    names = {number: first_text(found, f"{group}00{number:02X}") for number in range(0x10, 0x100)}
+    blocks = [number for number, name in names.items() if name == creator] or [
+        number for number in names if f"{group}00{number:02X}" not in found
+    ]
+    if not blocks:
+        raise Refused("there are more private creators than a group can have")
+    found[f"{group}00{blocks[0]:02X}"] = {"vr": "LO", "Value": [creator]}
+    return f"{blocks[0]:02X}"
 
 
 def _attribute(element: Element, depth: int) -> dict[str, Any]:

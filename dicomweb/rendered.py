@@ -1,8 +1,8 @@
 """Retrieves rendered resources and thumbnails (WADO-RS, PS3.18 10.4.1.1.3 and 10.4.1.1.6).
 
 A study or series is shown by one picture: its first image when rendered, one from its middle as a thumbnail, because
-the first slice of a scan often shows nothing. No text is drawn into a picture but a presentation state's own, and what
-is asked for.
+the first slice of a scan often shows nothing. Rendered as multipart it is all its images, a part each. No text is drawn
+into a picture but a presentation state's own, and what is asked for.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ def rendered(
     held = _image_of(service, uids, part=0.0)
     if held is None:
         return documents.first_document(service, service.archive.holdings.below(*uids), accepted())
-    if numbers is None and instance and (document := documents.document(service, held, accepted())):
+    if not instance:
+        offer = choose(accepted(), (*_OFFERS_OF_ONE, _FILM))
+        if offer.packing is Packing.MULTIPART:
+            return _each(service, uids, offer, wishes())
+    elif numbers is None and (document := documents.document(service, held, accepted())):
         return document
     return answer(service, drawing_of(service, held, None), numbers, wishes(), accepted())
 
@@ -101,9 +105,7 @@ def answer(
     """The frames of that list in the form that is liked best, or the instance as a whole; closes the drawing."""
     shape = drawing.open().shape
     try:
-        if wanted.annotation:
-            wanted = replace(wanted, caption=caption_of(service.metadata_of(drawing.held), wanted.annotation))
-        response = _best(service, drawing, numbers, wanted, ranges)
+        response = _best(service, drawing, numbers, _with_caption(service, drawing.held, wanted), ranges)
     except BaseException:
         drawing.close()
         raise
@@ -163,21 +165,52 @@ def _picture(drawing: Drawing, number: int, wanted: Wishes) -> Image:
 
 
 def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
-    def made(number: int) -> bytes:
-        image, profile = drawing.coloured(_picture(drawing, number, wanted), wanted.profile)
-        return pictures.encoded(image, offer.media_type, wanted.quality, profile)
-
     if offer.packing is Packing.SINGLE:
-        return Response(made(shown[0]), content_type=offer.media_type, headers={"Vary": "Accept"})
+        data = _encoded(drawing, shown[0], offer, wanted)
+        return Response(data, content_type=offer.media_type, headers={"Vary": "Accept"})
+    parts = (_part(service, drawing, number, offer, wanted) for number in shown)
+    first = next(parts)  # what is wrong with it is still an answer
+    return multipart_body(chain([first], parts), offer.media_type)
+
+
+def _each(service: Service, uids: Sequence[str], offer: Offer, wanted: Wishes) -> Response:
+    """All images of a study or series, a part each, made when its turn comes."""
+    asked = (tuple(uids), service.archive.index.version_of(*uids), service.base(), offer.media_type, wanted)
+    tag = Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
+    if known := unchanged(tag):
+        return known
+    images = (one for one in service.archive.holdings.below(*uids) if _is_image(service, one))
+    parts = (_alone(service, one, offer, wanted) for one in images)
+    first = next(parts)
+    return warned(service, tagged(multipart_body(chain([first], parts), offer.media_type), tag), wanted.passed_over)
+
+
+def _alone(service: Service, held: Held, offer: Offer, wanted: Wishes) -> Part:
+    drawing = drawing_of(service, held, None)
+    try:
+        drawing.open()
+        return _part(service, drawing, 1, offer, _with_caption(service, held, wanted))
+    finally:
+        drawing.close()
+
+
+def _part(service: Service, drawing: Drawing, number: int, offer: Offer, wanted: Wishes) -> Part:
+    data = _encoded(drawing, number, offer, wanted)
     held = drawing.held
-    base = service.instance_url(held.study_uid, held.series_uid, held.sop_uid)
+    url = f"{service.instance_url(held.study_uid, held.series_uid, held.sop_uid)}/frames/{number}/rendered"
+    # By the address of the image it would be had as it is without its presentation state.
+    return Part(offer.media_type, url if drawing.is_plain else "", lambda: (data,), len(data))
 
-    def part(number: int) -> Part:
-        data = made(number)
-        return Part(offer.media_type, f"{base}/frames/{number}/rendered", lambda: (data,), len(data))
 
-    first = part(shown[0])  # what is wrong with it is still an answer
-    return multipart_body(chain([first], map(part, shown[1:])), offer.media_type)
+def _encoded(drawing: Drawing, number: int, offer: Offer, wanted: Wishes) -> bytes:
+    image, profile = drawing.coloured(_picture(drawing, number, wanted), wanted.profile)
+    return pictures.encoded(image, offer.media_type, wanted.quality, profile)
+
+
+def _with_caption(service: Service, held: Held, wanted: Wishes) -> Wishes:
+    if not wanted.annotation:
+        return wanted
+    return replace(wanted, caption=caption_of(service.metadata_of(held), wanted.annotation))
 
 
 def _moving(drawing: Drawing, shown: Sequence[int], wanted: Wishes) -> Response:

@@ -32,7 +32,7 @@ from . import (
     upssearch,
     wado,
 )
-from .answers import Service, failure
+from .answers import Service, failure, nothing
 from .stow import Reception
 
 _STUDY = "/studies/<study>"
@@ -109,7 +109,8 @@ def blueprint(
     known: list[Rule] = []
 
     def put(rule: str, endpoint: str, view: View, *methods: str) -> None:
-        web.add_url_rule(rule, endpoint, view, methods=methods, strict_slashes=False)
+        # Flask's own answer to OPTIONS would name the methods of the rule for the rest as well.
+        web.add_url_rule(rule, endpoint, view, methods=methods, strict_slashes=False, provide_automatic_options=False)
         known.append(Rule(rule, endpoint=endpoint, methods=[*methods, "OPTIONS"], strict_slashes=False))
 
     for number, (rule, transaction) in enumerate(TRANSACTIONS.items()):
@@ -142,12 +143,17 @@ def _view(service: Service, transaction: View, permission: Permission = Permissi
 
 
 def _unknown(known: Map) -> View:
-    """The view of all other addresses. Flask brings a known one here as well, when it is asked with another method."""
+    """The view of all other addresses. Flask brings a known one here as well, when it is asked with another method,
+    or which ones it has."""
     addresses = known.bind("")
 
     @needs(Permission.READ)
     def view(rest: str) -> Response:
-        methods = list(addresses.allowed_methods(f"/{rest}"))
+        methods = sorted(addresses.allowed_methods(f"/{rest}"))
+        if methods and request.method == "OPTIONS":
+            response = nothing(200)
+            response.headers["Allow"] = ", ".join(methods)
+            return response
         if methods and request.method not in methods:
             raise MethodNotAllowed(valid_methods=methods)
         raise NotFound("there is no such resource")

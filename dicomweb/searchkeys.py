@@ -15,7 +15,10 @@ from lethe.storage.errors import Refused
 from lethe.storage.matching import keyword_of, significant
 from lethe.storage.query import EMPTY, Match, Resembles, Within
 
-_CONTROLS = {"limit", "offset", "includefield", "fuzzymatching", "multiplevaluematching", "accept"}
+_CONTROLS = {
+    *("limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
+    "accept",
+}
 _SEVERAL = {"AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"}
 """The VRs for which Multiple Value Matching is defined (PS3.4 C.2.2.2.8)."""
 _MOST_ALTERNATIVES = 32

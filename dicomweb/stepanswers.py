@@ -13,7 +13,7 @@ from lethe.storage.steprules import StepRefused, Why
 from lethe.storage.workitems import Gone
 
 from .answers import Service, failure, json_array, warned
-from .nativexml import xml_parts
+from .nativexml import xml_alone, xml_parts
 
 View = Callable[..., Response]
 Answer = tuple[int, tuple[str, ...]]
@@ -47,6 +47,11 @@ def given(service: Service, items: Iterable[DicomJson], *, as_xml: bool) -> Resp
     """Workitems, as JSON or as XML."""
     texts = _texts(service, items)
     return xml_parts(texts) if as_xml else json_array(texts)
+
+
+def given_alone(service: Service, item: DicomJson) -> Response:
+    """A workitem as XML without multipart around it."""
+    return xml_alone(next(_texts(service, [item])))
 
 
 def _texts(service: Service, items: Iterable[DicomJson]) -> Iterator[bytes]:

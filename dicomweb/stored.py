@@ -54,6 +54,11 @@ class Report:
             self.nameless.append(why)
 
     @property
+    def is_unreadable(self) -> bool:
+        """Whether nothing of the request could even be read."""
+        return bool(self.nameless) and not self.stored and not self.failed
+
+    @property
     def status(self) -> int:
         """The status of the answer (PS3.18 Table 10.5.3-1)."""
         reasons = [*(why for _, why in self.failed), *self.nameless]

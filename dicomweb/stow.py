@@ -78,7 +78,8 @@ def store(service: Service, study: str = "", *, reception: Reception) -> Respons
             raise Refused("the body holds no instance")
         _take_over(service, reception, files, study, report)
     response = _answer(response_of(report, service.base()), offer.media_type)
-    response.status_code = report.status
+    # One body that is no DICOM at all is bad syntax; a part that is none may stand among others that are.
+    response.status_code = 400 if report.is_unreadable and _kind().media_type == _DICOM else report.status
     if report.status == 503:
         response.headers["Retry-After"] = "60"
     return warned(service, response, report.warnings)
@@ -195,11 +196,11 @@ def _folder(archive: Archive) -> Iterator[Path]:
 def _received(folder: Path) -> Iterator[Path | Identity]:
     """A Part 10 file for each object in the body, or what it is where none can be made. Raises Refused, Unavailable,
     UnsupportedMediaType."""
-    kind = next(iter(accept.parse(request.headers.get("Content-Type", ""))), MediaRange(""))
-    if kind.media_type == _DICOM:
+    kind = _kind()
+    if kind.media_type in (_DICOM, *METADATA_TYPES):
         path = folder / "0"
         if _write(path, iter(lambda: request.stream.read(_PIECE), b"")):
-            yield path
+            yield from [path] if kind.media_type == _DICOM else _alone(folder, kind.media_type, path)
         return
     kind_of_parts = accept.parse(kind.parameters.get("type", _DICOM))
     root = kind_of_parts[0].media_type if kind_of_parts else ""
@@ -216,6 +217,17 @@ def _received(folder: Path) -> Iterator[Path | Identity]:
         for number, (headers, content) in enumerate(parts):
             composer.take(headers, _write_part(folder, number, content))
         yield from composer.objects()
+
+
+def _kind() -> MediaRange:
+    return next(iter(accept.parse(request.headers.get("Content-Type", ""))), MediaRange(""))
+
+
+def _alone(folder: Path, media_type: str, path: Path) -> Iterator[Path | Identity]:
+    """The objects of metadata that come without bulk data, and so without multipart."""
+    composer = Composer(folder, media_type)
+    composer.take({}, path)
+    yield from composer.objects()
 
 
 def _write_part(folder: Path, number: int, content: Iterable[bytes]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Response
 
@@ -64,16 +64,29 @@ def stream_of(service: Service, held: Held) -> Stream:
 def answer(service: Service, held: Held, location: str) -> Response:
     """The stream in the form that is liked best, or a range of it if it is stored in one piece."""
     stream = stream_of(service, held)
+    possible = [*stream.offers(Packing.MULTIPART), *stream.offers(Packing.SINGLE)]
 
     def given(offer: Offer) -> Response:
-        tag = tag_of(f"{held.file}-{offer.media_type}", offer.packing)
-        if known := unchanged(tag):
-            return known
-        part, found = stream.part(service, offer.media_type, location), stream.fragments
-        if len(found.offsets) == 1:
-            file = service.archive.files.open("clean", held.file)
-            return stretch(file, found.offsets[0], found.lengths[0], part, packing=offer.packing, tag=tag)
-        single = offer.packing is Packing.SINGLE
-        return tagged(single_body(part) if single else multipart_body([part], offer.media_type), tag)
+        return _given(service, stream, stream.part(service, offer.media_type, location), offer)
 
-    return best_possible(accepted(), [*stream.offers(Packing.MULTIPART), *stream.offers(Packing.SINGLE)], given)
+    return best_possible(accepted(), possible, given)
+
+
+def film(service: Service, held: Held, location: str) -> Response:
+    """The stream as a film that browsers play, who ask for ranges of it. Raises NotAcceptable where it is none."""
+    stream = stream_of(service, held)
+    if MP4 not in stream.media_types:
+        raise NotAcceptable("such a video cannot be made into one that browsers play; retrieve the instance instead")
+    return _given(service, stream, replace(stream.part(service, MP4, location), content_type=MP4), Offer(MP4))
+
+
+def _given(service: Service, stream: Stream, part: Part, offer: Offer) -> Response:
+    tag = tag_of(f"{stream.held.file}-{offer.media_type}", offer.packing)
+    if known := unchanged(tag):
+        return known
+    found = stream.fragments
+    if len(found.offsets) == 1:
+        file = service.archive.files.open("clean", stream.held.file)
+        return stretch(file, found.offsets[0], found.lengths[0], part, packing=offer.packing, tag=tag)
+    single = offer.packing is Packing.SINGLE
+    return tagged(single_body(part) if single else multipart_body([part], offer.media_type), tag)

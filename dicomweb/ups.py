@@ -14,8 +14,8 @@ from lethe.storage.steprules import SOP_INSTANCE, STATE, TRANSACTION, Judged, St
 
 from .answers import Service, nothing, warned
 from .datasets import data_set_in_request
-from .nativexml import wants_xml
-from .stepanswers import Answer, given, refusing
+from .nativexml import wants_xml, wants_xml_alone
+from .stepanswers import Answer, given, given_alone, refusing
 
 _CREATED_MODIFIED = "The Workitem was created with modifications."
 _NOT_CLAIMED = "The target URI did not reference a claimed Workitem."
@@ -45,7 +45,7 @@ _CHANGE: dict[Why, Answer] = {
 _CANCEL: dict[Why, Answer] = {
     Why.COMPLETED: (409, ("The UPS is already COMPLETED.",)),
     Why.CANCELED: (409, (Judged.ALREADY_CANCELED.value,)),
-    Why.KEPT: (409, ("The performer chooses not to cancel.",)),
+    Why.KEPT: (409, ("Performer chooses not to cancel.",)),
 }
 
 _UID_NAMES = ("workitem", "affectedsopinstanceuid", "sopinstanceuid")
@@ -73,9 +73,12 @@ def create(service: Service) -> Response:
 @refusing({})
 def retrieve(service: Service, workitem: str) -> Response:
     """Retrieve a workitem (PS3.18 11.5); its Transaction UID is nobody's but its performer's."""
-    as_xml = wants_xml()
+    alone = wants_xml_alone()
     item = service.archive.workitems.get(workitem)
-    response = given(service, [item.attributes], as_xml=as_xml)
+    if alone:
+        response = given_alone(service, item.attributes)
+    else:
+        response = given(service, [item.attributes], as_xml=wants_xml())
     response.headers["Content-Location"] = f"{service.base()}/workitems/{workitem}"
     return response
 

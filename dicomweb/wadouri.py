@@ -92,9 +92,12 @@ def _presentation(service: Service) -> Held | None:
 
 
 def _content_types() -> tuple[MediaRange, ...]:
-    """What is wanted; empty where the parameter is not given."""
+    """What is wanted, by the parameter, or else by the Accept header (PS3.18 9.3); empty where both leave it open."""
     text = request.args.get("contentType", "")
-    return accept.parse(text) or ((MediaRange("nothing/known"),) if text.strip() else ())
+    if text.strip():
+        return accept.parse(text) or (MediaRange("nothing/known"),)
+    ranges = accept.parse(request.headers.get("Accept", ""))
+    return () if any(one.media_type == "*/*" and one.quality > 0 for one in ranges) else ranges
 
 
 def _frame(shape: Shape) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,8 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 BIGGEST = 8192
 DEFAULT_QUALITY = 90
 _ANNOTATION_UNKNOWN = f"annotation is {PATIENT}, {TECHNIQUE} or both; what else was named is not written."
+_WHOLE_IMAGE = ("0", "0", "1e9", "1e9")
+_WINDOW = "window is a centre, a width, and one of linear, linear-exact and sigmoid"
 PROFILES = ("no", "yes", *SPACES)
 
 
@@ -55,8 +58,9 @@ def annotation() -> tuple[str, ...]:
 
 
 def number(text: str) -> float | None:
-    """The number that a text stands for, if it is one."""
-    return float(text) if _NUMBER.fullmatch(text) else None
+    """The number that a text stands for, if it is one, and not beyond all that there are."""
+    found = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return found if math.isfinite(found) else None
 
 
 def quality_of(text: str) -> int:
@@ -72,21 +76,26 @@ def _window() -> Window | None:
     if text is None:
         return None
     center, width, curve = [*text.lower().split(","), "", ""][:3]
-    well_formed = text.count(",") == 2 and _NUMBER.fullmatch(center) and _NUMBER.fullmatch(width)
-    if not well_formed or curve not in set(Curve) or float(width) < (1 if curve == Curve.LINEAR else 1e-9):
-        raise Refused("window is a centre, a width, and one of linear, linear-exact and sigmoid")
-    return Window(float(center), float(width), Curve(curve))
+    numbers = (number(center), number(width))
+    if text.count(",") != 2 or numbers[0] is None or numbers[1] is None or curve not in set(Curve):
+        raise Refused(_WINDOW)
+    if numbers[1] < (1 if curve == Curve.LINEAR else 1e-9):
+        raise Refused(_WINDOW)
+    return Window(numbers[0], numbers[1], Curve(curve))
 
 
 def _viewport() -> Viewport | None:
-    """PS3.18 8.3.5.1.3: width and height of the picture, then x, y, width and height of the part that is shown."""
+    """PS3.18 8.3.5.1.3: width and height of the picture, then x, y, width and height of the part that is shown; of
+    these four each may be left empty."""
     text = request.args.get("viewport")
     if text is None:
         return None
-    parts = text.split(",")
-    if len(parts) not in (2, 6) or not all(_NUMBER.fullmatch(part) for part in parts):
+    given = text.split(",")
+    whole = [part or default for part, default in zip(given[2:], _WHOLE_IMAGE, strict=False)]
+    numbers = [found for part in (*given[:2], *whole) if (found := number(part)) is not None]
+    if len(given) not in (2, 6) or len(numbers) != len(given):
         raise Refused("viewport is a width and a height, which x, y, width and height of a region may follow")
-    width, height, *region = (float(part) for part in parts)
+    width, height, *region = numbers
     if not (1 <= width <= BIGGEST and 1 <= height <= BIGGEST) or (region and 0 in region[2:]):
         raise Refused(f"a viewport has from 1 to {BIGGEST} pixels each way")
     source = (region[0], region[1], region[2], region[3]) if region else None

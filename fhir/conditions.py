@@ -137,6 +137,11 @@ def _last_updated(criterion: Criterion, site: Site) -> Term:
     return AnyOf(tuple(_changed(text, site.now) for text in criterion.texts()))
 
 
+def _nothing(criterion: Criterion, _site: Site) -> Term:
+    """Of an element that no study here has, as there is no order, no encounter and nobody to name."""
+    return _perhaps_not(criterion, _NOTHING)
+
+
 def _bare_uids(criterion: Criterion) -> tuple[str, ...]:
     """UIDs of type id: without a system and without urn:oid."""
     codes = tuple(token.code for token in criterion.tokens() if not token.system)
@@ -267,6 +272,24 @@ def _named(name: str) -> str:
 
 
 _NOT = frozenset({"not"})
+_WHO = frozenset({"identifier", "Practitioner", "PractitionerRole"})
+_ORDERS = frozenset({"identifier", "Appointment", "AppointmentResponse", "CarePlan", "ServiceRequest", "Task"})
+_PERFORMERS = _WHO | {"CareTeam", "Device", "Organization", "Patient", "RelatedPerson"}
+_ABSENT: Mapping[str, SearchParameter] = {
+    "_profile": SearchParameter("uri", _named("Resource-profile"), _nothing),
+    "_security": SearchParameter("token", _named("Resource-security"), _nothing, _NOT),
+    "_tag": SearchParameter("token", _named("Resource-tag"), _nothing, _NOT),
+    "basedon": SearchParameter("reference", _named("ImagingStudy-basedon"), _nothing, _ORDERS),
+    "bodysite": SearchParameter("token", _named("ImagingStudy-bodysite"), _nothing, _NOT),
+    "encounter": SearchParameter(
+        "reference", _named("clinical-encounter"), _nothing, frozenset({"Encounter", "identifier"})
+    ),
+    "interpreter": SearchParameter("reference", _named("ImagingStudy-interpreter"), _nothing, _WHO),
+    "performer": SearchParameter("reference", _named("ImagingStudy-performer"), _nothing, _PERFORMERS),
+    "reason": SearchParameter("token", _named("ImagingStudy-reason"), _nothing, _NOT),
+    "referrer": SearchParameter("reference", _named("ImagingStudy-referrer"), _nothing, _WHO),
+}
+"""Passed over, they would find every study there is."""
 IMAGING_STUDY: Mapping[str, SearchParameter] = {
     "_id": SearchParameter("token", _named("Resource-id"), _id),
     "_lastUpdated": SearchParameter("date", _named("Resource-lastUpdated"), _last_updated),
@@ -282,5 +305,6 @@ IMAGING_STUDY: Mapping[str, SearchParameter] = {
     "subject": SearchParameter(
         "reference", _named("ImagingStudy-subject"), _patient, frozenset({"Patient", "identifier"})
     ),
+    **_ABSENT,
 }
 """Every search parameter of ImagingStudy that is known; what the CapabilityStatement declares is read from here."""

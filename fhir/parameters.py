@@ -15,6 +15,7 @@ DEFAULT_COUNT = 20
 GREATEST_COUNT = 100
 _MOST_VALUES = 200
 _PRESENTATION = ("_format", "_pretty", "_total")  # the total is always exact, which no wish for it can improve on
+_TARGETS = {"endpoint": "Endpoint", "patient": "Patient", "subject": "Patient"}
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}")
 _ORDERS = {
     "started": Order.STARTED,
@@ -149,8 +150,8 @@ def _understand_one(asked: Asked, name: str, value: str, vocabulary: Vocabulary)
     if name == "_sort":
         return _sorted(asked, value, vocabulary)
     if name in ("_include", "_include:iterate"):
-        element = vocabulary.includes.get(value)
-        return _using(replace(asked, includes=asked.includes | {element}), name, value) if element else None
+        elements = _followed(vocabulary.includes, value)
+        return _using(replace(asked, includes=asked.includes | elements), name, value) if elements else None
     base, modifier = _split_name(name)
     if base not in vocabulary.parameters:
         return None
@@ -159,6 +160,18 @@ def _understand_one(asked: Asked, name: str, value: str, vocabulary: Vocabulary)
     values = tuple(part for part in _split(value, ",") if part.strip())
     criterion = Criterion(base, modifier, values)
     return _using(replace(asked, criteria=(*asked.criteria, criterion)), name, value) if values else asked
+
+
+def _followed(includes: Mapping[str, str], value: str) -> frozenset[str]:
+    """The elements that a value of `_include` follows: all, or one, which may name the type that it leads to."""
+    if value == "*":
+        return frozenset(includes.values())
+    source, _, target = value.rpartition(":")
+    return frozenset(
+        element
+        for known, element in includes.items()
+        if known == value or (known == source and target == _TARGETS.get(element))
+    )
 
 
 def _using(asked: Asked, name: str, value: str) -> Asked:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import HTTPException
@@ -27,7 +28,10 @@ from .search import VOCABULARIES, read, search, shaped
 _FORM = "application/x-www-form-urlencoded"
 _KINDS = f"<any({', '.join(VOCABULARIES)}):kind>"
 _LONGEST_FORM = 65_536
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_OPEN_TO_SLASHES: dict[str, Any] = {"strict_slashes": False, "provide_automatic_options": False}
+"""With a slash at the end an address is the same; OPTIONS is answered by the fallback, as Flask's own answer would name
+the fallback's methods."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODES = {401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 413: "too-long", 503: "transient"}
 
@@ -65,17 +69,17 @@ def outcome_response(problem: Problem) -> Response:
 
 
 def _add_interactions(routes: Blueprint, place: Place) -> None:
-    @routes.get("/metadata")
+    @routes.get("/metadata", **_OPEN_TO_SLASHES)
     @needs(Permission.ANYONE)
     def metadata() -> Response:
         return _answer(capability_statement(place.site.base), _query())
 
-    @routes.get(f"/{_KINDS}")
+    @routes.get(f"/{_KINDS}", **_OPEN_TO_SLASHES)
     @needs(Permission.READ)
     def search_by_get(kind: str) -> Response:
         return _search(place, kind, _query())
 
-    @routes.post(f"/{_KINDS}/_search")
+    @routes.post(f"/{_KINDS}/_search", **_OPEN_TO_SLASHES)
     @needs(Permission.READ)
     def search_by_post(kind: str) -> Response:
         if request.mimetype not in (_FORM, ""):
@@ -83,7 +87,7 @@ def _add_interactions(routes: Blueprint, place: Place) -> None:
         request.max_content_length = _LONGEST_FORM
         return _search(place, kind, [*_query(), *request.form.items(multi=True)])
 
-    @routes.get(f"/{_KINDS}/<identifier>")
+    @routes.get(f"/{_KINDS}/<identifier>", **_OPEN_TO_SLASHES)
     @needs(Permission.READ)
     def read_one(kind: str, identifier: str) -> Response:
         if not ID.fullmatch(identifier):
@@ -95,13 +99,16 @@ def _add_interactions(routes: Blueprint, place: Place) -> None:
 
 
 def _add_fallback(routes: Blueprint) -> None:
-    """What no interaction answers: a wrong method or an unknown type. As a route, so that it is told in FHIR."""
+    """What no interaction answers: a wrong method, an unknown type, or what methods there are. As a route, so that it
+    is told in FHIR."""
 
-    @routes.route("/", defaults={"path": ""}, methods=_METHODS)
-    @routes.route("/<path:path>", methods=_METHODS)
+    @routes.route("/", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
+    @routes.route("/<path:path>", methods=_METHODS, provide_automatic_options=False)
     @needs(Permission.READ)
     def fallback(path: str) -> Response:
-        allowed = _allowed(path)
+        allowed = _allowed(path.rstrip("/"))
+        if allowed and request.method == "OPTIONS":
+            return Response(headers={"Allow": ", ".join(allowed)}, content_type=CONTENT_TYPE)
         if allowed:
             text = "this interaction is not supported here"
             raise Problem(405, "not-supported", text, {"Allow": ", ".join(allowed)})

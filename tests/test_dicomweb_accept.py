@@ -71,6 +71,8 @@ def test_nothing_else_is_json(header):
         ('multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1', DECODED),
         ('multipart/related; type="application/octet-stream"; transfer-syntax="*"', OCTETS),
         ("multipart/related; type=application/octet-stream; transfer-syntax=*", OCTETS),
+        ('multipart/related; type="application/octet-stream; transfer-syntax=*"', OCTETS),
+        ('multipart/related; type="application/octet-stream;q=0.1; transfer-syntax=1.2"; transfer-syntax=*', OCTETS),
         ('multipart/related; type="*/*"; transfer-syntax=*', STORED),
         ('multipart/related; type="image/jp2"', STORED),
         ('MULTIPART/Related; TYPE="Image/JP2"; Transfer-Syntax=*', STORED),

@@ -347,6 +347,9 @@ def test_a_state_is_applied_by_wado_uri_and_a_state_without_its_image_is_404(arc
     inverse = client.get("/wado", query_string={**query, **more})
     assert (np.asarray(Image.open(io.BytesIO(inverse.data))).astype(int) == 255 - plain).all()
     assert (shown(get, url) == 255 - plain).all()
+    packed = get(f"{url}/rendered", "multipart/related; type=image/png")
+    [(head, data)] = parts_of(packed.data, packed.content_type)
+    assert (data, "Content-Location" in head) == (get(f"{url}/rendered").data, False)  # the image's own shows another
     assert client.get("/wado", query_string={**query, **more, "presentationUID": "1.2.3"}).status_code == 404
     lost = an_image(ramp(255, "u1"), SOPInstanceUID="1.2.3", SeriesInstanceUID="1.2")
     assert get(f"{studio.publish(a_state(lost))}/rendered").status_code == 404
@@ -548,3 +551,19 @@ def test_a_video_in_an_mp4_file_is_played_and_another_is_not(get, studio):
             assert (response.data, response.content_type) == (stream, "video/mp4")
             assert get(f"{url}/rendered", "*/*").data == stream
         assert get(f"{url}/frames/1/rendered", "*/*").status_code == 406
+
+
+def test_a_video_is_played_from_its_middle_and_not_sent_twice(get, studio):
+    stream = b"\0\0\0\x18ftypisom" + bytes(range(100))
+    ds = an_image(ramp(255, "u1"), "YBR_PARTIAL_420", NumberOfFrames=3)
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.102"
+    ds.SamplesPerPixel, ds.PlanarConfiguration = 3, 0
+    ds.PixelData = encapsulate([stream], has_bot=False)
+    ds["PixelData"].VR = "OB"
+    url, anything = f"{studio.publish(ds)}/rendered", "*/*"
+    whole = get(url, anything)
+    assert (whole.data, whole.content_type, whole.headers["Accept-Ranges"]) == (stream, "video/mp4", "bytes")
+    part = get(url, anything, Range="bytes=12-21")
+    assert (part.status_code, part.data) == (206, stream[12:22])
+    assert part.headers["Content-Range"] == f"bytes 12-21/{len(stream)}"
+    assert get(url, anything, If_None_Match=whole.headers["ETag"]).status_code == 304

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pydicom
 import pytest
-from dicomweb_archive import app_over, publish, sample, url_of
+from dicomweb_archive import app_over, parts_of, publish, sample, url_of
 from PIL import Image
 from pydicom.dataset import Dataset
 
@@ -28,7 +28,7 @@ def archive(tmp_path_factory):
 @pytest.fixture
 def get(archive):
     client = app_over(archive).test_client()
-    return lambda url, accept="": client.get(url, headers={"Accept": accept} if accept else {})
+    return lambda url, accept="", **more: client.get(url, headers={"Accept": accept, **more} if accept else more)
 
 
 @pytest.fixture
@@ -128,6 +128,10 @@ def test_a_window_works_on_rescaled_values(get, url):
         "viewport=1,2,3",
         "viewport=99999,1",
         "viewport=1,1,0,0,0,5",
+        "viewport=,5",
+        "viewport=9,9,0,0,1e999,5",
+        "viewport=9,9,1e999,0,5,5",
+        "window=1e999,1,linear",
         "quality=0",
         "quality=101",
         "quality=x",
@@ -142,6 +146,9 @@ def test_viewport_quality_and_media_type(get, url):
     assert image(get(f"{base}?viewport=200%2C200")).size == (200, 88)
     part = pixels(get(f"{base}?viewport=100,100,10,20,100,100", "image/png"))
     assert (part == pixels(get(base, "image/png"))[20:120, 10:110]).all()
+    cut = pixels(get(f"{base}?viewport=790,330,10,20,,", "image/png"))
+    assert (cut == pixels(get(f"{base}?viewport=790,330,10,20,790,330", "image/png"))).all()
+    assert image(get(f"{base}?viewport=8,8,,,10,10")).size == (8, 8)
     sizes = [len(get(f"{base}?quality={quality}").data) for quality in (5, 50, 95)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[2]
@@ -211,6 +218,27 @@ def test_a_series_is_shown_by_one_of_those_that_have_pixel_data(archive, get, tm
     dose = get("/dicom-web/studies/1.41/series/1.41.1/instances/1.41.1.4/thumbnail")
     for level in ("1.41", "1.41/series/1.41.1"):
         assert get(f"/dicom-web/studies/{level}/thumbnail").data == dose.data
+
+
+def test_rendered_as_multipart_a_study_is_all_its_images(archive, get):
+    study = "1.2.77"
+    for number, name in enumerate(("test-SR.dcm", "CT_small.dcm", "rtdose.dcm", "MR_small.dcm"), 1):
+        uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{number % 2}"}
+        publish(archive, name, **uids, SOPInstanceUID=f"{study}.9.{number}")
+    url, kind = f"/dicom-web/studies/{study}", "multipart/related; type=image/png"
+    response = get(f"{url}/rendered?viewport=32,32", kind)
+    parts = parts_of(response.data, response.content_type)
+    assert sorted(head["Content-Location"].partition("/instances/")[2] for head, _ in parts) == [
+        f"{study}.9.{number}/frames/1/rendered" for number in (2, 3, 4)
+    ]
+    for head, data in parts:
+        assert (head["Content-Type"], Image.open(io.BytesIO(data)).size) == ("image/png", (32, 32))
+        assert data == get(head["Content-Location"].partition("node.test")[2] + "?viewport=32,32", "image/png").data
+    assert get(f"{url}/rendered?viewport=32,32", kind, If_None_Match=response.headers["ETag"]).status_code == 304
+    series = get(f"{url}/series/{study}.0/rendered", kind)
+    assert len(parts_of(series.data, series.content_type)) == 2
+    assert get(f"{url}/rendered", "multipart/related; type=image/tiff").status_code == 406
+    assert get(f"{url}/rendered", "*/*").content_type == "image/jpeg"
 
 
 def test_a_study_without_images_is_shown_by_a_document(archive, get):

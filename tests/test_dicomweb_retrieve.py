@@ -241,6 +241,29 @@ def test_wrong_methods_of_workitems_are_405(web):
     assert web.get(workitem, method="DELETE").status_code == 405
 
 
+def test_options_names_the_methods_of_an_address_and_no_other(web):
+    instance = web.url("CT_small.dcm")
+    for url, allowed in {
+        "/dicom-web/studies": "GET, HEAD, OPTIONS, POST",
+        "/dicom-web/studies/": "GET, HEAD, OPTIONS, POST",
+        instance: "DELETE, GET, HEAD, OPTIONS",
+        f"{instance}/frames/1": "GET, HEAD, OPTIONS",
+        "/dicom-web/workitems/1.2.3/state": "OPTIONS, PUT",
+    }.items():
+        response = web.get(url, method="OPTIONS")
+        assert (response.status_code, response.data, response.headers["Allow"]) == (200, b"", allowed)
+        assert response.headers["Allow"] == web.get(url, method="PATCH").headers["Allow"]
+
+
+def test_what_is_wanted_only_as_it_was_is_412_when_it_is_not(web):
+    url = web.url("CT_small.dcm")
+    tag = web.get(url, "application/dicom").headers["ETag"]
+    for condition, status in {tag: 200, "*": 200, f'"x", {tag}': 200, '"x"': 412, f"W/{tag}": 412}.items():
+        assert web.get(url, "application/dicom", If_Match=condition).status_code == status
+    for path in ("/metadata", "/frames/1", "/rendered"):
+        assert web.get(url + path, If_Match='"x"').status_code == 412
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_no_method_makes_an_unknown_address_known(web, method):
     for path in ("nope", "studies/1.2/nope", "workitems/1.2/nope/nope"):
@@ -563,6 +586,11 @@ def test_a_frame_that_cannot_be_decoded_is_given_as_stored_to_who_takes_anything
     assert body == b"no image at all."
     assert "transfer-syntax=1.2.840.10008.1.2.4.91" in str(headers)
     assert web.parts(f"{url}/frames/1", ANY)[0][1] == b"no image at all."
+    for tail in ("bulkdata", "pixeldata", "bulkdata/7FE00010"):
+        [(headers, body), *_] = web.parts(f"{url}/{tail}")
+        assert body == b"no image at all."
+        assert "transfer-syntax=1.2.840.10008.1.2.4.91" in str(headers)
+        assert web.get(f"{url}/{tail}", 'multipart/related; type="application/octet-stream"').status_code == 406
 
 
 # Bulk data
@@ -577,7 +605,8 @@ def test_whole_pixel_data_and_ranges_of_it(web):
     assert head["Content-Location"] == ROOT + url
     alone = web.get(url, "application/octet-stream")
     assert (alone.data, alone.headers["Accept-Ranges"]) == (value, "bytes")
-    for asked, (start, stop) in {"0-99": (0, 100), "5990-": (5990, 6000), "-10": (5990, 6000)}.items():
+    ranges = {"0-99": (0, 100), "5990-": (5990, 6000), "-10": (5990, 6000), "-6001": (0, 6000), "9-9999": (9, 6000)}
+    for asked, (start, stop) in ranges.items():
         part = web.get(url, "application/octet-stream", Range=f"bytes={asked}")
         assert (part.status_code, part.data) == (206, value[start:stop])
         assert part.headers["Content-Range"] == f"bytes {start}-{stop - 1}/6000"
@@ -589,6 +618,8 @@ def test_whole_pixel_data_and_ranges_of_it(web):
     assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, "bytes */6000")
     assert "Content-Type" not in beyond.headers
     assert web.get(url, "application/octet-stream", Range="lines=1-2").status_code == 200
+    head = web.get(url, "application/octet-stream", method="HEAD", Range="bytes=0-9")
+    assert (head.status_code, head.headers["Content-Length"]) == (200, "6000")
 
 
 def test_big_endian_bulk_data_is_turned_also_from_the_middle_of_a_word(web):

@@ -312,6 +312,13 @@ def test_multiple_value_matching_asks_for_all_values_of_what_has_several(get, qu
     assert (len(response.json) if response.status_code == 200 else 0) == found
 
 
+@pytest.mark.parametrize("more", ["", "&emptyvaluematching=true", "&EmptyValueMatching=true"])
+def test_empty_values_are_found_by_two_quotation_marks(get, more):
+    empty = [one["0020000D"] for one in get("/studies").json if "Value" not in one["00080050"]]
+    assert 0 < len(empty) < len(get("/studies").json)
+    assert [one["0020000D"] for one in get(f"/studies?AccessionNumber=%22%22{more}").json] == empty
+
+
 def test_multiple_value_matching_takes_no_wildcards(get):
     assert get("/instances?ImageType=DER*%5COTHER").status_code == 200
     response = get("/instances?ImageType=DER*%5COTHER&multiplevaluematching=true")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 import threading
 import tracemalloc
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -354,7 +357,11 @@ class TestRefusing:
             (MULTIPART, b"", 400),
             (MULTIPART, f"--{BOUNDARY}--".encode(), 400),
             ("application/dicom", b"", 400),
-            ("application/dicom", b"not DICOM", 409),
+            ("application/dicom", b"not DICOM", 400),
+            ("application/dicom", bytes(128) + b"DICM" + b"\2\0" * 99, 400),
+            ("application/dicom+json", b"", 400),
+            ("application/dicom+json", b"not JSON", 400),
+            ("application/dicom+json", b'{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}', 409),
             (MULTIPART, body_of(b""), 409),
             (MULTIPART, body_of(bytes(128) + b"DICM"), 409),
         ],
@@ -364,7 +371,7 @@ class TestRefusing:
     ) -> None:
         response = idle.post("/dicom-web/studies", data=data, headers={"Content-Type": kind})
         assert response.status_code == status
-        if status == 409:
+        if status == 409 or (kind == "application/dicom" and data):
             assert reasons(response.get_json(force=True), OTHER) == [0xC000]
         assert archive.counts()["received"] == 0
         assert not left_over(archive)
@@ -438,6 +445,11 @@ def mixed(kind: str, metadata: Sequence[bytes], bulk: Sequence[tuple[str, str, b
     return b"".join([*pieces, f"--{BOUNDARY}--".encode()]), headers
 
 
+def without_pixels() -> dict[str, Any]:
+    """A CT image in DICOM JSON, without its pixels."""
+    return {tag: one for tag, one in ct().to_json_dict().items() if not tag.startswith(("7FE0", "FFFC"))}
+
+
 def original(archive: Archive) -> pydicom.Dataset:
     """The one object in the inbox."""
     (name,) = archive.files.names("inbox")
@@ -484,6 +496,85 @@ class TestMetadataAndBulkData:
         assert came.WaveformSequence[0].WaveformData == wave
         assert came.WaveformSequence[0].NumberOfWaveformChannels == 12
 
+    @pytest.mark.parametrize("told", [None, "ISO_IR 100", "ISO_IR 192"])
+    def test_text_is_what_it_was_whatever_repertoire_is_told(
+        self, idle: FlaskClient, archive: Archive, told: str | None
+    ) -> None:
+        model = without_pixels()
+        model["00104000"] = {"vr": "LT", "Value": ["\u4e2d\u6587 \u00c4"]}
+        model["00100010"] = {"vr": "PN", "Value": [{"Alphabetic": "Wang^X", "Ideographic": "\u738b^\u5c0f\u6771"}]}
+        item = {"00080104": {"vr": "LO", "Value": ["\u00d6l"]}, "00080005": {"vr": "CS", "Value": ["ISO_IR 100"]}}
+        model["00081032"] = {"vr": "SQ", "Value": [item]}
+        model.pop("00080005", None)
+        if told:
+            model["00080005"] = {"vr": "CS", "Value": [told]}
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], [])
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert came.PatientComments == "\u4e2d\u6587 \u00c4"
+        assert came.PatientName.ideographic == "\u738b^\u5c0f\u6771"
+        assert came.ProcedureCodeSequence[0].CodeMeaning == "\u00d6l"
+
+    def test_metadata_alone_need_no_multipart(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        headers = {"Content-Type": "application/dicom+json"}
+        assert idle.post("/dicom-web/studies", data=json.dumps(model).encode(), headers=headers).status_code == 202
+        assert original(archive).SOPInstanceUID == model["00080018"]["Value"][0]
+
+    def test_what_is_ascii_keeps_the_repertoire_it_tells(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        model["00080005"] = {"vr": "CS", "Value": ["ISO_IR 100"]}
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], [])
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        assert original(archive).SpecificCharacterSet == "ISO_IR 100"
+
+    def test_an_empty_value_among_numbers_in_text_stays_empty(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        model["00200032"] = {"vr": "DS", "Value": [1, None, "2.50"]}
+        model["00180050"] = {"vr": "DS", "Value": ["1.250000"]}
+        model["00081140"] = {"vr": "SQ", "Value": [{"00081160": {"vr": "IS", "Value": [1, None, 3.0]}}, None, {}]}
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], [])
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        assert [str(one) for one in came.ImagePositionPatient] == ["1", "", "2.50"]
+        assert came.SliceThickness.original_string == "1.250000"
+        assert [str(one) for one in came.ReferencedImageSequence[0].ReferencedFrameNumber] == ["1", "", "3"]
+        assert [len(item) for item in came.ReferencedImageSequence] == [1, 0, 0]
+
+    def test_values_of_every_kind_may_be_apart(self, idle: FlaskClient, archive: Archive) -> None:
+        model = without_pixels()
+        apart_ones = {
+            "00180050": ("DS", b"5.5"),
+            "00189087": ("FD", struct.pack("<2d", 1.5, 2.5)),
+            "00280106": ("US", b"\x05\x00"),
+            "00104000": ("LT", b"odd"),
+            "00283006": ("OW", b"\x01\x02"),
+            "0040A160": ("UT", b"text"),
+            "00720082": ("SV", struct.pack("<q", -(2**63))),
+        }
+        inside = {tag: {"vr": vr, "BulkDataURI": f"b/{tag}"} for tag, (vr, _) in apart_ones.items()}
+        model |= inside
+        model["00081140"] = {"vr": "SQ", "Value": [inside]}
+        octets = [("application/octet-stream", f"b/{tag}", data) for tag, (_, data) in apart_ones.items()]
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], octets)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == 202
+        came = original(archive)
+        for ds in (came, came.ReferencedImageSequence[0]):
+            assert (ds.SliceThickness, ds.DiffusionBValue, ds[0x00280106].value) == (5.5, [1.5, 2.5], 5)
+            assert (ds.PatientComments, ds.LUTData, ds.TextValue) == ("odd", b"\x01\x02", "text")
+            assert ds[0x00720082].value == -(2**63)
+
+    @pytest.mark.parametrize(("vr", "data"), [("DS", b"1" * 70_000), ("FD", b"\0" * 70_000)])
+    def test_a_value_too_long_for_its_kind_fails_by_its_name(self, idle: FlaskClient, vr: str, data: bytes) -> None:
+        model = without_pixels()
+        model["00189087"] = {"vr": vr, "BulkDataURI": "b"}
+        sent = mixed(
+            "application/dicom+json", [json.dumps([model]).encode()], [("application/octet-stream", "b", data)]
+        )
+        response = idle.post("/dicom-web/studies", data=sent[0], headers=sent[1])
+        assert response.status_code == 409
+        assert response.json["00081198"]["Value"][0]["00081155"] == model["00080018"]
+
     def test_a_jpeg_is_encapsulated_and_says_what_it_is(self, idle: FlaskClient, archive: Archive) -> None:
         picture = BytesIO()
         Image.fromarray(np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)).save(picture, "JPEG")
@@ -497,6 +588,111 @@ class TestMetadataAndBulkData:
         assert came.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.4.50"
         assert (came.Rows, came.Columns, came.SamplesPerPixel, came.LossyImageCompression) == (40, 60, 3, "01")
         assert came.pixel_array.shape == (40, 60, 3)
+
+    @pytest.mark.parametrize(
+        ("kind", "encode", "syntax", "colour"),
+        [
+            ("image/png", imagecodecs.png_encode, "", "RGB"),
+            ("image/jp2", partial(imagecodecs.jpeg2k_encode, level=0, codecformat="J2K"), ".4.90", "YBR_RCT"),
+            ("image/jp2", partial(imagecodecs.jpeg2k_encode, level=0, codecformat="JP2"), ".4.90", "YBR_RCT"),
+            ("image/jp2", partial(imagecodecs.jpeg2k_encode, level=0, codecformat="J2K", mct=False), ".4.90", "RGB"),
+            ("image/jls", imagecodecs.jpegls_encode, ".4.80", "RGB"),
+        ],
+    )
+    @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("shape", [(6, 7), (6, 7, 3)])
+    def test_what_a_picture_tells_of_its_pixels_may_be_left_out(
+        self,
+        idle: FlaskClient,
+        archive: Archive,
+        kind: str,
+        encode: Any,
+        syntax: str,
+        colour: str,
+        depth: Any,
+        shape: Any,
+    ) -> None:
+        pixels = (np.arange(np.prod(shape)).reshape(shape) * (7 if depth is np.uint8 else 777)).astype(depth)
+        came = self.composed(idle, archive, kind, [bytes(encode(pixels))])
+        assert came.file_meta.TransferSyntaxUID == f"1.2.840.10008.1.2{syntax or '.1'}"
+        assert (came.Rows, came.Columns, came.BitsAllocated) == (6, 7, 8 * pixels.itemsize)
+        assert (came.BitsStored, came.HighBit, came.PixelRepresentation) == (
+            came.BitsAllocated,
+            came.BitsAllocated - 1,
+            0,
+        )
+        assert came.PhotometricInterpretation == (colour if len(shape) == 3 else "MONOCHROME2")
+        assert (pydicom.pixels.pixel_array(came, raw=False) == pixels).all()
+
+    @pytest.mark.parametrize(
+        ("told", "syntax"),
+        [
+            ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1"),
+            ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1"),
+            ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1"),
+            ("1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.8.1"),
+            ("1.2.840.10008.1.2.2", ""),
+            ("1.2.3.4", ""),
+            ("nope", ""),
+        ],
+    )
+    def test_the_transfer_syntax_of_a_part_is_taken_for_what_it_says_of_frames(
+        self, idle: FlaskClient, archive: Archive, told: str, syntax: str
+    ) -> None:
+        ds = ct()
+        model, values = apart(ds, PixelData="px")
+        model.pop("FFFCFFFC", None)
+        parts = [(f"application/octet-stream; transfer-syntax={told}", "px", values["px"])]
+        data, headers = mixed("application/dicom+json", [json.dumps([model]).encode()], parts)
+        assert idle.post("/dicom-web/studies", data=data, headers=headers).status_code == (202 if syntax else 409)
+        if syntax:
+            came = original(archive)
+            assert came.file_meta.TransferSyntaxUID == syntax
+            assert values["px"] in came.PixelData
+
+    def test_a_picture_that_moves_becomes_frames(self, idle: FlaskClient, archive: Archive) -> None:
+        colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+        pictures = [Image.new("RGB", (5, 4), colour) for colour in colours]
+        out = BytesIO()
+        pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:])
+        came = self.composed(idle, archive, "image/gif", [out.getvalue()])
+        assert (came.NumberOfFrames, came.Rows, came.Columns, came.PhotometricInterpretation) == (3, 4, 5, "RGB")
+        assert [tuple(frame[0, 0]) for frame in came.pixel_array] == colours
+
+    def test_pictures_in_several_parts_are_frames(self, idle: FlaskClient, archive: Archive) -> None:
+        pictures = [np.full((4, 5), value, np.uint8) for value in (1, 2)]
+        came = self.composed(idle, archive, "image/png", [bytes(imagecodecs.png_encode(one)) for one in pictures])
+        assert (came.NumberOfFrames, came.pixel_array.tolist()) == (2, [one.tolist() for one in pictures])
+
+    @pytest.mark.parametrize(
+        ("kind", "pictures"),
+        [
+            ("image/png", [b"no picture"]),
+            ("image/gif", [b"GIF89a"]),
+            ("image/png", [bytes(imagecodecs.png_encode(np.zeros((2, 2, 4), np.uint8)))]),
+            ("image/png", [bytes(imagecodecs.png_encode(np.zeros((2, n), np.uint8))) for n in (2, 3)]),
+            (
+                "image/png",
+                [bytes(imagecodecs.png_encode(np.zeros((2, 2), np.uint8))).replace(b"\0\0\0\2" * 2, b"\0\1" * 4)],
+            ),
+        ],
+    )
+    def test_a_picture_that_is_none_or_has_no_place_fails_by_its_name(
+        self, idle: FlaskClient, archive: Archive, kind: str, pictures: list[bytes]
+    ) -> None:
+        assert self.sent(idle, kind, pictures).json["00081198"]["Value"][0]["00081197"]["Value"] == [0xC000]
+        assert list(archive.files.names("inbox")) == []
+
+    def sent(self, idle: FlaskClient, kind: str, pictures: list[bytes]) -> Any:
+        model = {tag: one for tag, one in without_pixels().items() if not tag.startswith("0028")}
+        model["7FE00010"] = {"vr": "OB", "BulkDataURI": "picture"}
+        parts = [(kind, "picture", one) for one in pictures]
+        data, headers = mixed("application/dicom+json", [json.dumps(model).encode()], parts)
+        return idle.post("/dicom-web/studies", data=data, headers=headers)
+
+    def composed(self, idle: FlaskClient, archive: Archive, kind: str, pictures: list[bytes]) -> pydicom.Dataset:
+        assert self.sent(idle, kind, pictures).status_code == 202
+        return original(archive)
 
     def test_compressed_frames_one_part_each(self, idle: FlaskClient, archive: Archive) -> None:
         ds = bundled("JPEG2000.dcm")

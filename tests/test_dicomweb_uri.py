@@ -71,6 +71,22 @@ def test_a_single_image_is_a_jpeg_and_the_same_as_rendered(get, client, archive,
         ).all()
 
 
+def test_without_a_parameter_the_header_says_what_is_wanted(client, asked):
+    def kind(header: str, name: str = "CT_small.dcm", **more: str) -> str:
+        response = client.get("/wado", query_string={**asked(name), **more}, headers={"Accept": header})
+        return response.content_type.partition(";")[0] if response.status_code == 200 else str(response.status_code)
+
+    assert kind("image/png") == "image/png"
+    assert kind("application/dicom") == "application/dicom"
+    assert kind("image/gif;q=0.5, image/webp") == "image/webp"
+    assert kind("text/csv") == "406"
+    assert kind("image/png", contentType="image/jpeg") == "image/jpeg"
+    for anything in ("*/*", "image/avif,image/webp,*/*;q=0.8", "text/html,application/xhtml+xml,*/*;q=0.8", ""):
+        assert kind(anything) == "image/jpeg"
+        assert kind(anything, "rtdose.dcm") == "application/dicom"
+    assert kind("image/jpeg", "rtdose.dcm") == "image/jpeg"
+
+
 def test_an_object_comes_in_the_transfer_syntax_asked_for(get):
     def syntax(**more: str) -> str:
         response = get("MR_small_RLE.dcm", contentType="application/dicom", **more)

@@ -12,6 +12,7 @@ from dicomweb_archive import app_over, parts_of, publish, sample
 from flask.testing import FlaskClient
 from programs import dcmtk, need
 
+from lethe.dicomweb import readxml
 from lethe.dicomweb.dicomjson import describe
 from lethe.dicomweb.nativexml import native_xml
 from lethe.storage.archive import Archive
@@ -45,6 +46,32 @@ def test_dcmtk_writes_the_same(name: str) -> None:
     expected = list(values(ElementTree.fromstring(theirs.stdout)))
     assert len(expected) > 20
     assert list(values(ElementTree.fromstring(ours))) == expected
+
+
+def test_private_attributes_come_back_to_the_block_of_their_creator() -> None:
+    model = {
+        "00090010": {"vr": "LO", "Value": ["ACME 1"]},
+        "00090011": {"vr": "LO", "Value": ["ACME 2"]},
+        "00091001": {"vr": "LO", "Value": ["one"]},
+        "00091101": {"vr": "US", "Value": [2]},
+        "00091110": {"vr": "SQ", "Value": [{"00110012": {"vr": "LO", "Value": ["C"]}, "00111201": {"vr": "LO"}}]},
+        "00191001": {"vr": "LO", "Value": ["whose?"]},
+    }
+    assert readxml.read(native_xml(model).encode()) == model
+
+
+def test_a_private_creator_that_only_attributes_name_gets_a_block() -> None:
+    text = """<NativeDicomModel>
+    <DicomAttribute tag="00090010" vr="LO"><Value number="1">TAKEN</Value></DicomAttribute>
+    <DicomAttribute tag="00090001" vr="LO" privateCreator="ACME"><Value number="1">x</Value></DicomAttribute>
+    <DicomAttribute tag="00090010" vr="LO" privateCreator="ACME"><Value number="1">y</Value></DicomAttribute>
+    </NativeDicomModel>"""
+    assert readxml.read(text.encode()) == {
+        "00090010": {"vr": "LO", "Value": ["TAKEN"]},
+        "00090011": {"vr": "LO", "Value": ["ACME"]},
+        "00091101": {"vr": "LO", "Value": ["x"]},
+        "00091110": {"vr": "LO", "Value": ["y"]},
+    }
 
 
 def test_what_xml_cannot_hold_and_what_it_would_change() -> None:

@@ -497,6 +497,18 @@ def test_counts_equal_the_arrays_and_the_index(three: Clinic) -> None:
         ("_sort=_lastUpdated", "123"),
         ("_sort=-_lastUpdated", "321"),
         ("unknown=1&_revinclude=x&Patient=1", "123"),
+        ("basedon=ServiceRequest/1", ""),
+        ("basedon:ServiceRequest=1", ""),
+        ("bodysite=51185008", ""),
+        ("bodysite:not=51185008", "123"),
+        ("encounter=Encounter/1", ""),
+        ("interpreter:identifier=x|1", ""),
+        ("performer=Organization/1", ""),
+        ("reason=x", ""),
+        ("referrer:Practitioner=1&modality=CT", ""),
+        ("_tag=x", ""),
+        ("_security=x", ""),
+        ("_profile=http://example.org/p", ""),
         ("_sort=rubbish", "123"),
     ],
 )
@@ -739,7 +751,7 @@ def test_a_modifier_nobody_knows_is_refused(three: Clinic, parameters: str) -> N
 
 
 @pytest.mark.parametrize(
-    "parameters", ["secret-name=1", "Modality=CT", "encounter=1", "_sort=x", "_sort=started,_id", "_include=*"]
+    "parameters", ["secret-name=1", "Modality=CT", "unknown=1", "_sort=x", "_sort=started,_id", "_include=x"]
 )
 def test_strict_handling_refuses_what_lenient_ignores(three: Clinic, parameters: str) -> None:
     assert len(three.found(parameters)) == 3
@@ -760,7 +772,7 @@ def test_metadata_declares_what_works(three: Clinic) -> None:
     assert statement["implementation"]["url"] == BASE
     resources = {resource["type"]: resource for resource in statement["rest"][0]["resource"]}
     assert set(resources) == {"ImagingStudy", "Patient", "Endpoint"}
-    values = {"date": "2020", "token": "x", "reference": "x"}
+    values = {"date": "2020", "token": "x", "reference": "x", "uri": "x"}
     strict = {"Prefer": "handling=strict"}
     for kind, resource in resources.items():
         for parameter in resource["searchParam"]:
@@ -873,6 +885,36 @@ def test_every_failure_is_an_operation_outcome(three: Clinic, method: str, path:
     issue = refusal(response, status, code)
     assert "DOE" not in issue["diagnostics"]
     assert (status == 405) == ("Allow" in response.headers)
+
+
+def test_what_is_included_may_be_named_with_its_type_or_be_all(three: Clinic) -> None:
+    def kinds(include: str) -> list[str]:
+        entries = three.resource(f"ImagingStudy?_id=2.25.1&{include}")["entry"]
+        return sorted(entry["resource"]["resourceType"] for entry in entries[1:])
+
+    for name in ("patient", "subject"):
+        assert kinds(f"_include=ImagingStudy:{name}:Patient") == ["Patient"]
+    assert kinds("_include=ImagingStudy:endpoint:Endpoint") == ["Endpoint"]
+    assert kinds("_include=*") == ["Endpoint", "Patient"]
+    for other in ("ImagingStudy:subject:Device", "ImagingStudy:endpoint:Patient", "Patient:subject:Patient", "*:*"):
+        assert kinds(f"_include={other}") == []
+
+
+@pytest.mark.parametrize("path", ["metadata", "ImagingStudy", "ImagingStudy/2.25.1", "Endpoint/dicom-web"])
+def test_a_slash_at_the_end_changes_nothing(three: Clinic, path: str) -> None:
+    assert three.resource(f"{path}/") == three.resource(path)
+
+
+def test_options_names_the_methods_of_an_address_and_no_other(three: Clinic) -> None:
+    for path, allowed in {
+        "metadata": "GET, HEAD, OPTIONS",
+        "ImagingStudy": "GET, HEAD, OPTIONS",
+        "Patient/1/": "GET, HEAD, OPTIONS",
+        "ImagingStudy/_search": "POST, OPTIONS",
+    }.items():
+        response = three.client.options(f"/fhir/R4/{path}")
+        assert (response.status_code, response.data, response.headers["Allow"]) == (200, b"", allowed)
+    assert three.client.options("/fhir/R4/Observation").status_code == 404
 
 
 def test_allow_names_what_works(three: Clinic) -> None:

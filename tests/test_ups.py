@@ -113,6 +113,10 @@ def test_xml_goes_in_and_comes_out(web: FlaskClient) -> None:
     assert whole.status_code == 201
     assert web.get("/dicom-web/workitems", headers=accept).data.count(b"<NativeDicomModel") == 3
     assert web.get(f"/dicom-web/workitems/{UID}", headers={"Accept": "image/png"}).status_code == 406
+    alone = web.get(f"/dicom-web/workitems/{UID}", headers={"Accept": f"{XML}, application/dicom+json;q=0.5"})
+    assert (alone.data, alone.content_type) == (document, XML)
+    assert alone.headers["Content-Location"].endswith(f"/workitems/{UID}")
+    assert web.get("/dicom-web/workitems", headers={"Accept": XML}).status_code == 406
 
 
 def test_other_formats_are_not_understood(web: FlaskClient) -> None:

@@ -215,7 +215,7 @@ def test_only_lethe_moves_it(site: Site) -> None:
         assert post(web, f"/workitems/{uid}?2.25.77", {"00741204": {"vr": "LO", "Value": ["Mine"]}}).status_code == 400
         assert post(web, f"/workitems/{uid}", {"00741204": {"vr": "LO", "Value": ["Mine"]}}).status_code == 400
         cancel = web.post(f"/dicom-web/workitems/{uid}/cancelrequest")
-        assert (cancel.status_code, warnings(cancel)) == (409, ["The performer chooses not to cancel."])
+        assert (cancel.status_code, warnings(cancel)) == (409, ["Performer chooses not to cancel."])
         assert read(web, uid) == before
 
     refused()
