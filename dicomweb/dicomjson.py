@@ -7,9 +7,10 @@ import base64
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ BINARY = {"OB": 1, "UN": 1, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 """The VRs that are given as InlineBinary or BulkDataURI (PS3.18 F.2.7), with the bytes of one word."""
 
 _INLINE_MOST = 1024
+_REMEMBERED = 256
 _DEEPEST = 128
 _EXACT = 2**53
 NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q"}
@@ -81,8 +83,8 @@ def _dataset(ds: Dataset, scope: _Scope) -> DicomJson:
     if scope.depth > _DEEPEST:
         raise Refused("its sequences are nested too deeply")
     described: DicomJson = {}
-    for tag in sorted(ds.keys()):
-        if tag.group not in (0x0000, 0x0002) and tag.element != 0x0000:
+    for tag in sorted(ds.keys(), key=int):  # pydicom compares tags slowly
+        if tag >> 16 not in (0x0000, 0x0002) and tag & 0xFFFF:
             described[f"{tag:08X}"] = _element(ds, tag, scope)
     return described
 
@@ -99,11 +101,25 @@ def _element(ds: Dataset, tag: BaseTag, scope: _Scope) -> dict[str, Any]:
         return _sequence(tag, item, scope)
     if vr in BINARY:
         return _binary(tag, vr, item, scope)
-    values = _values_of(item, vr, scope)
-    described = [_value(vr, value) for value in values]
-    if all(value is None or value == "" or value == {} for value in described):
-        return {"vr": vr}
-    return {"vr": vr, "Value": described}
+    is_short = isinstance(item, RawDataElement) and isinstance(item.value, bytes) and len(item.value) <= _REMEMBERED
+    if is_short and vr != "PN":  # whose values would be shared, and can be changed
+        encodings = tuple(scope.encodings) if vr in _TEXT_IN_CHARSET else ()
+        values = _remembered(item.value, vr, encodings, _order(item))
+    else:
+        values = _said(_values_of(item, vr, scope), vr)
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+@lru_cache(maxsize=8192)
+def _remembered(value: bytes, vr: str, encodings: tuple[str, ...], order: str) -> tuple[Any, ...]:
+    """What a short value says: most elements of an instance are as in the others of its series."""
+    return _said(_from_bytes(value, vr, encodings, order), vr)
+
+
+def _said(values: Iterable[Any], vr: str) -> tuple[Any, ...]:
+    """The values as they are given; none where all are empty."""
+    described = tuple(_value(vr, value) for value in values)
+    return () if all(value is None or value == "" or value == {} for value in described) else described
 
 
 def _vr(ds: Dataset, tag: BaseTag, item: Any, scope: _Scope) -> str:
@@ -169,8 +185,7 @@ def _sequence(tag: BaseTag, item: Any, scope: _Scope) -> dict[str, Any]:
 def _binary(tag: BaseTag, vr: str, item: Any, scope: _Scope) -> dict[str, Any]:
     value = item.value
     if isinstance(value, (bytes, bytearray)) and len(value) <= _INLINE_MOST and f"{tag:08X}" not in PIXEL_TAGS:
-        little = not isinstance(item, RawDataElement) or item.is_little_endian or item.VR == "UN"
-        data = bytes(value) if little else swapped(bytes(value), BINARY[vr])
+        data = bytes(value) if _order(item) == "<" else swapped(bytes(value), BINARY[vr])
         return {"vr": vr, "InlineBinary": base64.b64encode(data).decode()} if data else {"vr": vr}
     if value is None or (isinstance(value, (bytes, bytearray, str, list)) and not len(value)):
         large = isinstance(item, RawDataElement) and item.length not in (0, 0xFFFFFFFF)
@@ -193,16 +208,20 @@ def _values_of(item: Any, vr: str, scope: _Scope) -> list[Any]:
     """The element's values as text, numbers or None."""
     value = item.value
     if isinstance(value, (bytes, bytearray)):
-        raw = isinstance(item, RawDataElement)
-        little = not raw or item.is_little_endian or item.VR == "UN"
-        return list(_from_bytes(bytes(value), vr, scope, "<" if little else ">"))
+        return list(_from_bytes(bytes(value), vr, scope.encodings, _order(item)))
     if value is None:
         return []
     many = isinstance(value, Sequence) and not isinstance(value, str)
     return list(value) if many else [value]
 
 
-def _from_bytes(value: bytes, vr: str, scope: _Scope, order: str) -> Iterator[Any]:
+def _order(item: Any) -> str:
+    """In which order its bytes are, as `struct` has it."""
+    little = not isinstance(item, RawDataElement) or item.is_little_endian or item.VR == "UN"
+    return "<" if little else ">"
+
+
+def _from_bytes(value: bytes, vr: str, encodings: Sequence[str], order: str) -> Iterator[Any]:
     if vr in NUMBERS:
         size = struct.calcsize(NUMBERS[vr])
         whole = len(value) - len(value) % size
@@ -211,7 +230,7 @@ def _from_bytes(value: bytes, vr: str, scope: _Scope, order: str) -> Iterator[An
         for group, element in struct.iter_unpack(f"{order}HH", value[: len(value) - len(value) % 4]):
             yield group << 16 | element
     else:
-        text = _decoded(value, scope.encodings if vr in _TEXT_IN_CHARSET else ("iso8859",))
+        text = _decoded(value, encodings if vr in _TEXT_IN_CHARSET else ("iso8859",))
         yield from [text] if vr in _UNDIVIDED else text.split("\\")
 
 

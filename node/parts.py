@@ -201,6 +201,7 @@ def _allow_many_descriptors() -> None:
 
 def _begin(part: str, config: Config) -> threading.Event:
     start_logging(part, config.node.log_level)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # what is left of a process that crashed would hold PHI
     stopping = stop_signals()
     _end_with_the_supervisor()
     return stopping
