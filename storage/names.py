@@ -41,7 +41,7 @@ def _end_of_meta(file: BinaryIO) -> int:
         if header[4:6] in _LONG_VRS:
             length, size = int.from_bytes(file.read(4), "little"), 12
         end += size + length
-        if end >= os.fstat(file.fileno()).st_size:
+        if end > os.fstat(file.fileno()).st_size:
             return 0
         file.seek(end)
     return end

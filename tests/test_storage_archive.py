@@ -1,5 +1,6 @@
 """The data folder as a whole: what was acknowledged is never lost, whatever happens between any two steps."""
 
+import hashlib
 import itertools
 import os
 import signal
@@ -590,6 +591,14 @@ def test_files_that_a_disk_has_changed_are_reported(archive):
         f"the original {name[:12]} is not what came in / "
         "the file of the instance 2.25.1 is not as long as it was written"
     )
+
+
+def test_an_original_that_came_without_a_data_set_is_what_came_in(archive):
+    path = archive.files.incoming() / "empty"
+    path.write_bytes(part10(b""))
+    archive.accept(path, UID, ORIGIN, ["default"], digest=hashlib.sha256().hexdigest())
+    assert broken(archive) == ""
+    archive.whole_original(claim(archive)).close()
 
 
 def test_a_send_job_without_its_instance_is_reported(archive):
