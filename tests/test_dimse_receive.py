@@ -61,6 +61,17 @@ def store(port: int, path: Path, *, caller: str = "CT01", context: tuple[str, st
         return destination.send(path, context)
 
 
+def test_an_object_is_sent_as_what_was_agreed_on_whatever_its_file_meta_information_says(
+    port: int, tmp_path: Path
+) -> None:
+    ds = ct()
+    ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    path = tmp_path / "named.dcm"
+    ds.save_as(path, enforce_file_format=False)
+    assert pydicom.dcmread(path).file_meta.MediaStorageSOPClassUID != CT
+    assert store(port, path) == 0x0000
+
+
 PRIVATE = "1.3.12.2.1107.5.9.1"  # of a vendor: "CSA Non-Image"
 
 

@@ -27,7 +27,8 @@ def give(
     that takes nothing, RuntimeError where the association is gone."""
     with path.open("rb") as file:
         meta = read_file_meta(file)
+        sop_class = str(association._accepted_cx[context_id].abstract_syntax)  # what was agreed on, whatever it says
         for_whom = (mover.ae_title, mover.message_id) if mover else ()
-        request = StoreRequest(context_id, message_id & 0xFFFF, meta.sop_class, meta.sop_instance, *for_whom)
+        request = StoreRequest(context_id, message_id & 0xFFFF, sop_class, meta.sop_instance, *for_whom)
         size = os.fstat(file.fileno()).st_size - meta.end
         return association.store(file, size, request), size
