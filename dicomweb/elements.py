@@ -3,12 +3,14 @@ one in memory; and reads a value that is to be held."""
 
 from __future__ import annotations
 
+import shutil
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydicom.filebase import DicomFileLike
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from lethe.storage.errors import Refused
 
@@ -16,8 +18,6 @@ from .dicomjson import BINARY, NUMBERS
 
 _PIECE = 1 << 20
 _TEXT = {"DS", "IS", "LT", "ST", "UC", "UR", "UT"}
-_LONG = {*BINARY, "SV", "UC", "UR", "UT", "UV"}
-"""The VRs with a length of four bytes."""
 IN_BULK = {*BINARY, *NUMBERS, *_TEXT}
 """The VRs whose values may be apart (PS3.18 F.2.2)."""
 _LONGEST_OF_SHORT = 0xFFFE
@@ -58,7 +58,7 @@ def value_of(vr: str, data: bytes) -> Any:
 
 def _write_head(out: DicomFileLike, tag: int, vr: str, length: int) -> None:
     head = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr.encode("ascii")
-    if vr in _LONG:
+    if vr in EXPLICIT_VR_LENGTH_32:
         out.write(head + bytes(2) + length.to_bytes(4, "little"))
     elif length > _LONGEST_OF_SHORT:
         raise Refused("bulk data are longer than an element of that VR can be")
@@ -68,5 +68,4 @@ def _write_head(out: DicomFileLike, tag: int, vr: str, length: int) -> None:
 
 def _copy(path: Path, out: DicomFileLike) -> None:
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            out.write(piece)
+        shutil.copyfileobj(file, out, _PIECE)

@@ -248,15 +248,17 @@ class JobQueue:
 
     def later(self, job: Job, delay: float, reason: str) -> bool:
         """Ready again after `delay` seconds. False where the lease was lost."""
-        row, now = self._job, self._clock()
-        values = {row.state: State.READY, row.ready_at: now + delay, row.reason: reason, row.updated: now}
-        return bool(row.update(values).where(self._mine(job)).execute())
+        return self._put_off(job, delay, reason)
 
     def postpone(self, job: Job, delay: float, reason: str) -> bool:
         """As `later`, for a reason that is not the job's own: it may happen for days, and is not held against it."""
+        return self._put_off(job, delay, reason, excused=1)
+
+    def _put_off(self, job: Job, delay: float, reason: str, *, excused: int = 0) -> bool:
         row, now = self._job, self._clock()
         values = {row.state: State.READY, row.ready_at: now + delay, row.reason: reason, row.updated: now}
-        return bool(row.update({**values, row.excused: row.excused + 1}).where(self._mine(job)).execute())
+        values[row.excused] = row.excused + excused
+        return bool(row.update(values).where(self._mine(job)).execute())
 
     def give_back(self, jobs: Iterable[Job]) -> None:
         """Return claimed jobs that were not tried; the claim does not count."""

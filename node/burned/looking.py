@@ -85,7 +85,8 @@ class Eyes:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
         found = self._found(picture, _scale(picture.shape), places)
-        sure, doubtful = ([one.box for one in found if (one.sure >= _SURE) is so] for so in (True, False))
+        sure = [one.box for one in found if one.sure >= _SURE]
+        doubtful = [one.box for one in found if one.sure < _SURE]
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
         rings = self._rings(picture, self._rings(plain, sure))

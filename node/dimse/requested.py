@@ -16,11 +16,8 @@ _KNOWN = (0x10, 0x20, _RESULT, _USER_INFORMATION)
 # User identity (0x58, 0x59) is not among them: nobody is let in or kept out for it, whatever its type.
 _KNOWN_WITHIN = (_MAXIMUM_LENGTH, 0x52, 0x53, 0x54, _VERSION_NAME, 0x56, 0x57)
 _UNSAID_LENGTH = 16_384
-_ANSWER, _REJECTION, _REASONS = (
-    0x02,
-    0x03,
-    ((1, 2), (1, 2, 3), (1, 2, 3, 7)),
-)  # PS3.8 Table 9-21: result, source, reason
+_ANSWER, _REJECTION = 0x02, 0x03
+_REASONS = ((1, 2), (1, 2, 3), (1, 2, 3, 7))  # PS3.8 Table 9-21: result, source, reason
 Item = tuple[int, bytes]
 
 
@@ -50,9 +47,7 @@ def _accepted(items: list[Item]) -> list[Item]:
     if not results:
         raise ValueError("no presentation context is answered")
     for value in results:
-        if value[2:3] == b"\0" and not any(
-            kind == _TRANSFER_SYNTAX for kind, _ in _items(value[4:], (_TRANSFER_SYNTAX,))
-        ):
+        if value[2:3] == b"\0" and not list(_items(value[4:], (_TRANSFER_SYNTAX,))):
             raise ValueError("a presentation context is accepted in no transfer syntax")
     says_more = any(kind == _USER_INFORMATION for kind, _ in items)
     return items if says_more else [*items, (_USER_INFORMATION, b"")]
