@@ -27,7 +27,6 @@ from lethe.storage.errors import Refused, Unavailable
 from lethe.storage.files import free_bytes
 from lethe.storage.intake import Arrival, Origin, Plan, Planner
 from lethe.storage.jobs import Stage, State
-from lethe.storage.names import data_set_digest
 from lethe.storage.outcomes import Outcome
 
 from . import accept
@@ -97,7 +96,7 @@ def _take_over(
         elif study and identity.study_uid != study:
             report.fail(identity, Failure.OTHER_STUDY)
         else:
-            name = data_set_digest(path)
+            name = service.archive.digests.of(path)
             if name in taken:
                 report.warnings = [_TWICE]
                 continue

@@ -14,9 +14,9 @@ from typing import Any
 
 from .audit import SYSTEM, AuditTrail
 from .database import transaction
+from .digests import Digests
 from .files import FileStore
 from .jobs import INTAKE, State
-from .names import data_set_digest
 
 _STAGES = ", ".join(f"'{stage}'" for stage in INTAKE)
 
@@ -24,9 +24,10 @@ _STAGES = ", ".join(f"'{stage}'" for stage in INTAKE)
 class Arriving:
     """The marks of all processes; those of this one are known by the name of its folder in `incoming/`."""
 
-    def __init__(self, database: Any, files: FileStore, audit: AuditTrail) -> None:
+    def __init__(self, database: Any, files: FileStore, digests: Digests, audit: AuditTrail) -> None:
         self._database = database
         self._files = files
+        self._digests = digests
         self._audit = audit
         self._synced: set[int] = set()
         self._first, self._numbers = secrets.randbits(62), itertools.count()  # other processes begin elsewhere
@@ -94,7 +95,7 @@ class Arriving:
 
     def _is_whole(self, name: str) -> bool:
         try:
-            return data_set_digest(self._files.path("inbox", name)) == name
+            return self._digests.of(self._files.path("inbox", name)) == name
         except OSError:
             return False
 

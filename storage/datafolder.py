@@ -18,6 +18,7 @@ from .commitments import Commitments
 from .crosswalk import Crosswalk
 from .database import open_database, transaction
 from .deliveries import Deliveries
+from .digests import digests_of
 from .files import FileStore
 from .gatherings import Gatherings
 from .holdings import Holdings
@@ -52,6 +53,7 @@ class DataFolder:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         self.folder = folder
         self.database = open_database(url or f"sqlite:///{folder / 'lethe.db'}")
+        self.digests = digests_of(self.database)
         self.files = FileStore(folder)
         self.jobs = JobQueue(self.database, clock)
         self.deliveries = Deliveries(self.database, self.jobs, clock)
@@ -79,7 +81,7 @@ class DataFolder:
         self.cleanings = Cleanings(self.database)
         self.step_events = StepEvents(self.database, sealing, clock)
         self._clock = clock
-        self._arriving = Arriving(self.database, self.files, self.audit)
+        self._arriving = Arriving(self.database, self.files, self.digests, self.audit)
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)
         self._became = Table("became", _BECAME, _database=self.database)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+from .digests import Hash
 from .errors import Refused, StorageError, Unavailable
 
 _NUMBERS = itertools.count()
@@ -18,8 +18,9 @@ _Made = tuple[Path, int]
 class IncomingFiles:
     """Makes files in `incoming/`. One is kept ready: to make it can take as long as to fill it, and a peer waits."""
 
-    def __init__(self, folder: Callable[[], Path]) -> None:
+    def __init__(self, folder: Callable[[], Path], begin_digest: Callable[[], Hash]) -> None:
         self._folder = folder
+        self._begin_digest = begin_digest
         self._ready: list[_Made] = []
 
     def begin(self, meta: bytes, *, largest: int) -> IncomingFile:
@@ -28,7 +29,7 @@ class IncomingFiles:
             made = self._ready.pop()
         except IndexError:
             made = self._make()
-        return IncomingFile(*made, meta, largest=largest)
+        return IncomingFile(*made, meta, self._begin_digest(), largest=largest)
 
     def prepare(self) -> None:
         """Make one that is wanted soon, if there is none."""
@@ -56,11 +57,11 @@ class IncomingFile:
     """One Part 10 file in `incoming/`. A failure to write is kept and told at the end: until then the rest has to be
     taken from the peer, and is not stored."""
 
-    def __init__(self, path: Path, descriptor: int, meta: bytes, *, largest: int) -> None:
+    def __init__(self, path: Path, descriptor: int, meta: bytes, digest: Hash, *, largest: int) -> None:
         self.path = path
         self.size = 0
         self._largest = largest
-        self._hash = hashlib.sha256()
+        self._digest = digest
         self._descriptor = descriptor
         self._failure: StorageError | None = None
         try:
@@ -81,14 +82,14 @@ class IncomingFile:
         except OSError:
             self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
             return
-        self._hash.update(data)
+        self._digest.update(data)
 
     def complete(self) -> tuple[Path, str]:
-        """The file and the SHA-256 of its data set, once all is written. Raises what failed meanwhile."""
+        """The file and the digest of its data set, once all is written. Raises what failed meanwhile."""
         if self._failure is not None:
             raise self._failure
         self._close()
-        return self.path, self._hash.hexdigest()
+        return self.path, self._digest.hexdigest()
 
     def discard(self) -> None:
         """Remove the file, if it was not taken over."""

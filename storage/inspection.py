@@ -10,7 +10,6 @@ from .commitments import Progress
 from .datafolder import DataFolder
 from .errors import NotFound
 from .jobs import INTAKE, OUTGOING, Stage, State
-from .names import data_set_digest
 from .promises import Promised
 
 
@@ -74,7 +73,7 @@ class Inspection(DataFolder):
     def _changed_originals(self) -> Iterator[str]:
         for name in self._originals.needed():
             try:
-                changed = data_set_digest(self.files.path("inbox", name)) != name
+                changed = self.digests.of(self.files.path("inbox", name)) != name
             except FileNotFoundError:  # told already, or just done with
                 continue
             if changed:

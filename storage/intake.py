@@ -18,7 +18,6 @@ from .errors import NotFound, Refused, Unavailable
 from .files import Adoption
 from .groupcommit import GroupCommit
 from .jobs import Job, Stage, State
-from .names import data_set_digest, digest_of_data_set
 
 
 class Acceptance(StrEnum):
@@ -132,12 +131,12 @@ class Intake(DataFolder):
 
         When this returns, file and jobs have survived; what comes in at the same time shares a transaction. Of what was
         not known before both are synced at once, and a mark (`arriving.py`) tells it after a power cut in between.
-        With no project the job is held until a route matches. The file is known by `digest`, the SHA-256 of its data
-        set, which is read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID
-        before, and `sop_class` whether a peer means this object when it asks us to vouch for it. `by` is who sent it,
-        where the origin does not say so. Raises Unavailable, with nothing taken over.
+        With no project the job is held until a route matches. The file is known by `digest` (`digests.py`), which is
+        read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID before, and
+        `sop_class` whether a peer means this object when it asks us to vouch for it. `by` is who sent it, where the
+        origin does not say so. Raises Unavailable, with nothing taken over.
         """
-        name, size = digest or data_set_digest(path), path.stat().st_size
+        name, size = digest or self.digests.of(path), path.stat().st_size
         placed = Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling, by)
         if not self._is_known(name):
             adoption = self.files.adopt_meanwhile(path, "inbox", name)
@@ -178,7 +177,7 @@ class Intake(DataFolder):
     def whole_original(self, job: Job) -> BufferedReader:
         """The same, of which every byte is as it came in. Raises NotFound; Refused where the disk has changed one."""
         file = self.original(job)
-        if digest_of_data_set(file) == job.subject:
+        if self.digests.of_file(file) == job.subject:
             return file
         file.close()
         raise Refused("its file is not what came in; the disk may be damaged: have it sent once more, then try again")

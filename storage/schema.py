@@ -343,6 +343,12 @@ _EXCUSED = (
     "ALTER TABLE job ADD COLUMN excused INTEGER NOT NULL DEFAULT 0",
 )
 
+_DIGEST = (
+    # What originals are called by (`digests.py`): the folders of older versions stay as they are.
+    "CREATE TABLE digest (algorithm TEXT NOT NULL)",
+    "INSERT INTO digest SELECT CASE WHEN EXISTS (SELECT 1 FROM received) THEN 'sha256' ELSE 'blake3' END",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -358,4 +364,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _WORKLIST,
     _ARRIVING,
     _EXCUSED,
+    _DIGEST,
 )

@@ -25,8 +25,8 @@ from lethe.node.config import Peer
 from lethe.node.dimse.contexts import transfer_syntaxes
 from lethe.node.dimse.replies import Asked
 from lethe.storage.archive import Archive
+from lethe.storage.digests import BLAKE3
 from lethe.storage.entries import Entry
-from lethe.storage.names import data_set_digest
 from lethe.storage.query import Level, Query
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
@@ -55,7 +55,7 @@ def entries(archive: Archive) -> dict[str, Entry]:
 def is_the_same(archive: Archive, path: Path) -> bool:
     """Whether a received file is the clean one, byte for byte after the file meta information."""
     uid = str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID)
-    return data_set_digest(path) == data_set_digest(archive.files.path("clean", entries(archive)[uid].file))
+    return BLAKE3.of(path) == BLAKE3.of(archive.files.path("clean", entries(archive)[uid].file))
 
 
 def peer(port: int, title: str = "ARCHIVE") -> Peer:

@@ -11,11 +11,11 @@ import pytest
 from builders import ct, saved
 
 from lethe.storage.archive import Archive
+from lethe.storage.digests import BLAKE3
 from lethe.storage.errors import Refused, Unavailable
 from lethe.storage.groupcommit import GroupCommit
 from lethe.storage.incoming import IncomingFiles
 from lethe.storage.intake import Acceptance, Origin
-from lethe.storage.names import data_set_digest
 from lethe.storage.slots import Slots
 
 
@@ -90,16 +90,16 @@ def test_an_incoming_file_knows_its_digest_without_being_read(tmp_path: Path) ->
     source = saved(ct(), tmp_path)
     data = source.read_bytes()
     end = 144 + int.from_bytes(data[140:144], "little")
-    file = IncomingFiles(lambda: tmp_path).begin(data[:end], largest=1 << 30)
+    file = IncomingFiles(lambda: tmp_path, BLAKE3.begin).begin(data[:end], largest=1 << 30)
     for at in range(end, len(data), 5000):
         file.write(memoryview(data)[at : at + 5000])
     path, digest = file.complete()
     assert path.read_bytes() == data
-    assert digest == data_set_digest(source)
+    assert digest == BLAKE3.of(source)
 
 
 def test_an_incoming_file_that_grows_too_large_is_gone_at_once_and_says_so_at_the_end(tmp_path: Path) -> None:
-    file = IncomingFiles(lambda: tmp_path).begin(b"meta", largest=1000)
+    file = IncomingFiles(lambda: tmp_path, BLAKE3.begin).begin(b"meta", largest=1000)
     for _ in range(3):
         file.write(bytes(600))
     assert list(tmp_path.iterdir()) == []
@@ -108,14 +108,14 @@ def test_an_incoming_file_that_grows_too_large_is_gone_at_once_and_says_so_at_th
 
 
 def test_an_incoming_file_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
-    file = IncomingFiles(lambda: tmp_path / "not there").begin(b"meta", largest=1000)
+    file = IncomingFiles(lambda: tmp_path / "not there", BLAKE3.begin).begin(b"meta", largest=1000)
     file.write(b"data")
     with pytest.raises(Unavailable):
         file.complete()
 
 
 def test_a_file_is_kept_ready_and_is_used_and_goes_at_the_end(tmp_path: Path) -> None:
-    files = IncomingFiles(lambda: tmp_path)
+    files = IncomingFiles(lambda: tmp_path, BLAKE3.begin)
     files.prepare()
     files.prepare()
     (ready,) = tmp_path.iterdir()
@@ -129,7 +129,7 @@ def test_a_file_is_kept_ready_and_is_used_and_goes_at_the_end(tmp_path: Path) ->
 
 
 def test_a_file_that_could_not_be_made_ready_is_no_failure_later(tmp_path: Path) -> None:
-    files = IncomingFiles(lambda: tmp_path / "later")
+    files = IncomingFiles(lambda: tmp_path / "later", BLAKE3.begin)
     files.prepare()
     (tmp_path / "later").mkdir()
     assert files.begin(b"meta", largest=1000).complete()[0].read_bytes() == b"meta"

@@ -96,7 +96,7 @@ class Storing:
         self._largest = largest
         self._classes = classes
         self._whose = whose
-        self._files = IncomingFiles(archive.files.incoming)
+        self._files = IncomingFiles(archive.files.incoming, archive.digests.begin)
 
     def close(self) -> None:
         """Let go of what this thread has open, and of what is ready."""
