@@ -7,6 +7,7 @@ understands as well, so that it can follow behind the same function.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -39,17 +40,17 @@ _PASSING = {
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-class _Closer:
-    """Closes a connection when its thread ends. On its own it stays open until the garbage collector comes round, for
-    sqlite3 makes it part of a circle, and a thread for each association soon uses up the file descriptors."""
+class _Leaving:
+    """Leaves a connection to be closed by others when its thread ends. On its own it stays open until the garbage
+    collector comes round, for sqlite3 makes it part of a circle, and a thread for each association soon uses up the
+    descriptors. To close it at once would crash a thread that Python has not made, such as granian's: sqlite3 takes and
+    gives back the GIL over a function of ours, with which the state of a thread that is about to end goes twice."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, left: deque[sqlite3.Connection]) -> None:
+        self._connection, self._left = connection, left
 
     def __del__(self) -> None:
-        # Where the garbage collector comes round in another thread, it closes the connection by itself.
-        with suppress(sqlite3.ProgrammingError):
-            self._connection.close()
+        self._left.append(self._connection)
 
 
 class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
@@ -57,20 +58,29 @@ class _Sqlite(SqliteDatabase):  # type: ignore[misc]  # peewee has no types
     behind."""
 
     def __init__(self, path: Path, **options: Any) -> None:
-        super().__init__(str(path), **options)
+        super().__init__(str(path), check_same_thread=False, **options)
+        self._left: deque[sqlite3.Connection] = deque()
         self.turn = Turn(path.with_name(f"{path.name}-turn"))
 
     def _connect(self) -> sqlite3.Connection:
+        self._close_left()
         with _passing_failures(), __exception_wrapper__:
             connection: sqlite3.Connection = super()._connect()
         connection.create_function("holds", -1, holds, deterministic=True)
-        self._state.closer = _Closer(connection)
+        self._state.leaving = _Leaving(connection, self._left)
         return connection
 
     def close(self) -> bool:
         closed: bool = super().close()
+        self._close_left()
         self.turn.close()
         return closed
+
+    def _close_left(self) -> None:
+        """Close the connections of threads that have ended."""
+        with suppress(IndexError):
+            while True:
+                self._left.popleft().close()
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
         try:

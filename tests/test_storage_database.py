@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -204,16 +206,43 @@ def test_a_damaged_database_is_said_to_be_damaged(tmp_path, database):
         open_database(f"sqlite:///{path}")
 
 
-def test_no_connection_outlives_its_thread(tmp_path, database):
+def test_only_the_last_connection_outlives_its_thread(tmp_path, database):
     def descriptors():
         return sum("lethe.db" in str(entry.resolve()) for entry in Path("/proc/self/fd").iterdir())
 
     def read():
         rows(database, "SELECT 1 FROM job")
 
-    before = descriptors()
-    for _ in range(20):
+    def read_once():
         thread = threading.Thread(target=read)
         thread.start()
         thread.join()
-    assert descriptors() <= before + 1  # SQLite keeps one for the next connection
+
+    read_once()
+    after_one = descriptors()
+    for _ in range(20):
+        read_once()
+    assert descriptors() <= after_one + 1  # SQLite keeps one for the next connection
+
+
+def test_a_thread_that_python_has_not_made_may_end_with_its_connection_open(tmp_path):
+    """As those of granian do, after half a minute without a request."""
+    program = f"""
+import ctypes
+from lethe.storage.database import open_database
+
+database = open_database("sqlite:///{tmp_path}/lethe.db")
+libc, thread = ctypes.CDLL(None), ctypes.c_ulong()
+libc.pthread_join.argtypes = [ctypes.c_ulong, ctypes.c_void_p]
+
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+def read(_):
+    database.execute_sql("SELECT 1").fetchall()
+
+for _ in range(20):
+    assert libc.pthread_create(ctypes.byref(thread), None, read, None) == 0
+    assert libc.pthread_join(thread, None) == 0
+print("done")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "done\n"), ended.stderr
