@@ -10,7 +10,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 import time
@@ -27,7 +26,6 @@ from .routing import Router
 
 log = logging.getLogger("lethe.parts")
 
-OWNER_VARIABLE = "LETHE_OWNER"
 LIFELINE_VARIABLE = "LETHE_LIFELINE"
 _SWEEP_EVERY = 3600.0
 _SWITCH = 0.0005
@@ -104,7 +102,7 @@ def work(config: Config) -> int:
 
     stopping, archive = _begin("worker", config), open_archive(config)
     projects, router = projects_of(config, archive.files, archive.crosswalk, archive.rulebook), Router(config)
-    Worker(archive, projects, _owner("worker"), router.destinations_for).run(stopping)
+    Worker(archive, projects, _owner("worker", archive), router.destinations_for).run(stopping)
     return 0
 
 
@@ -125,7 +123,8 @@ def deliver(config: Config) -> int:
     completion = Completion(archive, config.peers, lambda peer, uid: instances_of_study(peer, title, uid, credentials))
     folder = archive.files.incoming()
     couriers = [
-        Courier(archive, destination_of(config, peer, credentials, folder), _owner("deliver")) for peer in config.peers
+        Courier(archive, destination_of(config, peer, credentials, folder), _owner("deliver", archive))
+        for peer in config.peers
     ]
     errands = errands_of(config, archive, credentials)
     progress = Progress(archive, config)
@@ -222,6 +221,8 @@ def _end_with_the_supervisor() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _owner(part: str) -> str:
-    """The name this process has in its leases: the supervisor's choice, so that it can end them when we die."""
-    return os.environ.get(OWNER_VARIABLE) or f"{part}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+def _owner(part: str, archive: Archive) -> str:
+    """A name for this process in its leases, which end when it is gone."""
+    owner = f"{part}-{os.getpid()}-{uuid.uuid4().hex}"
+    archive.announce(owner)
+    return owner

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from lethe.storage.errors import Unavailable
 
 from .config import Config
 from .logs import start_logging
-from .parts import LIFELINE_VARIABLE, OWNER_VARIABLE, open_archive, stop_signals
+from .parts import LIFELINE_VARIABLE, open_archive, stop_signals
 from .projects import projects_of
 
 log = logging.getLogger("lethe.serve")
@@ -31,6 +30,7 @@ _LONGEST_PAUSE = 30.0
 _STEADY = 10.0
 _NO_ROOM = 5.0
 _SET_BACK = 60.0
+_LOOK_EVERY = 5.0
 _LONGEST_DELAY = 660.0
 """Longer than a job is put off; of what else is put off it is no harm to try it again."""
 _PORT_PATIENCE = 45.0
@@ -42,7 +42,6 @@ class Part:
     """One supervised process."""
 
     command: str
-    owner: str = ""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     start_at: float = 0.0
@@ -59,6 +58,7 @@ class Supervisor:
         self._archive = archive
         self._clock = clock
         self._ahead = self._ahead_of_uptime()
+        self._look_at = 0.0
         self._read_end, self._write_end = os.pipe()
         commands = [*["receive"] * config.node.receivers, *["worker"] * config.node.workers, "deliver", "web"]
         commands += ["events"] if config.http.events_port else []
@@ -68,6 +68,7 @@ class Supervisor:
         """Start what should run and does not; note what died. To be called again and again."""
         now = time.monotonic()
         self._mind_the_clock()
+        self._mind_the_dead(now)
         for part in self.parts:
             if part.process is not None and part.process.poll() is not None:
                 self._bury(part, now)
@@ -91,8 +92,7 @@ class Supervisor:
         os.close(self._read_end)
 
     def _start(self, part: Part, now: float) -> None:
-        part.owner = f"{part.command}-{uuid.uuid4().hex}"
-        environment = os.environ | {OWNER_VARIABLE: part.owner, LIFELINE_VARIABLE: str(self._read_end)}
+        environment = os.environ | {LIFELINE_VARIABLE: str(self._read_end)}
         command = [sys.executable, "-m", "lethe.node", part.command, "--config", str(self._config_file)]
         try:
             part.process = subprocess.Popen(
@@ -104,16 +104,24 @@ class Supervisor:
         part.started = now
 
     def _bury(self, part: Part, now: float) -> None:
-        """Give back what a dead part had claimed, and plan its restart: soon, later if it dies again and again."""
+        """Plan the restart of a dead part: soon, later if it dies again and again."""
         process = self._process(part)
         part.failures = part.failures + 1 if now - part.started < _STEADY else 1
         pause = 0.0 if part.failures < 3 else min(_LONGEST_PAUSE, 2.0 ** (part.failures - 3))
         log.warning("%s ended (%s); starting again in %.0f s", part.command, _how(process.returncode), pause)
         part.process, part.start_at = None, now + pause
+        self._look_at = now
+
+    def _mind_the_dead(self, now: float) -> None:
+        """Let go what parts had leased that are gone: ours, and now and then those of a run before, which may take a
+        while to end."""
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY
         try:
-            self._archive.jobs.expire(part.owner)
+            self._archive.free_abandoned()
         except Unavailable:
-            log.warning("the leases of %s end by themselves", part.command)
+            log.warning("what dead parts had leased cannot be let go now; trying again in %.0f s", _LOOK_EVERY)
 
     def _mind_the_clock(self) -> None:
         """When the clock is set back, what was put off by the wrong one would wait until it is that late again."""

@@ -7,6 +7,7 @@ nobody mentions, which `sweep` removes, and never a row without its file. An ori
 
 from __future__ import annotations
 
+from .abandoned import Abandoned
 from .delivering import Delivering
 from .disclosure import Disclosure
 from .inspection import Inspection
@@ -37,6 +38,7 @@ class Archive(
     PseudonymSources,
     Inspection,
     Sweeping,
+    Abandoned,
     Timekeeping,
     Vouching,
     Promising,

@@ -268,6 +268,12 @@ class JobQueue:
             for job in jobs:
                 row.update(values).where(self._mine(job)).execute()
 
+    def owners(self) -> list[str]:
+        """Who has leases that have not been ended."""
+        job = self._job
+        leased = (job.state == State.RUNNING) & (job.lease_until > 0)
+        return [owner for (owner,) in job.select(job.owner).where(leased).distinct().tuples()]
+
     def expire(self, owner: str) -> int:
         """End all leases of an owner that is known to be gone. Returns how many."""
         job = self._job

@@ -36,13 +36,21 @@ class Slots:
 
     def take(self, group: str, most: int) -> Slot | None:
         """One of the `most` slots of a group; None where all are taken."""
-        start = int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") * _ROOM
+        start = _first(group)
         with self._lock:
             for place in range(start, start + min(most, _ROOM)):
                 if place not in self._taken and self._set(fcntl.F_WRLCK, place):
                     self._taken.add(place)
                     return Slot(self, place)
         return None
+
+    def is_taken(self, group: str) -> bool:
+        """Whether anybody has the first slot of a group."""
+        place = _first(group)
+        with self._lock:
+            asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)
+            found = struct.unpack(_FLOCK, fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, asked))[0]
+            return place in self._taken or found != fcntl.F_UNLCK  # a lock of our own is in nobody's way
 
     def free(self, place: int) -> None:
         """Give one back."""
@@ -67,3 +75,8 @@ class Slots:
             return True
         except OSError:
             return False
+
+
+def _first(group: str) -> int:
+    """The place of the first slot of a group."""
+    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") * _ROOM

@@ -196,7 +196,8 @@ def test_what_a_clock_that_was_ahead_put_off_is_done_once_it_is_right(tmp_path: 
     taken = archive.jobs.claim(Stage.CLEAN, "worker", 60)
     assert taken is not None
     archive.jobs.later(taken, 5, "busy")
-    archive.jobs.claim(Stage.CLEAN, "worker that is gone", 60)
+    archive.announce("worker that hangs")
+    archive.jobs.claim(Stage.CLEAN, "worker that hangs", 60)
     archive.queues.failed("archive", 30, "away")
     supervisor.watch()
     ahead[0] = 0.0  # set right
