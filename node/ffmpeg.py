@@ -93,7 +93,7 @@ class Ffmpeg:
         with _running(command, film.path.parent, self.seconds, stdout=subprocess.PIPE) as run:
             while data := run.read(size):
                 if len(data) < size:
-                    raise CannotClean(f"video: {_UNDECODED}")
+                    raise run.failure(_UNDECODED)
                 yield data
             run.end(_UNDECODED)
 
@@ -108,7 +108,7 @@ class Ffmpeg:
                 try:
                     run.write(data)
                 except BrokenPipeError:
-                    raise CannotClean(f"video: {_UNENCODED}") from None
+                    raise run.failure(_UNENCODED) from None
             run.end(_UNENCODED)
         return made[1]
 
@@ -221,14 +221,23 @@ class _Run:
         return bool(poll.poll(self.seconds * 1000))
 
     def end(self, what: str) -> None:
-        """Wait until it has ended well. Raises CannotClean."""
+        """Wait until it has ended well. Raises CannotClean, ChildProcessError."""
         _close(self.process.stdin)
+        if self._ended():
+            raise self.failure(what)
+
+    def failure(self, what: str) -> Exception:
+        """What is to be raised where it does not do what it should: of the film it says nothing if somebody killed it,
+        such as a system without memory."""
+        if self._ended() == -signal.SIGKILL:
+            return ChildProcessError(errno.ECHILD, "ffmpeg was killed")
+        return CannotClean(f"video: {what}")
+
+    def _ended(self) -> int:
         try:
-            status = self.process.wait(self.seconds)
+            return self.process.wait(self.seconds)
         except subprocess.TimeoutExpired:
             raise CannotClean(_STOOD_STILL) from None
-        if status:
-            raise CannotClean(f"video: {what}")
 
 
 @contextmanager

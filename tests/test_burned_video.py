@@ -368,6 +368,17 @@ class TestProcess:
             project.clean(BytesIO(raw))
         assert list((tmp_path / "work").iterdir()) == []
 
+    @pytest.mark.parametrize("script", ["kill -9 $$", ENCODES % "kill -9 $$"])
+    def test_that_somebody_kills_says_nothing_of_a_film(
+        self, pretend: Callable[[str], Ffmpeg], projects: Projects, tmp_path: Path, script: str
+    ) -> None:
+        raw = video(filmed(scene(COUNT, WORDS), tmp_path, AVC), AVC, COUNT)
+        project = projects.varied("auto")
+        object.__setattr__(project, "films", pretend(script))
+        with pytest.raises(ChildProcessError):
+            project.clean(BytesIO(raw))
+        assert list((tmp_path / "work").iterdir()) == []
+
     def test_a_full_disk_says_nothing_of_a_film(
         self, projects: Projects, tmp_path: Path, request: pytest.FixtureRequest
     ) -> None:
