@@ -133,7 +133,7 @@ def _upkeep(commands: _Commands) -> None:
     one.add_argument("--json", action="store_true", help="as JSON")
     one = _add(commands, "retry", "upkeep.retry", "try quarantined and failed jobs again", "lethe retry 17")
     one.add_argument("job", nargs="*", type=_number, metavar="JOB", help="job numbers (default: all)")
-    text = "check that files, jobs, index and audit trail agree"
+    text = "check that files, jobs, index and audit trail agree, and that no disk has changed a file"
     _add(commands, "verify", "upkeep.verify", text, "lethe verify")
 
 

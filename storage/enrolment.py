@@ -48,6 +48,8 @@ class Enrolment:
         if known is not None:
             if known[0] != instance.file:
                 raise Refused("another object with the same SOP Instance UID was published before")
+            written_again = "UPDATE instance SET size = ?, digest = ? WHERE uid = ?"
+            self._database.execute_sql(written_again, (instance.size, instance.digest, sop_uid))
             return False
         study = self._enter_study(study_uid, metadata)
         series, new_series = self._enter_series(series_uid, study, metadata)
@@ -90,6 +92,7 @@ class Enrolment:
                 "project": instance.project,
                 "file": instance.file,
                 "size": instance.size,
+                "digest": instance.digest,
                 "attributes": json.dumps(own, separators=(",", ":")),
                 "metadata": gzip.compress(body, compresslevel=6, mtime=0),
                 "receipt": receipt_text(instance.receipt),

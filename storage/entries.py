@@ -121,6 +121,7 @@ class CleanInstance:
     file: str
     size: int = 0
     receipt: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
     @property
     def sop_uid(self) -> str:

@@ -170,11 +170,12 @@ class Index:
         )
         return studies, series, instances
 
-    def files(self) -> dict[str, tuple[str, int]]:
-        """The clean file of every instance: SOP Instance UID to file name and size."""
+    def files(self) -> dict[str, tuple[str, int, str]]:
+        """The clean file of every instance: SOP Instance UID to file name, size and BLAKE3 digest, which is empty where
+        an older version has written it."""
         table = self._tables.instance
-        rows = table.select(table.uid, table.file, table.size).tuples().iterator()
-        return {uid: (name, size) for uid, name, size in rows}
+        rows = table.select(table.uid, table.file, table.size, table.digest).tuples().iterator()
+        return {uid: tuple(file) for uid, *file in rows}
 
     def mentions(self, file: str) -> bool:
         """Whether that clean file belongs to an instance."""

@@ -14,7 +14,8 @@ _COLUMNS = {
     "study_id referring_physician description modalities series instances attributes updated version",
     "series": "id uid study modality number description body_part series_date series_time pps_date pps_time "
     "instances attributes updated version",
-    "instance": "id uid series sop_class number transfer_syntax project file size attributes metadata receipt updated",
+    "instance": "id uid series sop_class number transfer_syntax project file size digest attributes metadata receipt "
+    "updated",
 }
 
 

@@ -8,6 +8,7 @@ from peewee import fn
 
 from .commitments import Progress
 from .datafolder import DataFolder
+from .digests import BLAKE3
 from .errors import NotFound
 from .jobs import INTAKE, OUTGOING, Stage, State
 from .promises import Promised
@@ -80,13 +81,19 @@ class Inspection(DataFolder):
                 yield f"the original {name[:12]} is not what came in"
 
     def _lost_or_torn(self) -> Iterator[str]:
-        for uid, (name, size) in self.index.files().items():
+        for uid, (name, size, digest) in self.index.files().items():
             try:
                 if self.files.size("clean", name) != size:
                     yield f"the file of the instance {uid} is not as long as it was written"
+                elif digest and self._digest_of("clean", name) != digest and self.index.mentions(name):
+                    yield f"the file of the instance {uid} is not what was written"
             except NotFound:
                 if self.index.mentions(name):
                     yield f"the instance {uid} has no file"
+
+    def _digest_of(self, room: str, name: str) -> str:
+        with self.files.open(room, name) as file:
+            return BLAKE3.of_content(file)
 
     def _homeless_sends(self) -> list[int]:
         sql = "SELECT id FROM job WHERE stage = ? AND subject NOT IN (SELECT uid FROM instance)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from .audit import SYSTEM
 from .crosswalk import CrosswalkEntry
 from .database import transaction
 from .datafolder import DataFolder
+from .digests import BLAKE3, Hash
 from .entries import CleanInstance, first_text, receipt_digest, receipt_text
 from .errors import Unavailable
 from .gatherings import NONE_WHOLE, WholeStudies
@@ -46,7 +47,9 @@ class Publication(DataFolder):
         rows = self.crosswalk.sealed(job.project, crosswalk)
         told = identity if identity is not None and not self.identities.covers(job.project, identity) else None
         sealed = self.headers.sealed(clean.project, clean.sop_uid, before) if before else b""
-        clean = replace(clean, size=self.files.write("clean", clean.file, chunks))
+        content = BLAKE3.begin()
+        size = self.files.write("clean", clean.file, _followed(chunks, content))
+        clean = replace(clean, size=size, digest=content.hexdigest())
         with transaction(self.database):
             if not self.jobs.finish(job, result=clean.sop_uid):
                 return False
@@ -138,12 +141,20 @@ class Publication(DataFolder):
                 self.files.remove("returns", name)
 
 
+def _followed(chunks: Iterable[bytes], content: Hash) -> Iterator[bytes]:
+    """The same; all of it goes into the digest."""
+    for chunk in chunks:
+        content.update(chunk)
+        yield chunk
+
+
 def _published(job: Job, clean: CleanInstance) -> dict[str, Any]:
     """What the trail says of a publication. The digest vouches for the receipt, which is stored beside the instance."""
     return {
         "job": job.id,
         "original": job.subject,
         "file": clean.file,
+        "blake3": clean.digest,
         "profile": clean.receipt.get("profile", ""),
         RECEIPT_DIGEST: receipt_digest(receipt_text(clean.receipt)),
     }

@@ -349,6 +349,11 @@ _DIGEST = (
     "INSERT INTO digest SELECT CASE WHEN EXISTS (SELECT 1 FROM received) THEN 'sha256' ELSE 'blake3' END",
 )
 
+_CONTENT = (
+    # BLAKE3 of the clean file, as it was written; empty for those of older versions.
+    "ALTER TABLE instance ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -365,4 +370,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _ARRIVING,
     _EXCUSED,
     _DIGEST,
+    _CONTENT,
 )

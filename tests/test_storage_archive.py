@@ -1,6 +1,7 @@
 """The data folder as a whole: what was acknowledged is never lost, whatever happens between any two steps."""
 
 import itertools
+import json
 import os
 import signal
 import sqlite3
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
@@ -577,6 +579,21 @@ def test_an_instance_without_its_file_is_reported(archive):
     publish(archive, claim(archive))
     archive.files.remove("clean", archive.index.instance("2.25.1").file)
     assert broken(archive) == "the instance 2.25.1 has no file"
+
+
+def test_a_clean_file_of_which_a_disk_has_changed_a_byte_is_reported(archive):
+    hand_in(archive)
+    job = claim(archive)
+    publish(archive, job)
+    path = archive.files.path("clean", archive.index.instance("2.25.1").file)
+    assert broken(archive) == ""
+    assert json.loads(archive.audit.newest(1)[0].detail)["blake3"] == blake3(b"clean").hexdigest()
+    path.write_bytes(b"cleen")
+    assert broken(archive) == "the file of the instance 2.25.1 is not what was written"
+    archive.jobs.expire("worker")
+    archive.database.execute_sql("UPDATE job SET state = 'running', lease_until = 0 WHERE id = ?", (job.id,))
+    assert publish(archive, claim(archive), content=b"made by another version")
+    assert broken(archive) == ""
 
 
 def test_files_that_a_disk_has_changed_are_reported(archive):

@@ -105,7 +105,7 @@ def test_an_entry_says_what_it_was_told(index):
     assert entry.text("00100010") == "Doe^Jane"
     assert entry.text("00081030") == "Chest"
     assert index.receipt("1.7.1.1") == {"removed": 3}
-    assert index.files() == {"1.7.1.1": ("file1.7.1.1", 99)}
+    assert index.files() == {"1.7.1.1": ("file1.7.1.1", 99, "")}
     assert index.mentions("file1.7.1.1")
     assert not index.mentions("file1")
 

@@ -222,14 +222,14 @@ def test_what_was_published_before_there_were_results_has_one(tmp_path: Path) ->
     """The migration reads from the audit trail what each job published."""
     (before,) = (number for number, one in enumerate(MIGRATIONS) if any("ADD COLUMN result" in sql for sql in one))
     later = " ".join(sql for one in MIGRATIONS[before:] for sql in one)
-    since, columns = (re.findall(rf"{what} (\w+)", later) for what in ("CREATE TABLE", "ALTER TABLE job ADD COLUMN"))
+    since, columns = re.findall(r"CREATE TABLE (\w+)", later), re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", later)
     folder = tmp_path / "old"
     archive = Archive(folder)
     filled(archive)
     for sql in (
         "PRAGMA foreign_keys = 0",
         *(f"DROP TABLE {table}" for table in since),
-        *(f"ALTER TABLE job DROP COLUMN {column}" for column in columns),
+        *(f"ALTER TABLE {table} DROP COLUMN {column}" for table, column in columns),
         "DROP INDEX audit_deleted",
         f"UPDATE schema_version SET version = {before}",
     ):
