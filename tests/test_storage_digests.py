@@ -19,15 +19,15 @@ from lethe.storage.schema import MIGRATIONS
 def older(tmp_path):
     """A data folder that something has come into before there was a choice."""
     (tmp_path / "data").mkdir()
+    (version,) = (number for number, one in enumerate(MIGRATIONS) if any("TABLE digest" in sql for sql in one))
     with sqlite3.connect(tmp_path / "data" / "lethe.db") as database:
-        for statements in MIGRATIONS[: [any("TABLE digest" in one for one in some) for some in MIGRATIONS].index(True)]:
-            for statement in statements:
-                database.execute(statement)
+        for statement in (sql for one in MIGRATIONS[:version] for sql in one):
+            database.execute(statement)
         database.execute(
             "INSERT INTO received (name, uid_digest, source, address, size, at) VALUES ('', '', '', '', 0, 0)"
         )
         database.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
-        database.execute("INSERT INTO schema_version VALUES (?)", (len(MIGRATIONS) - 1,))
+        database.execute("INSERT INTO schema_version VALUES (?)", (version,))
     database.close()
     return tmp_path / "data"
 
