@@ -6,7 +6,8 @@ its Private Creator, whatever block that has in an object. Several values of one
 alternatives, for `ModalitiesInStudy` too; only lists of UIDs are separated by a comma as well. `limit=0` finds nothing.
 With `fuzzymatching=true`, person names match by the beginnings of their words; with `multiplevaluematching=true`,
 an attribute that can have several values has to have all of a key. Two quotation marks find what is empty, with
-`emptyvaluematching` (PS3.18 8.3.4.5) and without it.
+`emptyvaluematching` (PS3.18 8.3.4.5) and without it. A range of dates and one of times that belong together are one
+range, from the first time of the first day to the last time of the last.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text
 from lethe.storage.errors import Refused
 from lethe.storage.holding import holds, is_open, key_of, private_tag
 from lethe.storage.matching import keyword_of
-from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within
+from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within, with_moments
 
 from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept, nothing, warned
@@ -103,7 +104,8 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     matches = searchkeys.matches()
     wish = _wish(level, _levels(level, uids), matches)
     page = page_asked(MOST)
-    query = Query(level, (*parents, *map(_asked, matches)), page.limit, page.offset, counted=COUNTED & wish.tags)
+    terms = (*parents, *with_moments([_asked(key) for key in matches]))
+    query = Query(level, terms, page.limit, page.offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if page.limit else []
     warnings = page.warnings(len(entries), lambda: service.archive.index.count(query) - page.offset - len(entries))
     if not entries:

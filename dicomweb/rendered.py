@@ -67,10 +67,15 @@ def thumbnail(
     if held is None:
         raise NotFound("it has no image")
     wanted = wishes()
+    named = None if numbers is None else frames.parse_numbers(numbers)
     drawing = drawing_of(service, held, None)
-    if numbers is None:
-        numbers = str(int(drawing.open().shape.frames * 0.5) + 1)
-    return answer(service, drawing, numbers.split(",", 1)[0], wanted.within(_THUMBNAIL), accepted())
+    try:
+        shape = drawing.open().shape
+        number = shape.frames // 2 + 1 if named is None else frames.within(named, shape)[0]
+    except BaseException:
+        drawing.close()
+        raise
+    return answer(service, drawing, str(number), wanted.within(_THUMBNAIL), accepted())
 
 
 def _image_of(service: Service, uids: Sequence[str], *, part: float) -> Held | None:

@@ -31,7 +31,7 @@ from lethe.storage.names import data_set_digest
 from lethe.storage.outcomes import Outcome
 
 from . import accept
-from .accept import JSON_TYPES, MULTIPART, MediaRange, Offer
+from .accept import JSON, JSON_TYPES, MULTIPART, MediaRange, Offer
 from .answers import Service, accepted, warned
 from .composing import METADATA_TYPES, Composer
 from .identify import Identity, identify
@@ -41,7 +41,7 @@ from .unpacking import Unpacker
 
 _DICOM = "application/dicom"
 _XML_TYPES = ("application/dicom+xml", "application/xml", "text/xml")
-_OFFERS = tuple(Offer(name) for name in (*JSON_TYPES, *_XML_TYPES))
+_OFFERS = (JSON, *(Offer(name) for name in _XML_TYPES))
 _PIECE = 1 << 20
 _LEAST_FREE = 64 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}

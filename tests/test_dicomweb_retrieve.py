@@ -411,12 +411,14 @@ def test_frames_come_in_the_order_asked_for(web):
 @pytest.mark.parametrize("frames", ["0", "1,0", "-1", "x", "1,", ",", "1,,2", "1-3", "%20", "1.0", "٣"])
 def test_what_is_no_frame_number_is_400(web, frames):
     assert web.get(f"{web.url('rtdose.dcm')}/frames/{frames}").status_code == 400
+    assert web.get(f"{web.url('rtdose.dcm')}/frames/{frames}/thumbnail").status_code == 400
 
 
 def test_a_frame_that_is_not_there_is_404(web):
     for frames in ("16", "1,16", "999999999"):
         response = web.get(f"{web.url('rtdose.dcm')}/frames/{frames}")
         assert (response.status_code, response.json) == (404, {"error": "the instance has 15 frames"})
+        assert web.get(f"{web.url('rtdose.dcm')}/frames/{frames}/thumbnail").status_code == 404
     assert web.get(f"{web.url('CT_small.dcm')}/frames/2").status_code == 404
     assert web.get(f"{web.url('test-SR.dcm')}/frames/1").status_code == 404
     assert web.get(f"{web.url('MR_truncated.dcm')}/frames/1").status_code in (404, 200)

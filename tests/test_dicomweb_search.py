@@ -123,6 +123,10 @@ def test_relational_searches_add_the_levels_above(get, archive):
         ("StudyDate=20200105-", 1),
         ("StudyDate=20200106-20200107", 0),
         ("StudyDate=-20200105", 3),
+        ("StudyDate=20200104-20200105&StudyTime=2300-2200", 1),
+        ("StudyDate=20200105-20200106&StudyTime=2300-2200", 0),
+        ("SeriesDate=19970429-19970430&SeriesTime=1200-1130", 1),
+        ("SeriesDate=19970430-19970501&SeriesTime=1200-1130", 0),
         ("ModalitiesInStudy=MR", 1),
         ("ModalitiesInStudy=CT%5CMR", 2),
         ("Modality=SR", 1),
@@ -376,6 +380,8 @@ def test_media_types_of_results(get):
     assert get("/studies", Accept='multipart/related; type="application/dicom"').status_code == 406
     deflated = get("/studies", Accept_Encoding="deflate, gzip;q=0")
     assert deflated.headers["Content-Encoding"] == "deflate"
+    assert "Content-Encoding" not in get("/studies", Accept_Encoding="gzip;q=0.5, identity").headers
+    assert get("/studies", Accept="application/dicom+json;q=0, */*").mimetype == "multipart/related"
     assert json.loads(zlib.decompress(deflated.data)) == get("/studies").json
     packed = get("/studies", Accept_Encoding="gzip")
     assert packed.headers["Content-Encoding"] == "gzip"
