@@ -26,6 +26,7 @@ from lethe.storage.errors import NotFound, Unavailable
 ROOT = "http://node.test"
 ANY = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 JPEG = "1.2.840.10008.1.2.4.50"
+JLS = "multipart/related; type=image/jls"
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
 
@@ -671,8 +672,19 @@ def test_compressed_pixel_data_as_a_whole_is_given_under_its_own_type(web):
         assert response.content_type.startswith('multipart/related; type="image/jpeg"; ')
         [(head, data)] = parts_of(response.data, response.content_type)
         assert (head["Content-Type"], data) == (f"image/jpeg; transfer-syntax={JPEG}", encoded)
-    assert web.get(f"{url}/pixeldata", "multipart/related; type=image/jp2").status_code == 406
-    assert web.get(f"{web.url('CT_small.dcm')}/pixeldata", jpeg).status_code == 406
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_jpeg_dcmtk.dcm", "CT_small.dcm", "SC_rgb_rle_2frame.dcm"])
+def test_pixel_data_is_made_into_what_frames_are_made_into(web, name):
+    url, count = web.url(name), 2 if "2frame" in name else 1
+    single = [data for _, data in web.parts(f"{url}/frames/{'1,2' if count == 2 else 1}", JLS)]
+    for tail in ("pixeldata", "bulkdata/7FE00010"):
+        assert [data for _, data in web.parts(f"{url}/{tail}", JLS)] == single
+    first = web.get(f"{url}/pixeldata", JLS)
+    assert web.get(f"{url}/pixeldata", JLS, If_None_Match=first.headers["ETag"]).status_code == 304
+    baseline = f"multipart/related; type=image/jpeg; transfer-syntax={JPEG}"
+    assert web.get(f"{url}/pixeldata", baseline).status_code == (406 if name == "CT_small.dcm" else 200)
+    assert web.get(f"{url}/pixeldata", "multipart/related; type=image/png").status_code == 406
 
 
 @pytest.mark.parametrize(
