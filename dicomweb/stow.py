@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Response, request
+from pydicom.uid import UID
 from werkzeug.exceptions import UnsupportedMediaType
 
 from lethe.storage.archive import Archive
@@ -169,7 +170,8 @@ def _judge(identity: Identity, outcomes: Sequence[Outcome], report: Report) -> N
     if placed and bad:
         report.warnings.append(_PARTLY)
     elif bad and not waiting:
-        report.fail(identity, Failure.HELD_BACK if State.QUARANTINED in bad else Failure.PROCESSING)
+        held_back = Failure.HELD_BACK if UID(identity.sop_class).type else Failure.SOP_CLASS
+        report.fail(identity, held_back if State.QUARANTINED in bad else Failure.PROCESSING)
         return
     if not placed:
         report.stored.append((identity, None))

@@ -207,6 +207,16 @@ def _exists(vr: str, text: str) -> bool:
     return True
 
 
+def is_of_form(vr: str, text: str) -> bool:
+    """Whether a stored date, time or whole number is one, in the form of today or an older one (PS3.5 6.2)."""
+    if vr == "IS":
+        return _WHOLE_NUMBER.fullmatch(text) is not None
+    if vr == "DA":
+        return stored_text(vr, text) != ""
+    plain = _without_marks(vr, text)
+    return _TIME.fullmatch(plain) is not None and _exists(vr, plain)
+
+
 def comparable(vr: str, stored: str) -> str:
     """A stored date or time as a text that sorts as it does; empty where it is none or, of times, midnight. Times have
     many forms, older ones with colons among them: the digits are those of a fraction, whose last zeros say nothing."""
