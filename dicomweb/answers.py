@@ -88,7 +88,7 @@ class Keep:
 
 def accepted() -> Sequence[MediaRange]:
     """What the client accepts: the `accept` query parameter, which wins, or the header (PS3.18 8.3.3.1, 8.7.5)."""
-    parameters = request.args.getlist("accept")
+    parameters = [value for value in request.args.getlist("accept") if value.strip()]
     if parameters:
         # An unencoded plus sign in a URL's query arrives as a space.
         return accept.parse(",".join(parameters).replace("dicom json", "dicom+json"))
