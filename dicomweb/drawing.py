@@ -71,7 +71,7 @@ class Drawing:
         frame = self._layout.array(self._file, number)
         try:
             shown = Image.fromarray(self._drawn(frame, number, window))
-            return self._state.finished(shown, number) if self._state else shown
+            return self._state.finished(shown, self._header, number) if self._state else shown
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             raise NotAcceptable(
                 "the image cannot be rendered: what its attributes say of the samples is missing or contradicts them,"
@@ -124,7 +124,7 @@ class Drawing:
         look = rendering.look_of(self._header, number)
         if self._layout.shape.bits_allocated == 1:
             look = replace(look, bits_stored=1, high_bit=0)
-        return self._state.look(look) if self._state else look
+        return self._state.look(look, number) if self._state else look
 
 
 def drawing_of(service: Service, held: Held, presentation: Held | None) -> Drawing:
