@@ -357,10 +357,7 @@ def test_a_state_has_a_window_for_each_frame_and_pseudo_colours(stated, studio, 
         reference.ReferencedSOPInstanceUID, reference.ReferencedFrameNumber = image.SOPInstanceUID, frame
         windows.append(voi)
     state = studio.publish(a_state(image, SoftcopyVOILUTSequence=windows), study=image.StudyInstanceUID)
-    frames = [
-        np.asarray(Image.open(io.BytesIO(get(f"{state}/frames/{number}/rendered").data))).astype(int)
-        for number in (1, 2)
-    ]
+    frames = [shown(get, f"{state}/frames/{number}") for number in (1, 2)]
     assert abs(frames[0] - array).max() <= ROUNDED
     assert set(np.unique(frames[1])) <= {0, 255, 128}
     palette: dict[str, object] = {}
