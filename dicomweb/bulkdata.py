@@ -39,7 +39,7 @@ def bulkdata(service: Service, study: str, series: str, instance: str, path: str
             return _compressed(service, held, tags, url)
         kind = documents.media_type_of(held) if tags == [documents.DOCUMENT] else ""
         own = tuple(Offer(kind, packing) for packing in _PACKINGS if kind)
-        made = tuple(frames.made(held.transfer_syntax, Packing.MULTIPART)) if tags in _PIXELS else ()
+        made = frames.made(held.transfer_syntax, Packing.MULTIPART) if tags in _PIXELS else ()
         offer = choose(accepted(), (*_OFFERS, *own, *made))
         if offer in made:
             file.close()

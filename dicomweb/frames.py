@@ -140,9 +140,14 @@ def _of_compressed(stored: str, packing: Packing) -> Iterator[Offer]:
     yield Offer(_OCTETS, packing, stored, frozenset({"*", stored}))
 
 
-def made(stored: str, packing: Packing) -> Iterator[Offer]:
+@lru_cache(maxsize=256)
+def made(stored: str, packing: Packing) -> tuple[Offer, ...]:
     """Other transfer syntaxes that frames can be made into; a media type without one means its default (PS3.18 Table
     8.7.3-5), which is given only where what is stored has another type."""
+    return tuple(_made(stored, packing))
+
+
+def _made(stored: str, packing: Packing) -> Iterator[Offer]:
     for target in codecs.ENCODED:
         media_type = pixels.image_type(target)
         default = target in _DEFAULTS and media_type != pixels.image_type(stored)

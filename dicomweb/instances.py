@@ -149,6 +149,11 @@ def _zipped(service: Service, held: Sequence[Held], tag: Tag) -> Response:
     return tagged(response, tag)
 
 
+def asked_for_by(stored: str) -> str:
+    """The transfer syntax by which an object is had as it is stored, or as near to that as the web allows."""
+    return NATIVE if stored in _NOT_IN_WEB else stored
+
+
 @lru_cache(maxsize=256)
 def _offers(stored: str, *, multipart_alone: bool) -> tuple[Offer, ...]:
     """What can be given of an object in that transfer syntax, the default first."""

@@ -30,6 +30,7 @@ from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within,
 from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept, nothing, warned
 from .dicomjson import served
+from .instances import asked_for_by
 from .nativexml import wants_xml, xml_parts
 from .searchkeys import creator_of, fields_asked, is_private, page_asked
 
@@ -51,10 +52,10 @@ _RETURNED_IF_KNOWN = {
     Level.INSTANCE: ("00280008", "00280010", "00280011", "00280100"),
 }
 _PATH_UIDS = ("0020000D", "0020000E")
-_AVAILABILITY, _RETRIEVE_URL = "00080056", "00081190"
+_AVAILABILITY, _RETRIEVE_URL, _AVAILABLE_SYNTAX = "00080056", "00081190", "00083002"
 _OF_ALL: DicomJson = {_AVAILABILITY: {"vr": "CS", "Value": ["ONLINE"]}}
 """What every result says, whatever the object: only clean instances that can be had are found."""
-_NO_KEYS = (COUNTED - SEARCHABLE.keys()) | {_RETRIEVE_URL}
+_NO_KEYS = (COUNTED - SEARCHABLE.keys()) | {_RETRIEVE_URL, _AVAILABLE_SYNTAX}
 """What is returned and cannot be searched for."""
 
 
@@ -171,6 +172,8 @@ def _result(base: str, entry: Entry, wish: _Wish) -> DicomJson:
         elif tag in SEARCHABLE and SEARCHABLE[tag][0] <= entry.level:
             result[tag] = _empty(tag)
     result |= {tag: {"vr": dictionary_VR(tag), "Value": [value]} for tag, value in wish.below}
+    if entry.level == Level.INSTANCE and (wish.everything or _AVAILABLE_SYNTAX in wish.tags):
+        result[_AVAILABLE_SYNTAX] = {"vr": "UI", "Value": [asked_for_by(entry.transfer_syntax)]}
     result[_RETRIEVE_URL] = {"vr": "UR", "Value": [_retrieve_url(base, entry)]}
     return result | _OF_ALL
 
@@ -195,7 +198,7 @@ def _retrieve_url(base: str, entry: Entry) -> str:
 
 def _not_remembered(service: Service, query: Query, entries: Sequence[Entry], wish: _Wish) -> Mapping[str, DicomJson]:
     """For instances, the wanted attributes that the index keeps only in the full metadata, such as sequences."""
-    missing = {tag for tag in wish.tags if any(tag not in entry.attributes for entry in entries)}
+    missing = {tag for tag in wish.tags - {_AVAILABLE_SYNTAX} if any(tag not in entry.attributes for entry in entries)}
     if query.level != Level.INSTANCE or not (missing or wish.private):
         return {}
     found: dict[str, DicomJson] = {}

@@ -372,6 +372,14 @@ def test_instances_can_include_sequences_and_private_elements(get):
     assert private["00430010"]["Value"] == ["GEMS_PARM_01"]
 
 
+def test_instances_tell_the_transfer_syntax_they_can_be_had_in(get, archive):
+    url = f"/studies/{mr(archive).study_uid}/instances"
+    assert "00083002" not in get(url).json[0]
+    for field in ("AvailableTransferSyntaxUID", "all"):
+        assert values(get(f"{url}?includefield={field}"), "00083002")[0] == "1.2.840.10008.1.2.1"
+    assert get("/instances?AvailableTransferSyntaxUID=1.2.840.10008.1.2.1").status_code == 400
+
+
 def test_media_types_of_results(get):
     assert get("/studies", Accept="application/json").content_type == "application/dicom+json"
     assert get("/studies?accept=application/json", Accept="text/html").status_code == 200
