@@ -239,9 +239,10 @@ def moment(date_column: Any, time_column: Any, dates: str, times: str) -> Any:
     since_day, until_day = bounds("DA", dates, "the date")
     since_time, until_time = bounds("TM", times, "the time")
     known, point = date_column != "", date_column.concat(_time_of(time_column))
+    # Days are compared by themselves as well, for which there is an index.
     if since_day:
-        known &= point >= f"{since_day:0<8}{since_time}"
+        known &= (date_column >= since_day) & (point >= f"{since_day:0<8}{since_time}")
     if until_day:
         day = until_day.rstrip(_AFTER)
-        known &= point <= (day + (until_time or _AFTER) if len(day) == 8 else until_day)
+        known &= (date_column <= until_day) & (point <= (day + (until_time or _AFTER) if len(day) == 8 else until_day))
     return known
