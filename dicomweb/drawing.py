@@ -47,6 +47,11 @@ class Drawing:
         return self._state is None
 
     @property
+    def first_frame(self) -> int:
+        """The frame that is shown where none is named."""
+        return self._state.first_frame if self._state else 1
+
+    @property
     def passed_over(self) -> tuple[str, ...]:
         """What of a presentation state is not shown."""
         return self._state.passed_over if self._state else ()

@@ -15,6 +15,7 @@ from .lettering import Map, is_drawable, lettered
 from .overlays import activated, mask_of
 from .pictures import cut
 from .rendering import Look, only, palette_of
+from .shutters import shuttered
 
 STATES = tuple(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2, 3))
 """Grayscale, Color and Pseudo-Color Softcopy Presentation State Storage."""
@@ -39,6 +40,15 @@ class Presentation:
         texts = (text for annotation in annotations for text in annotation.get("TextObjectSequence") or ())
         return () if all(map(is_drawable, texts)) else (_CHARACTERS,)
 
+    @property
+    def first_frame(self) -> int:
+        """The first frame of the image that it is for."""
+        for series in self.ds.get("ReferencedSeriesSequence") or ():
+            for image in series.get("ReferencedImageSequence") or ():
+                if image.get("ReferencedSOPInstanceUID") == self.image and (frames := _frames_of(image)):
+                    return frames[0]
+        return 1
+
     def images(self) -> Iterator[tuple[str, str]]:
         """Series and SOP Instance UID of each image it refers to."""
         for series in self.ds.get("ReferencedSeriesSequence") or ():
@@ -61,9 +71,9 @@ class Presentation:
     def finished(self, image: Image.Image, header: Dataset, frame: int) -> Image.Image:
         """The windowed picture of a frame of the image with that header, as the state wants it."""
         image = self._looked_up(image)
-        image = self._shuttered(image, frame)
+        image = shuttered(image, self.ds, frame)
         for holder, group in activated(self.ds, header):
-            image = _covered(image, 255, mask_of(holder, group, image.size, frame))
+            image = _covered(image, mask_of(holder, group, image.size, frame))
         image = self._drawn_on(image, frame, "PIXEL")
         area = next(self._for_image("DisplayedAreaSelectionSequence", frame), Dataset())
         left, top, width, height = _displayed(image.size, area)
@@ -104,23 +114,6 @@ class Presentation:
         places = np.rint(np.linspace(0, (count or 65536) - 1, 256)).astype(int).clip(0, len(values) - 1)
         return image.point(np.rint(values[places] / ((1 << bits) - 1) * 255).clip(0, 255).astype(int).tolist())
 
-    def _shuttered(self, image: Image.Image, frame: int) -> Image.Image:
-        """What a display shutter covers has the shutter's value (PS3.3 C.7.6.11)."""
-        shapes = self.ds.get("ShutterShape")
-        if not shapes:
-            return image
-        mask = Image.new("1", image.size, 1)
-        for shape in [shapes] if isinstance(shapes, str) else shapes:
-            only = Image.new("1", image.size, 0)
-            if shape == "BITMAP":
-                covered = mask_of(self.ds, int(self.ds.ShutterOverlayGroup), image.size, frame)
-                only = covered.point([255] + 255 * [0]).convert("1")
-            else:
-                _SHUTTERS.get(shape, _no_shutter)(ImageDraw.Draw(only), self.ds, image.size)
-            mask = Image.composite(only, Image.new("1", image.size, 0), mask)
-        value = round(int(self.ds.get("ShutterPresentationValue") or 0) / 65535 * 255)
-        return Image.composite(image, Image.new(image.mode, image.size, _colour(image, value)), mask)
-
     def _annotations(self, frame: int, sequence: str) -> list[Dataset]:
         """The graphic or text objects that are for this image and frame."""
         return [
@@ -148,18 +141,23 @@ class Presentation:
         image = image.copy()
         canvas = ImageDraw.Draw(image)
         for graphic in graphics:
-            _draw(canvas, graphic, image.size, _colour(image, 255))
+            _draw(canvas, graphic, image.size, _white(image))
         return image
 
 
 def _names(reference: Dataset, image: str, frame: int | None) -> bool:
-    frames = reference.get("ReferencedFrameNumber")
-    listed = [frames] if isinstance(frames, (int, str)) else list(frames or ())
+    listed = _frames_of(reference)
     return reference.get("ReferencedSOPInstanceUID") == image and (frame is None or not listed or frame in listed)
 
 
-def _covered(image: Image.Image, value: int, mask: Image.Image) -> Image.Image:
-    return Image.composite(Image.new(image.mode, image.size, _colour(image, value)), image, mask)
+def _frames_of(reference: Dataset) -> list[int]:
+    """The frames that a reference is to; of none, to all."""
+    frames = reference.get("ReferencedFrameNumber")
+    return [int(one) for one in ([frames] if isinstance(frames, (int, str)) else frames or ())]
+
+
+def _covered(image: Image.Image, mask: Image.Image) -> Image.Image:
+    return Image.composite(Image.new(image.mode, image.size, _white(image)), image, mask)
 
 
 def _stretched(item: Dataset) -> tuple[float, float]:
@@ -215,29 +213,5 @@ def _ellipse(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in centre + np.cos(angles) * major + np.sin(angles) * minor]
 
 
-def _rectangle(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
-    left, right = int(ds.ShutterLeftVerticalEdge), int(ds.ShutterRightVerticalEdge)
-    top, bottom = int(ds.ShutterUpperHorizontalEdge), int(ds.ShutterLowerHorizontalEdge)
-    canvas.rectangle((left - 1, top - 1, right - 1, bottom - 1), fill=1)
-
-
-def _circle(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
-    row, column = (int(value) - 1 for value in ds.CenterOfCircularShutter)
-    radius = int(ds.RadiusOfCircularShutter)
-    canvas.ellipse((column - radius, row - radius, column + radius, row + radius), fill=1)
-
-
-def _polygon(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
-    numbers = [int(value) - 1 for value in ds.VerticesOfThePolygonalShutter]
-    canvas.polygon(list(zip(numbers[1::2], numbers[::2], strict=False)), fill=1)
-
-
-def _no_shutter(canvas: ImageDraw.ImageDraw, _ds: Dataset, size: tuple[int, int]) -> None:
-    canvas.rectangle((0, 0, *size), fill=1)
-
-
-def _colour(image: Image.Image, value: int) -> Any:
-    return value if image.mode == "L" else (value,) * 3
-
-
-_SHUTTERS = {"RECTANGULAR": _rectangle, "CIRCULAR": _circle, "POLYGONAL": _polygon}
+def _white(image: Image.Image) -> Any:
+    return 255 if image.mode == "L" else (255, 255, 255)

@@ -125,7 +125,7 @@ def _best(
 ) -> Response:
     """In the best form; where the frames cannot be made to move, in the best of those that stand still."""
     shape = drawing.open().shape
-    listed = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
+    listed = frames.within([drawing.first_frame] if numbers is None else frames.parse_numbers(numbers), shape)
     possible = _possible(listed, numbers, shape)
     offer = choose(ranges, possible)
     try:

@@ -360,6 +360,9 @@ def test_a_state_has_a_window_for_each_frame_and_pseudo_colours(stated, studio, 
     frames = [shown(get, f"{state}/frames/{number}") for number in (1, 2)]
     assert abs(frames[0] - array).max() <= ROUNDED
     assert set(np.unique(frames[1])) <= {0, 255, 128}
+    of_second = a_state(image, SoftcopyVOILUTSequence=windows)
+    of_second.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedFrameNumber = [2]
+    assert (shown(get, studio.publish(of_second, study=image.StudyInstanceUID)) == frames[1]).all()
     palette: dict[str, object] = {}
     for number, colour in enumerate(("Red", "Green", "Blue")):
         palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
