@@ -149,6 +149,7 @@ def test_relational_searches_add_the_levels_above(get, archive):
         ("Manufacturer=%20GE*%20", 1),
         ("PatientID=%5C1CT1", 1),
         ("RetrieveURL=", 4),
+        ("SpecificCharacterSet=ISO_IR%20100", 4),
         ("includefield=", 4),
         ("includefield=,&limit=", 4),
         ("includefield=RequestAttributesSequence.ScheduledProcedureStepID", 4),
