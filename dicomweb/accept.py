@@ -57,13 +57,17 @@ class Offer:
     """One way in which an answer can be given; every one is its own, so that choosing again is a look-up.
 
     `answers` are the values of the transfer-syntax parameter it satisfies, "" standing for none; left empty where
-    transfer syntaxes do not matter.
+    transfer syntaxes do not matter. `also` are other names by which the media type may be asked for.
     """
 
     media_type: str
     packing: Packing = Packing.SINGLE
     transfer_syntax: str = ""
     answers: frozenset[str] = frozenset()
+    also: tuple[str, ...] = ()
+
+
+JSON = Offer(JSON_TYPES[0], also=JSON_TYPES[1:])
 
 
 @lru_cache(maxsize=256)
@@ -150,7 +154,7 @@ def _accepts(wanted: MediaRange, offer: Offer) -> bool:
         return _covers(_canonical(wanted.parameters.get("type", "*/*")), offer.media_type)
     if offer.packing is Packing.MULTIPART:
         return wanted.media_type in ("*/*", "multipart/*")
-    return _covers(wanted.media_type, offer.media_type)
+    return any(_covers(wanted.media_type, name) for name in (offer.media_type, *offer.also))
 
 
 def _covers(pattern: str, media_type: str) -> bool:

@@ -24,7 +24,7 @@ from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.holdings import Held
 
 from . import accept, multipart
-from .accept import JSON_TYPES, MediaRange, NotAcceptable, Offer, Packing
+from .accept import MediaRange, NotAcceptable, Packing
 from .coding import GZIP, accepted_coding, coded, from_gzip
 from .etags import Tag, range_holds, tagged
 from .lately import Lately
@@ -36,7 +36,6 @@ from .rendering import Array, Look
 from .shape import shape_of
 
 _LOG = logging.getLogger("lethe.dicomweb")
-_JSON_OFFERS = tuple(Offer(name) for name in JSON_TYPES)
 _STATUS: dict[type[Exception], int] = {Refused: 400, NotFound: 404, NotAcceptable: 406, Unavailable: 503}
 _RETRY_AFTER = "10"
 _AT_ONCE = 4 << 20
@@ -89,17 +88,12 @@ class Keep:
 
 def accepted() -> Sequence[MediaRange]:
     """What the client accepts: the `accept` query parameter, which wins, or the header (PS3.18 8.3.3.1, 8.7.5)."""
-    parameters = request.args.getlist("accept")
+    parameters = [value for value in request.args.getlist("accept") if value.strip()]
     if parameters:
         # An unencoded plus sign in a URL's query arrives as a space.
         return accept.parse(",".join(parameters).replace("dicom json", "dicom+json"))
     header = request.headers.get("Accept", "")
     return accept.parse(header) if header.strip() else (MediaRange("*/*"),)
-
-
-def require_json() -> None:
-    """Raises NotAcceptable where the client does not accept DICOM JSON."""
-    accept.choose(accepted(), _JSON_OFFERS)
 
 
 def json_array(items: Iterable[bytes], keep: Keep | None = None) -> Response:

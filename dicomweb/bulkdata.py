@@ -13,19 +13,21 @@ from lethe.storage.holdings import Held
 from . import documents, frames, pixels, streams
 from .accept import Offer, Packing, choose
 from .answers import Service, accepted, stretch
+from .dicomjson import PIXEL_TAGS
 from .etags import tag_of, unchanged
 from .locate import locate, readable
 from .multipart import Part
 
 _OCTETS = "application/octet-stream"
 _NATIVE = str(ExplicitVRLittleEndian)
+_PIXELS = [[int(tag, 16)] for tag in PIXEL_TAGS]
 _PACKINGS = (Packing.MULTIPART, Packing.SINGLE)
 _OFFERS = tuple(Offer(_OCTETS, packing, _NATIVE, frozenset({"", "*", _NATIVE})) for packing in _PACKINGS)
 
 
 def bulkdata(service: Service, study: str, series: str, instance: str, path: str) -> Response:
-    """One value, little endian; compressed pixel data as its frames, one part each, a video as its stream, and an
-    encapsulated document also as what it is."""
+    """One value, little endian; pixel data that is compressed, or wanted so, as its frames, one part each, a video as
+    its stream, and an encapsulated document also as what it is."""
     tags = _parse(path)
     held = service.archive.holdings.one(study, series, instance)
     url = f"{service.instance_url(study, series, instance)}/bulkdata/{path}"
@@ -37,7 +39,11 @@ def bulkdata(service: Service, study: str, series: str, instance: str, path: str
             return _compressed(service, held, tags, url)
         kind = documents.media_type_of(held) if tags == [documents.DOCUMENT] else ""
         own = tuple(Offer(kind, packing) for packing in _PACKINGS if kind)
-        offer = choose(accepted(), (*_OFFERS, *own))
+        made = frames.made(held.transfer_syntax, Packing.MULTIPART) if tags in _PIXELS else ()
+        offer = choose(accepted(), (*_OFFERS, *own, *made))
+        if offer in made:
+            file.close()
+            return _compressed(service, held, tags, url)
         length = documents.length_of(service, held, place.length) if offer in own else place.length
     except BaseException:
         file.close()

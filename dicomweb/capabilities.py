@@ -5,7 +5,7 @@ themselves; `openapi.py` says the same as an OpenAPI document.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import quoteattr
 
@@ -14,6 +14,7 @@ from flask import Response, current_app, jsonify, request
 from . import codecs, pixels
 from .accept import JSON_TYPES, Offer, choose
 from .answers import Service, accepted
+from .composing import METADATA_TYPES
 from .nativexml import XML_TYPE
 
 WADL = "application/vnd.sun.wadl+xml"
@@ -22,7 +23,9 @@ _NAMESPACE = "http://wadl.dev.java.net/2009/02"
 _MODEL = (JSON_TYPES[0], f'multipart/related; type="{XML_TYPE}"')
 _SEARCHES = ("studies", "series", "instances", "workitems")
 PAGING = ("limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+WISHES = ("window", "viewport", "quality", "annotation", "iccprofile")
 _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/jp2")
+_FILMS = (*_PICTURES, "video/mp4")
 _OCTETS = "application/octet-stream"
 _FRAMES = tuple(
     form
@@ -33,8 +36,9 @@ _FRAMES = tuple(
 _GIVEN = {
     "metadata": _MODEL,
     "frames": _FRAMES,
-    **dict.fromkeys(("bulkdata", "pixeldata"), _FRAMES[:1]),
-    "rendered": (*_PICTURES, "video/mp4", "application/pdf", "text/xml", "text/html"),
+    "bulkdata": _FRAMES[:1],
+    "pixeldata": _FRAMES[::2],
+    "rendered": (*_FILMS, "application/pdf", "text/xml", "text/html"),
     "thumbnail": _PICTURES,
     **dict.fromkeys(_SEARCHES, _MODEL),
 }
@@ -42,6 +46,12 @@ _OBJECTS = ('multipart/related; type="application/dicom"', "application/zip")
 _OBJECT = (*_OBJECTS, "application/dicom")
 _TAKEN = (*_MODEL, XML_TYPE)
 """What a workitem, or something about one, is sent as; one is given so as well."""
+_STORED = (
+    "application/dicom",
+    *(f'multipart/related; type="{kind}"' for kind in ("application/dicom", *METADATA_TYPES)),
+    *METADATA_TYPES,
+)
+_READS = ("GET", "HEAD")
 _SUBSCRIBER = "/workitems/{workitem}/subscribers/{aetitle}"
 _DONE = {
     ("POST", "/workitems"): "201",
@@ -83,11 +93,19 @@ class Resource:
         """The media types of what GET gives."""
         if self.path == "/workitems/{workitem}":
             return _TAKEN
+        if self.kind == "rendered" and "numbers" in self.variables:
+            return _FILMS
         if self.kind == "workitems" or self.is_search or not self.path.endswith("}"):
             return _GIVEN.get(self.kind, ())
         if self.kind == "bulkdata":  # of compressed pixel data, their frames
             return _FRAMES
         return _OBJECT if self.kind == "instances" else _GIVEN["frames"] if self.kind == "frames" else _OBJECTS
+
+    def answered(self, method: str) -> tuple[str, ...]:
+        """The media types of the answer."""
+        if method in _READS:
+            return self.given
+        return (JSON_TYPES[0], XML_TYPE) if method == "POST" and not self.is_worklist else ()
 
     @property
     def is_worklist(self) -> bool:
@@ -95,15 +113,21 @@ class Resource:
         return self.path.startswith("/workitems")
 
     def taken(self, method: str) -> tuple[str, ...]:
-        """The media types in which something about workitems is sent."""
+        """The media types in which something is sent."""
+        if not self.is_worklist:
+            return _STORED if method == "POST" else ()
         return _TAKEN if method in ("POST", "PUT") and self.kind not in ("subscribers", "suspend") else ()
 
     def asked(self, method: str) -> tuple[str, ...]:
-        """The query parameters of what is sent."""
-        return _ASKED.get((method, self.path), ())
+        """The query parameters."""
+        if method not in _READS:
+            return _ASKED.get((method, self.path), ())
+        return "accept", *(PAGING if self.is_search else WISHES if self.is_picture else ())
 
     def done(self, method: str) -> str:
         """The status of a success."""
+        if method == "DELETE" and not self.is_worklist:
+            return "204"
         return _DONE.get((method, self.path), "200")
 
     @property
@@ -154,13 +178,11 @@ def _wadl_resource(one: Resource) -> str:
 
 
 def _wadl_method(one: Resource, method: str) -> str:
-    if one.is_worklist and method not in ("GET", "HEAD"):
-        taken = "".join(f"<representation mediaType={quoteattr(name)}/>" for name in one.taken(method))
-        asked = "".join(f'<param name="{name}" style="query"/>' for name in one.asked(method))
-        done = f'<response status="{one.done(method)}"/>'
-        return f'<method name="{method}"><request>{asked}{taken}</request>{done}</method>'
-    if method not in ("GET", "HEAD"):
-        return f'<method name="{method}"/>'
-    asked = "".join(f'<param name="{name}" style="query"/>' for name in PAGING) if one.is_search else ""
-    media = "".join(f"<representation mediaType={quoteattr(name)}/>" for name in one.given)
-    return f'<method name="{method}"><request>{asked}</request><response status="200">{media}</response></method>'
+    asked = "".join(f'<param name="{name}" style="query"/>' for name in one.asked(method))
+    taken, given = _representations(one.taken(method)), _representations(one.answered(method))
+    done = f'<response status="{one.done(method)}"' + (f">{given}</response>" if given else "/>")
+    return f'<method name="{method}"><request>{asked}{taken}</request>{done}</method>'
+
+
+def _representations(media_types: Sequence[str]) -> str:
+    return "".join(f"<representation mediaType={quoteattr(name)}/>" for name in media_types)

@@ -18,7 +18,10 @@ def accepted_coding() -> str:
     if not request.headers.get("Accept-Encoding"):
         return IDENTITY
     accepted = request.accept_encodings
-    return next((coding for coding in (GZIP, DEFLATE) if accepted.quality(coding) > 0), IDENTITY)
+    best = max((GZIP, DEFLATE), key=accepted.quality)
+    # As it is, an answer is acceptable even where that is not said; only who likes it better says so.
+    as_it_is = max((weight for name, weight in accepted if name == "identity"), default=0.0)
+    return best if accepted.quality(best) > as_it_is else IDENTITY
 
 
 def coded(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:

@@ -47,6 +47,11 @@ class Drawing:
         return self._state is None
 
     @property
+    def first_frame(self) -> int:
+        """The frame that is shown where none is named."""
+        return self._state.first_frame if self._state else 1
+
+    @property
     def passed_over(self) -> tuple[str, ...]:
         """What of a presentation state is not shown."""
         return self._state.passed_over if self._state else ()
@@ -71,7 +76,7 @@ class Drawing:
         frame = self._layout.array(self._file, number)
         try:
             shown = Image.fromarray(self._drawn(frame, number, window))
-            return self._state.finished(shown, number) if self._state else shown
+            return self._state.finished(shown, self._header, number) if self._state else shown
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             raise NotAcceptable(
                 "the image cannot be rendered: what its attributes say of the samples is missing or contradicts them,"
@@ -124,7 +129,7 @@ class Drawing:
         look = rendering.look_of(self._header, number)
         if self._layout.shape.bits_allocated == 1:
             look = replace(look, bits_stored=1, high_bit=0)
-        return self._state.look(look) if self._state else look
+        return self._state.look(look, number) if self._state else look
 
 
 def drawing_of(service: Service, held: Held, presentation: Held | None) -> Drawing:

@@ -26,7 +26,7 @@ from .etags import Tag, tagged, unchanged
 from .locate import readable
 from .multipart import Part
 from .pixels import Layout
-from .shape import Shape
+from .shape import Shape, shape_of
 
 _OCTETS = "application/octet-stream"
 _NATIVE = str(ExplicitVRLittleEndian)
@@ -100,9 +100,20 @@ def _given(service: Service, found: Found, numbers: Sequence[int], offer: Offer)
     tag = Tag(f"{found.held.file}-{offer.media_type}-{offer.transfer_syntax}-{offer.packing}")
     if known := unchanged(tag):
         return known
-    made = parts(service, found, numbers, offer)
+    shown = parts(service, found, numbers, offer)
     single = offer.packing is Packing.SINGLE
-    return tagged(single_body(made[0]) if single else multipart_body(made, offer.media_type), tag)
+    return tagged(single_body(shown[0]) if single else multipart_body(shown, offer.media_type), tag)
+
+
+def refuse_impossible(service: Service, held: Held, target: str) -> None:
+    """Raises NotAcceptable where an image has no place in the compressed transfer syntax that is asked for."""
+    if target != held.transfer_syntax and target in codecs.ENCODED:
+        try:
+            shape = shape_of(service.metadata_of(held))
+        except NotFound:  # no image, so nothing to compress
+            return
+        if not codecs.encodable(shape, target):
+            raise NotAcceptable("some of the images cannot be had in that transfer syntax")
 
 
 @lru_cache(maxsize=256)
@@ -116,7 +127,7 @@ def offers(stored: str, *, single: bool) -> tuple[Offer, ...]:
         else:
             possible += _of_compressed(stored, packing)
         if not pixels.is_encapsulated(stored) or codecs.can_decode(stored):
-            possible += _made(stored, packing)
+            possible += made(stored, packing)
     return tuple(possible)
 
 
@@ -129,9 +140,14 @@ def _of_compressed(stored: str, packing: Packing) -> Iterator[Offer]:
     yield Offer(_OCTETS, packing, stored, frozenset({"*", stored}))
 
 
+@lru_cache(maxsize=256)
+def made(stored: str, packing: Packing) -> tuple[Offer, ...]:
+    """Other transfer syntaxes that frames can be made into; a media type without one means its default (PS3.18 Table
+    8.7.3-5), which is given only where what is stored has another type."""
+    return tuple(_made(stored, packing))
+
+
 def _made(stored: str, packing: Packing) -> Iterator[Offer]:
-    """Other transfer syntaxes; a media type without one means its default (PS3.18 Table 8.7.3-5), which is given only
-    where what is stored has another type."""
     for target in codecs.ENCODED:
         media_type = pixels.image_type(target)
         default = target in _DEFAULTS and media_type != pixels.image_type(stored)

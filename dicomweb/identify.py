@@ -1,4 +1,4 @@
-"""Reads from a Part 10 file what it is: its UIDs and its transfer syntax, and nothing else of it.
+"""Reads from a Part 10 file what it is: its UIDs and its transfer syntax, and whether its dates and numbers are some.
 
 No more than the first megabytes are read or inflated, whatever lengths the file claims.
 """
@@ -6,7 +6,7 @@ No more than the first megabytes are read or inflated, whatever lengths the file
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -16,9 +16,16 @@ from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from lethe.storage.entries import is_uid
+from lethe.storage.matching import is_of_form
 
-_LAST = 0x0020000D
-_TAGS = [BaseTag(0x00080005), BaseTag(0x00080016), BaseTag(0x00080018), BaseTag(_LAST)]
+_CHECKED = {
+    **dict.fromkeys((0x00080020, 0x00080021, 0x00100030), "DA"),
+    **dict.fromkeys((0x00080030, 0x00080031), "TM"),
+    **dict.fromkeys((0x00200011, 0x00200013), "IS"),
+}
+"""What is searched for by a date, a time or a number, and cannot be found by what is none."""
+_LAST = 0x00200013
+_TAGS = [BaseTag(tag) for tag in (0x00080005, 0x00080016, 0x00080018, 0x0020000D, *_CHECKED)]
 _HEAD = 8 << 20
 
 
@@ -29,6 +36,8 @@ class Identity:
     sop_class: str
     sop_uid: str
     study_uid: str
+    is_odd: bool = field(default=False, kw_only=True)
+    """Whether a date, time or number by which it would be searched for is none."""
 
     @property
     def is_complete(self) -> bool:
@@ -48,9 +57,16 @@ def identify(path: Path) -> Identity:
             return NOTHING
         ds = _data_set(head)
         values = (str(ds.get(name, "")).strip(" \0") for name in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID"))
-        return Identity(*(value if is_uid(value) else "" for value in values))
+        return replace(Identity(*(value if is_uid(value) else "" for value in values)), is_odd=_is_odd(ds))
     except Exception:  # whatever pydicom finds wrong with a file that anybody may have sent
         return NOTHING
+
+
+def _is_odd(ds: Dataset) -> bool:
+    """Looks at the bytes, for pydicom would quote a value that is wrong in a warning."""
+    raw = ((ds.get_item(tag), vr) for tag, vr in _CHECKED.items() if tag in ds)
+    texts = ((bytes(one.value or b"").decode("latin-1").strip(" \0"), vr) for one, vr in raw if one is not None)
+    return any(text and not is_of_form(vr, text) for text, vr in texts)
 
 
 def _data_set(head: BytesIO) -> Dataset:

@@ -14,16 +14,14 @@ from functools import lru_cache, partial
 
 from flask import Response
 
-from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
-from . import archived, codecs, transcoding
+from . import archived, frames, transcoding
 from .accept import MediaRange, NotAcceptable, Offer, Packing, best_possible
 from .answers import Service, accepted, multipart_body, single_body, streamed, stretch
 from .etags import Tag, tag_of, tagged, unchanged
 from .locate import CHUNK, readable
 from .multipart import Part
-from .shape import shape_of
 from .transcoding import NATIVE, Recoded
 
 _DICOM, _ZIP = "application/dicom", "application/zip"
@@ -68,7 +66,7 @@ def _for_each(service: Service, held: Sequence[Held], ranges: Sequence[MediaRang
     """Each instance and what the client gets of it. Raises NotAcceptable where one cannot be had as is wanted."""
 
     def possible(one: Held, offer: Offer) -> Offer:
-        _refuse_impossible(service, one, offer.transfer_syntax)
+        frames.refuse_impossible(service, one, offer.transfer_syntax)
         return offer
 
     return [
@@ -93,17 +91,6 @@ def _many(service: Service, *uids: str) -> Response:
     else:
         parts = _parts(service, chosen)
     return tagged(multipart_body(parts, _DICOM), tag)
-
-
-def _refuse_impossible(service: Service, held: Held, target: str) -> None:
-    """Raises NotAcceptable where an image has no place in the compressed transfer syntax that is asked for."""
-    if target != held.transfer_syntax and target in codecs.ENCODED:
-        try:
-            shape = shape_of(service.metadata_of(held))
-        except NotFound:  # no image, so nothing to compress
-            return
-        if not codecs.encodable(shape, target):
-            raise NotAcceptable("some of the images cannot be had in that transfer syntax")
 
 
 def _parts(service: Service, chosen: Sequence[tuple[Held, Offer]]) -> Iterator[Part]:
@@ -160,6 +147,11 @@ def _zipped(service: Service, held: Sequence[Held], tag: Tag) -> Response:
     response = streamed(archived.zipped(members), _ZIP)
     response.headers["Content-Disposition"] = 'attachment; filename="dicom.zip"'
     return tagged(response, tag)
+
+
+def asked_for_by(stored: str) -> str:
+    """The transfer syntax by which an object is had as it is stored, or as near to that as the web allows."""
+    return NATIVE if stored in _NOT_IN_WEB else stored
 
 
 @lru_cache(maxsize=256)

@@ -18,14 +18,14 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from lethe.storage.entries import DicomJson
 
-from .accept import JSON_TYPES, MULTIPART, MediaRange, Offer, Packing, choose
+from .accept import JSON, MULTIPART, MediaRange, Offer, Packing, choose
 from .answers import accepted, multipart_body
 from .multipart import Part
 
 XML_TYPE = "application/dicom+xml"
 
 _OFFERS = (
-    *(Offer(name) for name in JSON_TYPES),
+    JSON,
     # The transfer syntax of XML is that of the bytes in its InlineBinary (PS3.18 8.7.3.5).
     Offer(XML_TYPE, Packing.MULTIPART, answers=frozenset({"", "*", str(ExplicitVRLittleEndian)})),
 )

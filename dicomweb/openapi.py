@@ -7,11 +7,9 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from .accept import JSON_TYPES
 from .answers import Service
-from .capabilities import PAGING, Resource, resources
+from .capabilities import Resource, resources
 from .captions import PATIENT, TECHNIQUE
-from .composing import METADATA_TYPES
 from .wishes import PROFILES
 
 _DESCRIPTIONS = {
@@ -56,13 +54,8 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "viewport": {"type": "string", "pattern": "^[1-9][0-9]{0,2},[1-9][0-9]{0,2}$"},
 }
 """What parameters look like that are not just text; a viewport may also name a region."""
-_WISHES = ("window", "viewport", "quality", "annotation", "iccprofile")
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _HEADERS = ("Accept", "If-None-Match", "Range")
-_BODIES = (
-    "application/dicom",
-    *(f'multipart/related; type="{kind}"' for kind in ("application/dicom", *METADATA_TYPES)),
-)
 
 
 def openapi(service: Service) -> Response:
@@ -83,20 +76,15 @@ def openapi(service: Service) -> Response:
 
 def _operation(one: Resource, method: str) -> dict[str, Any]:
     operation: dict[str, Any] = {"parameters": _parameters(one, method), "responses": _responses(one, method)}
-    bodies = one.taken(method) if one.is_worklist else _BODIES if method == "POST" else ()
-    if bodies:
+    if bodies := one.taken(method):
         operation["requestBody"] = {"required": True, "content": dict.fromkeys(bodies, _BINARY)}
     return operation
 
 
 def _parameters(one: Resource, method: str) -> list[dict[str, Any]]:
-    reads = method in ("GET", "HEAD")
-    query = PAGING if one.is_search else _WISHES if one.is_picture else ()
-    asked: dict[str, Sequence[str]] = {"path": one.variables}
-    if reads:
-        asked |= {"query": ("accept", *query), "header": _HEADERS}
-    else:
-        asked["query"] = one.asked(method)
+    asked: dict[str, Sequence[str]] = {"path": one.variables, "query": one.asked(method)}
+    if method in ("GET", "HEAD"):
+        asked["header"] = _HEADERS
     return [
         {"name": name, "in": place, "required": place == "path", "schema": _SCHEMAS.get(name, _TEXT)}
         for place, names in asked.items()
@@ -112,7 +100,10 @@ def _responses(one: Resource, method: str) -> dict[str, Any]:
     if method == "GET":
         responses["200"] = {"description": _DESCRIPTIONS["200"], "content": {name: {} for name in one.given}}
     elif method == "POST" and not one.is_worklist:
-        responses["200"] = {"description": _DESCRIPTIONS["200"], "content": {JSON_TYPES[0]: {}}}
+        responses["200"] = {
+            "description": _DESCRIPTIONS["200"],
+            "content": {name: {} for name in one.answered(method)},
+        }
     return responses
 
 

@@ -1,5 +1,5 @@
 """Applies a softcopy presentation state to the picture of an image (PS3.3 A.33, PS3.4 N.2): VOI and presentation LUT,
-shutters, graphics, displayed area, rotation and flip, and text."""
+pseudo-colour, shutters, overlays, graphics, displayed area and aspect, rotation and flip, and text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 
 from .lettering import Map, is_drawable, lettered
+from .overlays import activated, mask_of
 from .pictures import cut
-from .rendering import Look, only
+from .rendering import Look, only, palette_of
+from .shutters import shuttered
 
-STATES = tuple(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2))
-"""Grayscale and Color Softcopy Presentation State Storage."""
+STATES = tuple(f"1.2.840.10008.5.1.4.1.1.11.{number}" for number in (1, 2, 3))
+"""Grayscale, Color and Pseudo-Color Softcopy Presentation State Storage."""
 _TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 _MODALITY = ("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
 _VOI = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
@@ -38,16 +40,25 @@ class Presentation:
         texts = (text for annotation in annotations for text in annotation.get("TextObjectSequence") or ())
         return () if all(map(is_drawable, texts)) else (_CHARACTERS,)
 
+    @property
+    def first_frame(self) -> int:
+        """The first frame of the image that it is for."""
+        for series in self.ds.get("ReferencedSeriesSequence") or ():
+            for image in series.get("ReferencedImageSequence") or ():
+                if image.get("ReferencedSOPInstanceUID") == self.image and (frames := _frames_of(image)):
+                    return frames[0]
+        return 1
+
     def images(self) -> Iterator[tuple[str, str]]:
         """Series and SOP Instance UID of each image it refers to."""
         for series in self.ds.get("ReferencedSeriesSequence") or ():
             for image in series.get("ReferencedImageSequence") or ():
                 yield str(series.get("SeriesInstanceUID", "")), str(image.get("ReferencedSOPInstanceUID", ""))
 
-    def look(self, look: Look) -> Look:
-        """How the image is to be shown with it: it replaces what the image says (PS3.4 N.2)."""
+    def look(self, look: Look, frame: int) -> Look:
+        """How a frame of the image is to be shown with it: it replaces what the image says (PS3.4 N.2)."""
         modality = only(self.ds, _MODALITY)
-        voi = next((only(item, _VOI) for item in self._for_image("SoftcopyVOILUTSequence")), None)
+        voi = next((only(item, _VOI) for item in self._for_image("SoftcopyVOILUTSequence", frame)), None)
         inverse = self.ds.get("PresentationLUTShape") == "INVERSE"
         grey = look.photometric in ("MONOCHROME1", "MONOCHROME2")
         return replace(
@@ -57,13 +68,20 @@ class Presentation:
             photometric=("MONOCHROME1" if inverse else "MONOCHROME2") if grey else look.photometric,
         )
 
-    def finished(self, image: Image.Image, frame: int) -> Image.Image:
-        """The windowed picture as the state wants it."""
+    def finished(self, image: Image.Image, header: Dataset, frame: int) -> Image.Image:
+        """The windowed picture of a frame of the image with that header, as the state wants it."""
         image = self._looked_up(image)
-        image = self._shuttered(image)
+        image = shuttered(image, self.ds, frame)
+        for holder, group in activated(self.ds, header):
+            image = _covered(image, mask_of(holder, group, image.size, frame))
         image = self._drawn_on(image, frame, "PIXEL")
-        left, top, width, height = self._shown(image.size)
+        area = next(self._for_image("DisplayedAreaSelectionSequence", frame), Dataset())
+        left, top, width, height = _displayed(image.size, area)
+        across, down = _stretched(area)
         image = cut(image, (left, top, width, height))
+        if (across, down) != (1, 1):
+            width, height = round(width * across), round(height * down)
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
         angle = int(self.ds.get("ImageRotation") or 0) % 360
         image = image.transpose(_TURNS[angle]) if angle in _TURNS else image
         flipped = self.ds.get("ImageHorizontalFlip") == "Y"
@@ -71,26 +89,22 @@ class Presentation:
         image = self._drawn_on(image, frame, "DISPLAY")
 
         def placed(point: tuple[float, float]) -> tuple[float, float]:
-            x, y = point[0] - left, point[1] - top
+            x, y = (point[0] - left) * across, (point[1] - top) * down
             x, y = {90: (height - y, x), 180: (width - x, height - y), 270: (y, width - x)}.get(angle, (x, y))
             return (image.width - x if flipped else x), y
 
         return self._lettered(image, frame, placed)
 
-    def _shown(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, top, width and height of the displayed area."""
-        for item in self._for_image("DisplayedAreaSelectionSequence"):
-            return _displayed(size, item)
-        return 0, 0, *size
-
-    def _for_image(self, sequence: str) -> Iterator[Dataset]:
-        """The items of a sequence that are for this image; those that name none are for all."""
+    def _for_image(self, sequence: str, frame: int | None = None) -> Iterator[Dataset]:
+        """The items of a sequence that are for this image, and for that frame; those that name none are for all."""
         for item in self.ds.get(sequence) or ():
             references = item.get("ReferencedImageSequence") or ()
-            if not references or any(one.get("ReferencedSOPInstanceUID") == self.image for one in references):
+            if not references or any(_names(one, self.image, frame) for one in references):
                 yield item
 
     def _looked_up(self, image: Image.Image) -> Image.Image:
+        if image.mode == "L" and "RedPaletteColorLookupTableDescriptor" in self.ds:
+            return Image.fromarray(palette_of(self.ds, 256)[np.asarray(image)])
         if image.mode != "L" or not self.ds.get("PresentationLUTSequence"):
             return image
         table = self.ds.PresentationLUTSequence[0]
@@ -100,26 +114,12 @@ class Presentation:
         places = np.rint(np.linspace(0, (count or 65536) - 1, 256)).astype(int).clip(0, len(values) - 1)
         return image.point(np.rint(values[places] / ((1 << bits) - 1) * 255).clip(0, 255).astype(int).tolist())
 
-    def _shuttered(self, image: Image.Image) -> Image.Image:
-        """What a display shutter covers has the shutter's value (PS3.3 C.7.6.11)."""
-        shapes = self.ds.get("ShutterShape")
-        if not shapes:
-            return image
-        mask = Image.new("1", image.size, 1)
-        for shape in [shapes] if isinstance(shapes, str) else shapes:
-            only = Image.new("1", image.size, 0)
-            _SHUTTERS.get(shape, _no_shutter)(ImageDraw.Draw(only), self.ds, image.size)
-            mask = Image.composite(only, Image.new("1", image.size, 0), mask)
-        value = round(int(self.ds.get("ShutterPresentationValue") or 0) / 65535 * 255)
-        return Image.composite(image, Image.new(image.mode, image.size, _colour(image, value)), mask)
-
     def _annotations(self, frame: int, sequence: str) -> list[Dataset]:
         """The graphic or text objects that are for this image and frame."""
         return [
             one
-            for annotation in self._for_image("GraphicAnnotationSequence")
+            for annotation in self._for_image("GraphicAnnotationSequence", frame)
             for one in annotation.get(sequence) or ()
-            if _is_for(annotation, self.image, frame)
         ]
 
     def _lettered(self, image: Image.Image, frame: int, placed: Map) -> Image.Image:
@@ -141,20 +141,38 @@ class Presentation:
         image = image.copy()
         canvas = ImageDraw.Draw(image)
         for graphic in graphics:
-            _draw(canvas, graphic, image.size, _colour(image, 255))
+            _draw(canvas, graphic, image.size, _white(image))
         return image
 
 
-def _is_for(item: Dataset, image: str, frame: int) -> bool:
-    for reference in item.get("ReferencedImageSequence") or ():
-        if reference.get("ReferencedSOPInstanceUID") == image:
-            frames = reference.get("ReferencedFrameNumber")
-            return frames is None or frame in ([frames] if isinstance(frames, (int, str)) else list(frames))
-    return True
+def _names(reference: Dataset, image: str, frame: int | None) -> bool:
+    listed = _frames_of(reference)
+    return reference.get("ReferencedSOPInstanceUID") == image and (frame is None or not listed or frame in listed)
+
+
+def _frames_of(reference: Dataset) -> list[int]:
+    """The frames that a reference is to; of none, to all."""
+    frames = reference.get("ReferencedFrameNumber")
+    return [int(one) for one in ([frames] if isinstance(frames, (int, str)) else frames or ())]
+
+
+def _covered(image: Image.Image, mask: Image.Image) -> Image.Image:
+    return Image.composite(Image.new(image.mode, image.size, _white(image)), image, mask)
+
+
+def _stretched(item: Dataset) -> tuple[float, float]:
+    """How much wider and higher a pixel is shown, so that its height has that ratio to its width (PS3.3 C.10.4)."""
+    sides = item.get("PresentationPixelSpacing") or item.get("PresentationPixelAspectRatio") or (1, 1)
+    ratio = float(sides[0]) / float(sides[1])
+    if not 0.1 <= ratio <= 10:
+        raise ValueError("no aspect")
+    return (1, ratio) if ratio >= 1 else (1 / ratio, 1)
 
 
 def _displayed(size: tuple[int, int], item: Dataset) -> tuple[int, int, int, int]:
     """The displayed area: two corners, by column and row, from 1 (PS3.3 C.10.4)."""
+    if "DisplayedAreaTopLeftHandCorner" not in item:
+        return 0, 0, *size
     first, second = item.DisplayedAreaTopLeftHandCorner, item.DisplayedAreaBottomRightHandCorner
     left, right = sorted((int(first[0]), int(second[0])))
     top, bottom = sorted((int(first[1]), int(second[1])))
@@ -195,29 +213,5 @@ def _ellipse(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in centre + np.cos(angles) * major + np.sin(angles) * minor]
 
 
-def _rectangle(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
-    left, right = int(ds.ShutterLeftVerticalEdge), int(ds.ShutterRightVerticalEdge)
-    top, bottom = int(ds.ShutterUpperHorizontalEdge), int(ds.ShutterLowerHorizontalEdge)
-    canvas.rectangle((left - 1, top - 1, right - 1, bottom - 1), fill=1)
-
-
-def _circle(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
-    row, column = (int(value) - 1 for value in ds.CenterOfCircularShutter)
-    radius = int(ds.RadiusOfCircularShutter)
-    canvas.ellipse((column - radius, row - radius, column + radius, row + radius), fill=1)
-
-
-def _polygon(canvas: ImageDraw.ImageDraw, ds: Dataset, _size: tuple[int, int]) -> None:
-    numbers = [int(value) - 1 for value in ds.VerticesOfThePolygonalShutter]
-    canvas.polygon(list(zip(numbers[1::2], numbers[::2], strict=False)), fill=1)
-
-
-def _no_shutter(canvas: ImageDraw.ImageDraw, _ds: Dataset, size: tuple[int, int]) -> None:
-    canvas.rectangle((0, 0, *size), fill=1)
-
-
-def _colour(image: Image.Image, value: int) -> Any:
-    return value if image.mode == "L" else (value,) * 3
-
-
-_SHUTTERS = {"RECTANGULAR": _rectangle, "CIRCULAR": _circle, "POLYGONAL": _polygon}
+def _white(image: Image.Image) -> Any:
+    return 255 if image.mode == "L" else (255, 255, 255)

@@ -6,7 +6,8 @@ its Private Creator, whatever block that has in an object. Several values of one
 alternatives, for `ModalitiesInStudy` too; only lists of UIDs are separated by a comma as well. `limit=0` finds nothing.
 With `fuzzymatching=true`, person names match by the beginnings of their words; with `multiplevaluematching=true`,
 an attribute that can have several values has to have all of a key. Two quotation marks find what is empty, with
-`emptyvaluematching` (PS3.18 8.3.4.5) and without it.
+`emptyvaluematching` (PS3.18 8.3.4.5) and without it. A range of dates and one of times that belong together are one
+range, from the first time of the first day to the last time of the last.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text
 from lethe.storage.errors import Refused
 from lethe.storage.holding import holds, is_open, key_of, private_tag
 from lethe.storage.matching import keyword_of
-from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within
+from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within, with_moments
 
 from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept, nothing, warned
 from .dicomjson import served
+from .instances import asked_for_by
 from .nativexml import wants_xml, xml_parts
 from .searchkeys import creator_of, fields_asked, is_private, page_asked
 
@@ -50,10 +52,10 @@ _RETURNED_IF_KNOWN = {
     Level.INSTANCE: ("00280008", "00280010", "00280011", "00280100"),
 }
 _PATH_UIDS = ("0020000D", "0020000E")
-_AVAILABILITY, _RETRIEVE_URL = "00080056", "00081190"
+_AVAILABILITY, _RETRIEVE_URL, _AVAILABLE_SYNTAX = "00080056", "00081190", "00083002"
 _OF_ALL: DicomJson = {_AVAILABILITY: {"vr": "CS", "Value": ["ONLINE"]}}
 """What every result says, whatever the object: only clean instances that can be had are found."""
-_NO_KEYS = (COUNTED - SEARCHABLE.keys()) | {_RETRIEVE_URL}
+_NO_KEYS = (COUNTED - SEARCHABLE.keys()) | {_RETRIEVE_URL, _AVAILABLE_SYNTAX}
 """What is returned and cannot be searched for."""
 
 
@@ -103,7 +105,8 @@ def _found(service: Service, level: Level, uids: Sequence[str | None], keep: Kee
     matches = searchkeys.matches()
     wish = _wish(level, _levels(level, uids), matches)
     page = page_asked(MOST)
-    query = Query(level, (*parents, *map(_asked, matches)), page.limit, page.offset, counted=COUNTED & wish.tags)
+    terms = (*parents, *with_moments([_asked(key) for key in matches]))
+    query = Query(level, terms, page.limit, page.offset, counted=COUNTED & wish.tags)
     entries = service.archive.index.find(query) if page.limit else []
     warnings = page.warnings(len(entries), lambda: service.archive.index.count(query) - page.offset - len(entries))
     if not entries:
@@ -169,6 +172,8 @@ def _result(base: str, entry: Entry, wish: _Wish) -> DicomJson:
         elif tag in SEARCHABLE and SEARCHABLE[tag][0] <= entry.level:
             result[tag] = _empty(tag)
     result |= {tag: {"vr": dictionary_VR(tag), "Value": [value]} for tag, value in wish.below}
+    if entry.level == Level.INSTANCE and (wish.everything or _AVAILABLE_SYNTAX in wish.tags):
+        result[_AVAILABLE_SYNTAX] = {"vr": "UI", "Value": [asked_for_by(entry.transfer_syntax)]}
     result[_RETRIEVE_URL] = {"vr": "UR", "Value": [_retrieve_url(base, entry)]}
     return result | _OF_ALL
 
@@ -193,7 +198,7 @@ def _retrieve_url(base: str, entry: Entry) -> str:
 
 def _not_remembered(service: Service, query: Query, entries: Sequence[Entry], wish: _Wish) -> Mapping[str, DicomJson]:
     """For instances, the wanted attributes that the index keeps only in the full metadata, such as sequences."""
-    missing = {tag for tag in wish.tags if any(tag not in entry.attributes for entry in entries)}
+    missing = {tag for tag in wish.tags - {_AVAILABLE_SYNTAX} if any(tag not in entry.attributes for entry in entries)}
     if query.level != Level.INSTANCE or not (missing or wish.private):
         return {}
     found: dict[str, DicomJson] = {}

@@ -67,10 +67,15 @@ def thumbnail(
     if held is None:
         raise NotFound("it has no image")
     wanted = wishes()
+    named = None if numbers is None else frames.parse_numbers(numbers)
     drawing = drawing_of(service, held, None)
-    if numbers is None:
-        numbers = str(int(drawing.open().shape.frames * 0.5) + 1)
-    return answer(service, drawing, numbers.split(",", 1)[0], wanted.within(_THUMBNAIL), accepted())
+    try:
+        shape = drawing.open().shape
+        number = shape.frames // 2 + 1 if named is None else frames.within(named, shape)[0]
+    except BaseException:
+        drawing.close()
+        raise
+    return answer(service, drawing, str(number), wanted.within(_THUMBNAIL), accepted())
 
 
 def _image_of(service: Service, uids: Sequence[str], *, part: float) -> Held | None:
@@ -120,7 +125,7 @@ def _best(
 ) -> Response:
     """In the best form; where the frames cannot be made to move, in the best of those that stand still."""
     shape = drawing.open().shape
-    listed = [1] if numbers is None else frames.within(frames.parse_numbers(numbers), shape)
+    listed = frames.within([drawing.first_frame] if numbers is None else frames.parse_numbers(numbers), shape)
     possible = _possible(listed, numbers, shape)
     offer = choose(ranges, possible)
     try:
@@ -174,22 +179,27 @@ def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offe
 
 
 def _each(service: Service, uids: Sequence[str], offer: Offer, wanted: Wishes) -> Response:
-    """All images of a study or series, a part each, made when its turn comes."""
+    """All images of a study or series that can be drawn, a part each, made when its turn comes."""
     asked = (tuple(uids), service.archive.index.version_of(*uids), service.base(), offer.media_type, wanted)
     tag = Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
     if known := unchanged(tag):
         return known
     images = (one for one in service.archive.holdings.below(*uids) if _is_image(service, one))
-    parts = (_alone(service, one, offer, wanted) for one in images)
-    first = next(parts)
+    parts = filter(None, (_drawn(service, one, offer, wanted) for one in images))
+    first = next(parts, None)
+    if first is None:
+        raise NotAcceptable("none of the images can be drawn here; retrieve the instances instead")
     return warned(service, tagged(multipart_body(chain([first], parts), offer.media_type), tag), wanted.passed_over)
 
 
-def _alone(service: Service, held: Held, offer: Offer, wanted: Wishes) -> Part:
+def _drawn(service: Service, held: Held, offer: Offer, wanted: Wishes) -> Part | None:
+    """One of several images; one that cannot be drawn must not keep the others back."""
     drawing = drawing_of(service, held, None)
     try:
         drawing.open()
         return _part(service, drawing, 1, offer, _with_caption(service, held, wanted))
+    except (NotAcceptable, NotFound):
+        return None
     finally:
         drawing.close()
 

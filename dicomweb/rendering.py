@@ -142,6 +142,14 @@ def _palette(ds: Dataset, bits: int) -> Array:
     return _bytes(colours[..., :3])
 
 
+def palette_of(ds: Dataset, count: int) -> Array:
+    """The colours of that many values, spread over the palette that a presentation state has."""
+    entries, first, _ = (int(one) for one in ds.RedPaletteColorLookupTableDescriptor)
+    indices = first + np.rint(np.linspace(0, (entries or 1 << 16) - 1, count)).astype(np.int64)
+    colours = np.asarray(apply_color_lut(indices.astype(np.int32), ds))
+    return _bytes(colours[..., :3])
+
+
 def _stored(words: Array, look: Look, frame: Array) -> Array:
     """The values that the words hold: the stored bits alone, with their sign."""
     bits = 8 * frame.itemsize

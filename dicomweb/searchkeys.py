@@ -21,6 +21,7 @@ _CONTROLS = {
 }
 _SEVERAL = {"AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"}
 """The VRs for which Multiple Value Matching is defined (PS3.4 C.2.2.2.8)."""
+_CHARACTER_SET = ("00080005",)
 _MOST_ALTERNATIVES = 32
 Several = Callable[[str, tuple[str, ...]], tuple[tuple[str, ...], ...]]
 """Of the tag and the values of a key: groups of values; of each group at least one has to match."""
@@ -37,7 +38,8 @@ def matches() -> tuple[Match | Within, ...]:
         path = path_of(name)
         if path in found or len(values) > 1:
             raise Refused(f"the attribute {'.'.join(path)} is given more than once")
-        found[path] = values[0]
+        # PS3.4 C.2.2.2: the character set tells how the other keys are encoded, and is never matched itself.
+        found[path] = "" if path == _CHARACTER_SET else values[0]
     names = Resembles if _is_true("fuzzymatching") else Match
     return terms_of(found, names, together if _is_true("multiplevaluematching") else alternatives)
 

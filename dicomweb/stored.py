@@ -14,6 +14,9 @@ from lethe.storage.entries import DicomJson
 
 from .identify import Identity
 
+_DOES_NOT_MATCH = 0xB007
+"""Warning Reason: the data set does not match the SOP Class (PS3.18 Table I.2-1)."""
+
 
 class Failure(IntEnum):
     """Why an object was not stored (PS3.18 Table I.2-2)."""
@@ -22,6 +25,8 @@ class Failure(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     OTHER_STUDY = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    SOP_CLASS = 0x0122
+    """Nobody here knows what such an object is."""
     HELD_BACK = 0xC001
     """It cannot be proven clean, or another one was published under its UID: a person decides."""
 
@@ -64,7 +69,8 @@ class Report:
         reasons = [*(why for _, why in self.failed), *self.nameless]
         if not self.stored:
             return 503 if reasons and set(reasons) == {Failure.OUT_OF_RESOURCES} else 409
-        return 202 if reasons or self.warnings else 200
+        odd = any(who.is_odd for who, _ in self.stored)
+        return 202 if reasons or self.warnings or odd else 200
 
 
 def response_of(report: Report, base: str) -> DicomJson:
@@ -73,7 +79,7 @@ def response_of(report: Report, base: str) -> DicomJson:
     answer: dict[str, Any] = {"00081190": _url(f"{base}/studies/{studies.pop()}") if len(studies) == 1 else _url("")}
     sequences = {
         "00081198": [{**_reference(who), **_reason(why)} for who, why in report.failed],
-        "00081199": [{**_reference(who), **_placed(place, base)} for who, place in report.stored],
+        "00081199": [_stored(who, place, base) for who, place in report.stored],
         "0008119A": [_reason(why) for why in report.nameless],
     }
     return answer | {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
@@ -81,6 +87,10 @@ def response_of(report: Report, base: str) -> DicomJson:
 
 def _all_placed(report: Report) -> bool:
     return all(place for _, place in report.stored)
+
+
+def _stored(who: Identity, place: Place | None, base: str) -> DicomJson:
+    return dict(sorted({**_reference(who), **_warning(who), **_placed(place, base)}.items()))
 
 
 def _placed(place: Place | None, base: str) -> DicomJson:
@@ -97,6 +107,10 @@ def _placed(place: Place | None, base: str) -> DicomJson:
 
 def _reference(who: Identity) -> DicomJson:
     return {"00081150": _uid(who.sop_class), "00081155": _uid(who.sop_uid)}
+
+
+def _warning(who: Identity) -> DicomJson:
+    return {"00081196": {"vr": "US", "Value": [_DOES_NOT_MATCH]}} if who.is_odd else {}
 
 
 def _reason(why: Failure) -> DicomJson:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Response, request
+from pydicom.uid import UID
 from werkzeug.exceptions import UnsupportedMediaType
 
 from lethe.storage.archive import Archive
@@ -30,7 +31,7 @@ from lethe.storage.jobs import Stage, State
 from lethe.storage.outcomes import Outcome
 
 from . import accept
-from .accept import JSON_TYPES, MULTIPART, MediaRange, Offer
+from .accept import JSON, JSON_TYPES, MULTIPART, MediaRange, Offer
 from .answers import Service, accepted, warned
 from .composing import METADATA_TYPES, Composer
 from .identify import Identity, identify
@@ -40,7 +41,7 @@ from .unpacking import Unpacker
 
 _DICOM = "application/dicom"
 _XML_TYPES = ("application/dicom+xml", "application/xml", "text/xml")
-_OFFERS = tuple(Offer(name) for name in (*JSON_TYPES, *_XML_TYPES))
+_OFFERS = (JSON, *(Offer(name) for name in _XML_TYPES))
 _PIECE = 1 << 20
 _LEAST_FREE = 64 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -168,7 +169,8 @@ def _judge(identity: Identity, outcomes: Sequence[Outcome], report: Report) -> N
     if placed and bad:
         report.warnings.append(_PARTLY)
     elif bad and not waiting:
-        report.fail(identity, Failure.HELD_BACK if State.QUARANTINED in bad else Failure.PROCESSING)
+        held_back = Failure.HELD_BACK if UID(identity.sop_class).type else Failure.SOP_CLASS
+        report.fail(identity, held_back if State.QUARANTINED in bad else Failure.PROCESSING)
         return
     if not placed:
         report.stored.append((identity, None))

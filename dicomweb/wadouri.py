@@ -75,7 +75,9 @@ def _image(
 ) -> Response:
     ranges = wanted or (MediaRange("image/jpeg"),)
     film = frame is None and any(one.media_type.startswith("video/") for one in ranges)
-    return rendered.answer(service, drawing, None if film else str(frame or 1), _wishes(shape), ranges)
+    return rendered.answer(
+        service, drawing, None if film else str(frame or drawing.first_frame), _wishes(shape), ranges
+    )
 
 
 def _held(service: Service, *names: str) -> Held:

@@ -10,6 +10,7 @@ from .errors import Refused
 
 _ONE = r"[0-9]{4}(?:[0-9]{2}){0,5}(?:\.[0-9]{1,6})?(?:[+-](?:0[0-9]|1[0-4])[0-5][0-9])?"
 _RANGE = re.compile(rf"(?P<low>{_ONE})?(?P<dash> ?- ?)?(?P<high>{_ONE})?")
+_OFFSET = re.compile(r"[+-][0-9]{4}$")
 _PARTS = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?(?:\.(\d+))?(?:([+-])(\d{2})(\d{2}))?")
 
 
@@ -26,6 +27,17 @@ def instants(text: str, keyword: str) -> tuple[str, str]:
     except (ValueError, OverflowError):
         raise Refused(f"{keyword} is searched for by dates and times that exist") from None
     return first, last
+
+
+def is_zoned(text: str) -> bool:
+    """Whether a date-time, or an end of a range of them, says its offset from UTC."""
+    found = _RANGE.fullmatch(text.strip())
+    return found is not None and any(_OFFSET.search(end) for end in found.group("low", "high") if end)
+
+
+def by_the_clock(text: str) -> str:
+    """A date-time without its offset from UTC: what the clock showed where it was written down."""
+    return _OFFSET.sub("", text.strip())
 
 
 def _ends(text: str) -> tuple[str, str]:

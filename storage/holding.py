@@ -15,7 +15,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR
 
-from .dicomtimes import instants
+from .dicomtimes import by_the_clock, instants, is_zoned
 from .errors import Refused
 from .matching import WILDCARD_VRS, asked_words, bounds, fold, keyword_of, lies_within, words_of
 from .query import EMPTY, Match, Resembles, Within
@@ -122,7 +122,8 @@ def _test(vr: str, value: str, keyword: str) -> _Test:
         return lambda stored: lies_within(vr, str(stored), ends)
     if vr == "DT":
         first, last = instants(value, keyword)
-        return lambda stored: _overlaps(str(stored), first, last)
+        read = str if is_zoned(value) else by_the_clock
+        return lambda stored: _overlaps(read(stored), first, last)
     if vr in _BINARY or vr == "SQ":
         raise Refused(f"{keyword} cannot be searched for by a value")
     if vr in WILDCARD_VRS and ("*" in value or "?" in value):

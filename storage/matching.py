@@ -207,6 +207,16 @@ def _exists(vr: str, text: str) -> bool:
     return True
 
 
+def is_of_form(vr: str, text: str) -> bool:
+    """Whether a stored date, time or whole number is one, in the form of today or an older one (PS3.5 6.2)."""
+    if vr == "IS":
+        return _WHOLE_NUMBER.fullmatch(text) is not None
+    if vr == "DA":
+        return stored_text(vr, text) != ""
+    plain = _without_marks(vr, text)
+    return _TIME.fullmatch(plain) is not None and _exists(vr, plain)
+
+
 def comparable(vr: str, stored: str) -> str:
     """A stored date or time as a text that sorts as it does; empty where it is none or, of times, midnight. Times have
     many forms, older ones with colons among them: the digits are those of a fraction, whose last zeros say nothing."""
@@ -229,9 +239,10 @@ def moment(date_column: Any, time_column: Any, dates: str, times: str) -> Any:
     since_day, until_day = bounds("DA", dates, "the date")
     since_time, until_time = bounds("TM", times, "the time")
     known, point = date_column != "", date_column.concat(_time_of(time_column))
+    # Days are compared by themselves as well, for which there is an index.
     if since_day:
-        known &= point >= f"{since_day:0<8}{since_time}"
+        known &= (date_column >= since_day) & (point >= f"{since_day:0<8}{since_time}")
     if until_day:
         day = until_day.rstrip(_AFTER)
-        known &= point <= (day + (until_time or _AFTER) if len(day) == 8 else until_day)
+        known &= (date_column <= until_day) & (point <= (day + (until_time or _AFTER) if len(day) == 8 else until_day))
     return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TypeAlias
@@ -102,6 +103,17 @@ class Not:
 
 Term: TypeAlias = Match | Within | Moment | Equals | Changed | AnyOf | Not
 """One condition of a query."""
+
+_MOMENTS = (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245"))
+
+
+def with_moments(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """The same, ranges of dates and of times that belong together being taken as one (PS3.4 C.2.2.2.5)."""
+    ranges = {term.tag: term for term in terms if isinstance(term, Match) and len(term.values) == 1}
+    ranges = {tag: term for tag, term in ranges.items() if "-" in term.values[0]}
+    pairs = [(ranges[day], ranges[time]) for day, time in _MOMENTS if day in ranges and time in ranges]
+    taken = {term for pair in pairs for term in pair}
+    return (*(term for term in terms if term not in taken), *(Moment(day, time) for day, time in pairs))
 
 
 @dataclass(frozen=True)

@@ -79,17 +79,22 @@ class Selection:
             since = changed >= match.since
             return since & (changed < match.before) if math.isfinite(match.before) else since
         if isinstance(match, Moment):
-            (day_owner, day), (time_owner, time) = SEARCHABLE[match.date.tag], SEARCHABLE[match.time.tag]
-            if day_owner != time_owner or day_owner > level:
-                raise Refused(f"{day.keyword} and {time.keyword} are no point in time here")
-            table = self._tables.of(day_owner)
-            columns = getattr(table, day.column.name), getattr(table, time.column.name)
-            return moment(*columns, match.date.values[0], match.time.values[0])
+            return self._in_time(level, match)
         if isinstance(match, Within) or (isinstance(match, Match) and _is_unindexed(match)):
             return SQL("1 = 1") if is_open(match) else self._held(level, match)
         if match.tag not in SEARCHABLE:
             raise Refused(f"{keyword_of(match.tag)} cannot be searched for here")
         return self._indexed(level, match)
+
+    def _in_time(self, level: Level, match: Moment) -> Any:
+        (day_owner, day), (time_owner, time) = SEARCHABLE[match.date.tag], SEARCHABLE[match.time.tag]
+        if day_owner != time_owner or day_owner > Level.SERIES:
+            raise Refused(f"{day.keyword} and {time.keyword} are no point in time here")
+        below = day_owner > level
+        table = self._tables.series.alias("s") if below else self._tables.of(day_owner)
+        columns = getattr(table, day.column.name), getattr(table, time.column.name)
+        lies = moment(*columns, match.date.values[0], match.time.values[0])
+        return self._tables.study.id << table.select(table.study).where(lies) if below else lies
 
     def _indexed(self, level: Level, match: Match | Equals) -> Any:
         owner, attribute = SEARCHABLE[match.tag]

@@ -74,6 +74,27 @@ def test_openapi_names_every_route_with_its_variables(web: FlaskClient) -> None:
         "application/zip",
     }
     assert "limit" in {one["name"] for one in search["parameters"]}
+    assert (
+        'multipart/related; type="application/dicom"' in document["paths"]["/studies"]["post"]["requestBody"]["content"]
+    )
+    pictures = document["paths"]["/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}/rendered"][
+        "get"
+    ]
+    assert "text/html" not in pictures["responses"]["200"]["content"]
+
+
+def test_wadl_tells_parameters_and_bodies_as_openapi_does(web: FlaskClient) -> None:
+    root = ElementTree.fromstring(web.options("/dicom-web/", headers={"Accept": WADL}).text)
+    paths = web.get("/dicom-web/openapi.json").get_json()["paths"]
+    for resource in root.iter(f"{NAMESPACE}resource"):
+        operations = paths[f"/{resource.get('path')}"]
+        assert {method.get("name", "").lower() for method in resource.iter(f"{NAMESPACE}method")} == set(operations)
+        for method in resource.iter(f"{NAMESPACE}method"):
+            operation = operations[method.get("name", "").lower()]
+            asked = {one.get("name") for one in method.iter(f"{NAMESPACE}param")}
+            assert asked == {one["name"] for one in operation["parameters"] if one["in"] == "query"}
+            taken = {one.get("mediaType") for one in method.iterfind(f"{NAMESPACE}request/{NAMESPACE}representation")}
+            assert taken == set(operation.get("requestBody", {}).get("content", ()))
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm"])

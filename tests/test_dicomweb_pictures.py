@@ -250,10 +250,13 @@ def stated(get, studio):
     """What a presentation state with these attributes makes of a ramp."""
     array = ramp(255, "u1")
 
-    def stated(**values: object) -> np.ndarray:
+    def stated(own: Dataset | None = None, more: Dataset | None = None, **values: object) -> np.ndarray:
         image = an_image(array, WindowCenter="128", WindowWidth="256")
+        image.update(own or {})
         studio.publish(image)
-        return shown(get, studio.publish(a_state(image, **values), study=image.StudyInstanceUID))
+        state = a_state(image, **values)
+        state.update(more or {})
+        return shown(get, studio.publish(state, study=image.StudyInstanceUID))
 
     return stated
 
@@ -304,6 +307,69 @@ def test_a_state_shuts_and_draws(stated):
     turned = stated(GraphicAnnotationSequence=[annotation], ImageRotation=90, ImageHorizontalFlip="N")
     assert (turned[15, :39] == 255).all()
     assert (turned[:15] == np.rot90(array, -1)[:15]).all()
+
+
+def an_overlay(bits: np.ndarray, *, row: int, column: int) -> Dataset:
+    """An overlay plane of group 6002, at that place of the image."""
+    ds = Dataset()
+    ds.add_new(0x60020010, "US", bits.shape[0])
+    ds.add_new(0x60020011, "US", bits.shape[1])
+    ds.add_new(0x60020040, "CS", "G")
+    ds.add_new(0x60020050, "SS", [row, column])
+    ds.add_new(0x60020100, "US", 1)
+    ds.add_new(0x60020102, "US", 0)
+    packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
+    ds.add_new(0x60023000, "OW", packed + b"\0" * (len(packed) % 2))
+    return ds
+
+
+def test_a_state_shows_overlays_and_covers_with_them(stated):
+    array, bits = ramp(255, "u1").astype(int), np.zeros((6, 5), np.uint8)
+    bits[1:4, 2:] = 1
+    plane, layer, expected = an_overlay(bits, row=11, column=4), Dataset(), array.copy()
+    layer.add_new(0x60021001, "CS", "LAYER")
+    assert (stated(plane) == array).all()
+    expected[11:14, 5:8] = 255
+    assert (stated(plane, layer) == expected).all()
+    assert (stated(None, Dataset({**plane, **layer})) == expected).all()
+    expected[11:14, 5:8] = 0
+    shut = {"ShutterShape": "BITMAP", "ShutterOverlayGroup": 0x6002, "ShutterPresentationValue": 0}
+    assert (stated(None, plane, **shut) == expected).all()
+
+
+def test_a_state_shows_pixels_as_high_and_wide_as_they_are(stated):
+    area = Dataset()
+    area.PresentationPixelAspectRatio = ["2", "1"]
+    assert stated(DisplayedAreaSelectionSequence=[area]).shape == (80, 30)
+    area.PresentationPixelAspectRatio = ["1", "3"]
+    assert stated(DisplayedAreaSelectionSequence=[area], ImageRotation=90).shape == (90, 40)
+
+
+def test_a_state_has_a_window_for_each_frame_and_pseudo_colours(stated, studio, get):
+    array = ramp(255, "u1")
+    image = an_image(array, NumberOfFrames=2)
+    image.PixelData = 2 * image.PixelData
+    studio.publish(image)
+    windows = []
+    for frame, (center, width) in enumerate((("128", "256"), ("10", "2")), 1):
+        voi, reference = Dataset(), Dataset()
+        voi.WindowCenter, voi.WindowWidth, voi.ReferencedImageSequence = center, width, [reference]
+        reference.ReferencedSOPInstanceUID, reference.ReferencedFrameNumber = image.SOPInstanceUID, frame
+        windows.append(voi)
+    state = studio.publish(a_state(image, SoftcopyVOILUTSequence=windows), study=image.StudyInstanceUID)
+    frames = [shown(get, f"{state}/frames/{number}") for number in (1, 2)]
+    assert abs(frames[0] - array).max() <= ROUNDED
+    assert set(np.unique(frames[1])) <= {0, 255, 128}
+    of_second = a_state(image, SoftcopyVOILUTSequence=windows)
+    of_second.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedFrameNumber = [2]
+    assert (shown(get, studio.publish(of_second, study=image.StudyInstanceUID)) == frames[1]).all()
+    palette: dict[str, object] = {}
+    for number, colour in enumerate(("Red", "Green", "Blue")):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
+        table = bytes(range(256)) if number == 0 else bytes(256) if number == 1 else bytes(range(255, -1, -1))
+        palette[f"{colour}PaletteColorLookupTableData"] = table
+    coloured = stated(SOPClassUID="1.2.840.10008.5.1.4.1.1.11.3", **palette)
+    assert (coloured == np.stack([array, 0 * array, 255 - array], axis=2)).all()
 
 
 def test_a_state_has_its_text_upright_and_within_its_box(stated):

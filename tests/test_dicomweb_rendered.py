@@ -10,6 +10,7 @@ import pytest
 from dicomweb_archive import app_over, parts_of, publish, sample, url_of
 from PIL import Image
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 
 from lethe.dicomweb.pictures import Viewport, fitted
 from lethe.dicomweb.rendering import Curve, Window, picture
@@ -222,9 +223,10 @@ def test_a_series_is_shown_by_one_of_those_that_have_pixel_data(archive, get, tm
 
 def test_rendered_as_multipart_a_study_is_all_its_images(archive, get):
     study = "1.2.77"
-    for number, name in enumerate(("test-SR.dcm", "CT_small.dcm", "rtdose.dcm", "MR_small.dcm"), 1):
+    for number, name in enumerate(("test-SR.dcm", "CT_small.dcm", "rtdose.dcm", "MR_small.dcm", "MR_small_RLE.dcm"), 1):
         uids = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.{number % 2}"}
-        publish(archive, name, **uids, SOPInstanceUID=f"{study}.9.{number}")
+        broken = {"PixelData": encapsulate([b"no RLE"]), "InstanceNumber": 1} if number == 5 else {}
+        publish(archive, name, **uids, SOPInstanceUID=f"{study}.9.{number}", **broken)
     url, kind = f"/dicom-web/studies/{study}", "multipart/related; type=image/png"
     response = get(f"{url}/rendered?viewport=32,32", kind)
     parts = parts_of(response.data, response.content_type)
@@ -238,6 +240,8 @@ def test_rendered_as_multipart_a_study_is_all_its_images(archive, get):
     series = get(f"{url}/series/{study}.0/rendered", kind)
     assert len(parts_of(series.data, series.content_type)) == 2
     assert get(f"{url}/rendered", "multipart/related; type=image/tiff").status_code == 406
+    broken = get(f"{url}/series/{study}.1/instances/{study}.9.5/rendered", "image/png")
+    assert broken.status_code == 406  # and was left out
     assert get(f"{url}/rendered", "*/*").content_type == "image/jpeg"
 
 

@@ -26,6 +26,7 @@ from lethe.storage.errors import NotFound, Unavailable
 ROOT = "http://node.test"
 ANY = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 JPEG = "1.2.840.10008.1.2.4.50"
+JLS = "multipart/related; type=image/jls"
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
 
@@ -411,12 +412,14 @@ def test_frames_come_in_the_order_asked_for(web):
 @pytest.mark.parametrize("frames", ["0", "1,0", "-1", "x", "1,", ",", "1,,2", "1-3", "%20", "1.0", "٣"])
 def test_what_is_no_frame_number_is_400(web, frames):
     assert web.get(f"{web.url('rtdose.dcm')}/frames/{frames}").status_code == 400
+    assert web.get(f"{web.url('rtdose.dcm')}/frames/{frames}/thumbnail").status_code == 400
 
 
 def test_a_frame_that_is_not_there_is_404(web):
     for frames in ("16", "1,16", "999999999"):
         response = web.get(f"{web.url('rtdose.dcm')}/frames/{frames}")
         assert (response.status_code, response.json) == (404, {"error": "the instance has 15 frames"})
+        assert web.get(f"{web.url('rtdose.dcm')}/frames/{frames}/thumbnail").status_code == 404
     assert web.get(f"{web.url('CT_small.dcm')}/frames/2").status_code == 404
     assert web.get(f"{web.url('test-SR.dcm')}/frames/1").status_code == 404
     assert web.get(f"{web.url('MR_truncated.dcm')}/frames/1").status_code in (404, 200)
@@ -669,8 +672,19 @@ def test_compressed_pixel_data_as_a_whole_is_given_under_its_own_type(web):
         assert response.content_type.startswith('multipart/related; type="image/jpeg"; ')
         [(head, data)] = parts_of(response.data, response.content_type)
         assert (head["Content-Type"], data) == (f"image/jpeg; transfer-syntax={JPEG}", encoded)
-    assert web.get(f"{url}/pixeldata", "multipart/related; type=image/jp2").status_code == 406
-    assert web.get(f"{web.url('CT_small.dcm')}/pixeldata", jpeg).status_code == 406
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_jpeg_dcmtk.dcm", "CT_small.dcm", "SC_rgb_rle_2frame.dcm"])
+def test_pixel_data_is_made_into_what_frames_are_made_into(web, name):
+    url, count = web.url(name), 2 if "2frame" in name else 1
+    single = [data for _, data in web.parts(f"{url}/frames/{'1,2' if count == 2 else 1}", JLS)]
+    for tail in ("pixeldata", "bulkdata/7FE00010"):
+        assert [data for _, data in web.parts(f"{url}/{tail}", JLS)] == single
+    first = web.get(f"{url}/pixeldata", JLS)
+    assert web.get(f"{url}/pixeldata", JLS, If_None_Match=first.headers["ETag"]).status_code == 304
+    baseline = f"multipart/related; type=image/jpeg; transfer-syntax={JPEG}"
+    assert web.get(f"{url}/pixeldata", baseline).status_code == (406 if name == "CT_small.dcm" else 200)
+    assert web.get(f"{url}/pixeldata", "multipart/related; type=image/png").status_code == 406
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,10 @@ def test_relational_searches_add_the_levels_above(get, archive):
         ("StudyDate=20200105-", 1),
         ("StudyDate=20200106-20200107", 0),
         ("StudyDate=-20200105", 3),
+        ("StudyDate=20200104-20200105&StudyTime=2300-2200", 1),
+        ("StudyDate=20200105-20200106&StudyTime=2300-2200", 0),
+        ("SeriesDate=19970429-19970430&SeriesTime=1200-1130", 1),
+        ("SeriesDate=19970430-19970501&SeriesTime=1200-1130", 0),
         ("ModalitiesInStudy=MR", 1),
         ("ModalitiesInStudy=CT%5CMR", 2),
         ("Modality=SR", 1),
@@ -145,6 +149,7 @@ def test_relational_searches_add_the_levels_above(get, archive):
         ("Manufacturer=%20GE*%20", 1),
         ("PatientID=%5C1CT1", 1),
         ("RetrieveURL=", 4),
+        ("SpecificCharacterSet=ISO_IR%20100", 4),
         ("includefield=", 4),
         ("includefield=,&limit=", 4),
         ("includefield=RequestAttributesSequence.ScheduledProcedureStepID", 4),
@@ -368,6 +373,14 @@ def test_instances_can_include_sequences_and_private_elements(get):
     assert private["00430010"]["Value"] == ["GEMS_PARM_01"]
 
 
+def test_instances_tell_the_transfer_syntax_they_can_be_had_in(get, archive):
+    url = f"/studies/{mr(archive).study_uid}/instances"
+    assert "00083002" not in get(url).json[0]
+    for field in ("AvailableTransferSyntaxUID", "all"):
+        assert values(get(f"{url}?includefield={field}"), "00083002")[0] == "1.2.840.10008.1.2.1"
+    assert get("/instances?AvailableTransferSyntaxUID=1.2.840.10008.1.2.1").status_code == 400
+
+
 def test_media_types_of_results(get):
     assert get("/studies", Accept="application/json").content_type == "application/dicom+json"
     assert get("/studies?accept=application/json", Accept="text/html").status_code == 200
@@ -376,6 +389,8 @@ def test_media_types_of_results(get):
     assert get("/studies", Accept='multipart/related; type="application/dicom"').status_code == 406
     deflated = get("/studies", Accept_Encoding="deflate, gzip;q=0")
     assert deflated.headers["Content-Encoding"] == "deflate"
+    assert "Content-Encoding" not in get("/studies", Accept_Encoding="gzip;q=0.5, identity").headers
+    assert get("/studies", Accept="application/dicom+json;q=0, */*").mimetype == "multipart/related"
     assert json.loads(zlib.decompress(deflated.data)) == get("/studies").json
     packed = get("/studies", Accept_Encoding="gzip")
     assert packed.headers["Content-Encoding"] == "gzip"

@@ -179,6 +179,19 @@ class TestStoring:
         assert value(items(answer, REFERENCED)[0], "00081155") == good.SOPInstanceUID
         assert b"FEATHERSTONE" not in response.data
 
+    def test_a_value_that_is_none_is_stored_with_a_warning(self, web: FlaskClient) -> None:
+        odd, time = ct(), ct(StudyTime="07:27:30")
+        odd.add_new("SeriesDate", "LO", "20241399")
+        response = web.post("/dicom-web/studies", data=body_of(encoded(odd), encoded(time)), headers=CLEAN)
+        assert response.status_code == 202
+        first, second = items(response.get_json(force=True), REFERENCED)
+        assert (value(first, "00081196"), "00081196" in second) == (0xB007, False)
+        assert value(first, "00081155") == odd.SOPInstanceUID
+
+    def test_an_object_of_an_unknown_class_is_not_supported(self, web: FlaskClient) -> None:
+        response = web.post("/dicom-web/studies", data=body_of(encoded(ct(SOPClassUID="1.2.3.4"))), headers=CLEAN)
+        assert (response.status_code, reasons(response.get_json(force=True))) == (409, [0x0122])
+
     def test_the_trail_tells_who_and_whence(self, web: FlaskClient, engine: Archive) -> None:
         ds = ct()
         web.post(

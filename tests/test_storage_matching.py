@@ -9,6 +9,7 @@ from lethe.storage.errors import Refused, TooWide
 from lethe.storage.index import Index
 from lethe.storage.query import AnyOf, Level, Match, Moment, Not, Query, Within
 
+_STORED = ("20240131100000+0000", "20240131120000.5", "20240201", "20240131130000+0500")
 REQUEST, STEP, CODE = "00400275", "00400009", "00400008"
 
 
@@ -128,18 +129,20 @@ def test_case_does_not_count_in_any_name(index):
 @pytest.mark.parametrize(
     ("asked", "numbers"),
     [
-        ("20240131", [1, 2]),
-        ("202401-", [1, 2, 3]),
-        ("-20240131", [1, 2]),
-        ("20240131120000-20240201", [2, 3]),
-        ("2024", [1, 2, 3]),
+        ("20240131", [1, 2, 4]),
+        ("202401-", [1, 2, 3, 4]),
+        ("-20240131", [1, 2, 4]),
+        ("20240131120000-20240201", [2, 3, 4]),
+        ("2024", [1, 2, 3, 4]),
         ("20240131110000+0100", [1]),
         ("20240131090000-0100 - 20240131100000+0000", [1]),
         ("2025-", []),
+        ("20240131130000", [4]),
+        ("20240131080000+0000", [4]),
     ],
 )
 def test_ranges_of_date_times(index, asked, numbers):
-    for number, value in enumerate(("20240131100000+0000", "20240131120000.5", "20240201"), 1):
+    for number, value in enumerate(_STORED, 1):
         enter(index, 1, 1, number, extra={"0008002A": {"vr": "DT", "Value": [value]}})
     results = index.find(Query(Level.INSTANCE, (Match("0008002A", (asked,)),)))
     assert [int(entry.sop_uid.rpartition(".")[2]) for entry in results] == numbers

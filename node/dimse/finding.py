@@ -16,7 +16,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from lethe.storage.archive import Archive
 from lethe.storage.computed import COUNTED
 from lethe.storage.entries import DicomJson, Entry, level_of
-from lethe.storage.query import Level, Query, Term
+from lethe.storage.query import Level, Query, Term, with_moments
 
 from ..choices import Ability, Queries
 from .contexts import VERIFICATION_SYNTAXES
@@ -34,7 +34,6 @@ from .wanted import (
     is_supported,
     terms_of,
     wanted,
-    with_moments,
 )
 
 _MODELS: Mapping[str, Mapping[str, Level]] = {

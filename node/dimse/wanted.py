@@ -20,7 +20,7 @@ from lethe.storage.computed import COUNTED
 from lethe.storage.entries import COUNTS, PATIENT_TAGS, SEARCHABLE, DicomJson, level_of
 from lethe.storage.errors import Refused
 from lethe.storage.holding import is_open, private_tag
-from lethe.storage.query import Level, Match, Moment, Term, Within
+from lethe.storage.query import Level, Match, Within
 
 from .identifiers import encodings_of
 from .replies import WrongIdentifier
@@ -37,7 +37,6 @@ UNIQUE_KEYS = {
 _LEVEL, _CHARACTER_SET = "00080052", "00080005"
 _NOT_MATCHED = frozenset((_CHARACTER_SET, _LEVEL, "00080053", "00080054", "00080056", "00080201"))
 _HELD = ("Value", "InlineBinary")
-_MOMENTS = (("00080020", "00080030"), ("00080021", "00080031"), ("00400244", "00400245"))
 
 
 @dataclass(frozen=True)
@@ -93,14 +92,6 @@ def demand_hierarchy(want: Wanted, levels: Mapping[str, Level]) -> None:
 def terms_of(keys: DicomJson) -> tuple[Match | Within, ...]:
     """The conditions that the keys make. Raises Refused for a value that nothing can be compared with."""
     return tuple(_terms(keys))
-
-
-def with_moments(terms: tuple[Match | Within, ...]) -> tuple[Term, ...]:
-    """The same where dates and times that belong together are to be taken as one (PS3.4 C.2.2.2.5.2)."""
-    single = {term.tag: term for term in terms if isinstance(term, Match) and len(term.values) == 1}
-    pairs = [(single[day], single[time]) for day, time in _MOMENTS if day in single and time in single]
-    taken = {term for pair in pairs for term in pair}
-    return (*(term for term in terms if term not in taken), *(Moment(day, time) for day, time in pairs))
 
 
 def chosen(keys: DicomJson, known: Mapping[str, Any]) -> DicomJson:
