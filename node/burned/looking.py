@@ -49,8 +49,8 @@ _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
 _RINGS = frozenset("0O")
 """What a single lung is taken for, not without doubt."""
-_ROUND = frozenset("0OoQDC698(). -")
-"""What slices are taken for without a doubt where they fill the frame: such letters alone are then none."""
+_ROUND = frozenset("0OoQDC3698(). -")
+"""What slices, and ribs, are taken for without a doubt where they fill the frame: such letters alone are then none."""
 
 
 @dataclass(frozen=True)
