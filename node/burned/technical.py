@@ -131,6 +131,7 @@ _WEAK = (
 )
 _PHRASES = (
     r"(?:head|feet)[ -]first|M[ -]mode|(?:long|short)[ -]axis|non[ -]con(?:trast)?|not for diagnos(?:is|tic use)|"
+    r"T[12] ?(?:T?SE|FSE|GRE|FLAIR|FFE)|"
     r"(?:Tc-?99m|F-?18|I-?12[35]|I-?131|Ga-?68|In-?111|Tl-?201)(?: (?:FDG|MDP|HDP|DPD|MIBI|DTPA|PSMA|MAA|DMSA|MAG3))?"
 )
 FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
