@@ -23,7 +23,7 @@ _KNOWN = (
     FIRST_WORDS
     | set("frame image slice series acq phase max min peak kernel filter conv algo matrix mtx map".split())
     | set("w c l d a h compressed compression ratio jpeg lossy lvot rvot rao lao averages phases deg px pixels".split())
-    | set("lvidd lvids ivsd ivss lvpwd lvpws aor bpd crl tapse ava psv pr qrs qt qtc rr non not head feet".split())
+    | set("lvidd lvids ivsd ivss lvpwd lvpws aor bpd crl tapse ava psv pr qrs qt qtc rr no non not head feet".split())
     | set("thk tc mask cts kcts mv".split())
     | set("msec khz mhz fps kvp kev mev mas mgy cgy mbq gbq mci mmhg bpm ppm bits dan dpi rpm".split())
 )

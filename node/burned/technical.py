@@ -131,7 +131,8 @@ _WEAK = (
 )
 _PHRASES = (
     r"(?:head|feet)[ -]first|M[ -]mode|(?:long|short)[ -]axis|non[ -]con(?:trast)?|not for diagnos(?:is|tic use)|"
-    r"T[12] ?(?:T?SE|FSE|GRE|FLAIR|FFE)|"
+    r"no (?:acute |focal |significant )?(?:lesions?|findings?|fractures?|abnormalit(?:y|ies))(?: seen)?|"
+    r"normal (?:study|exam)|T[12] ?(?:T?SE|FSE|GRE|FLAIR|FFE)|"
     r"(?:Tc-?99m|F-?18|I-?12[35]|I-?131|Ga-?68|In-?111|Tl-?201)(?: (?:FDG|MDP|HDP|DPD|MIBI|DTPA|PSMA|MAA|DMSA|MAG3))?"
 )
 FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
@@ -176,13 +177,16 @@ def taken_apart(text: str) -> Line:
 
 
 def _without_initials(text: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """A single letter proves nothing where it may be an initial: before a dot or comma, beside words of the device and,
-    unless it is a side, beside anything: "H. Frame", "R Scale", "A P Hill". Two may be initials alone."""
+    """A single letter proves nothing where it may be an initial: before a dot or comma or behind one, beside words
+    of the device and, unless it is a side, beside anything: "H. Frame", "Hand, L", "R Scale", "A P Hill". Two may be
+    initials alone."""
     device = any(text[one.start : one.end].casefold() in _DEVICE_WORDS for one in pieces)
     for piece in pieces:
         letter = text[piece.start : piece.end]
         alone = len(pieces) == 1 or (letter in _SIDES and not device)
-        initial = len(letter) == 1 and (not alone or text[piece.end :][:1] in (".", ","))
+        initial = len(letter) == 1 and (
+            not alone or text[piece.end :][:1] in (".", ",") or text[: piece.start].rstrip().endswith(",")
+        )
         initial |= len(pieces) == 1 and letter in _IN_COMPANY.split("|")
         yield replace(piece, proof=Proof.NONE) if initial else piece
 
