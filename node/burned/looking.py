@@ -47,9 +47,6 @@ what is written are looked at."""
 _READ_SURE, _READ_LETTERS = 0.6, 2
 _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
-_SURE_IF_LARGE, _READ_AT_ALL = 0.65, 0.5
-"""How sure finders are of huge letters, in any script and faint ones, or else the reader makes as much of them. Of
-speckle, vessels and spines neither is."""
 _ACROSS, _LINE, _LARGE_LINE, _VARIED = 0.8, 8.0, 0.06, 5
 """How long, in terms of the frame and of its height, and how high, in terms of the frame, the trace of a heart is; and
 how many different letters are read at least in a line of text of that size."""
@@ -91,12 +88,12 @@ class Eyes:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
         found = self._found(picture, _scale(picture.shape), places)
-        sure = [one for one in found if one.sure >= _SURE]
+        sure = [one.box for one in found if one.sure >= _SURE]
         doubtful = [one.box for one in found if one.sure < _SURE]
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
         bodies = self._bodies((plain, picture), sure)
-        first = without_covered([*(one.box for one in sure if one.box not in bodies), *read])
+        first = without_covered([*(box for box in sure if box not in bodies), *read])
         rest = covered(plain, first)
         if codes := codes_in(rest):
             first = without_covered([*first, *codes])
@@ -182,15 +179,14 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
-    def _bodies(self, pictures: Sequence[Picture], found: Sequence[Found]) -> list[Box]:
-        """Those, higher than lines of text or as long as the frame, in which nothing can be read in any picture: parts
-        of a body, traces of a heart."""
+    def _bodies(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> list[Box]:
+        """Those that hold a lung or the trace of a heart, in whichever of the pictures they are read."""
         shape = pictures[0].shape
-        left = [one for one in found if _towers(one.box, shape) or _spans(one.box, shape)]
+        left = [box for box in boxes if _towers(box, shape) or _spans(box, shape)]
         for picture in pictures:
-            readings = self.reader.read(picture, [one.box for one in left]) if left else []
-            left = [one for one, reading in zip(left, readings, strict=True) if _is_body(one, reading, shape)]
-        return [one.box for one in left]
+            readings = self.reader.read(picture, left) if left else []
+            left = [box for box, reading in zip(left, readings, strict=True) if _is_body(box, reading, shape)]
+        return left
 
     def readable(self, picture: Picture, boxes: Sequence[Box], *, lines: Sequence[Box] = ()) -> list[Box]:
         """Those in which something can be read: where one of the lines goes on, a single letter."""
@@ -253,15 +249,13 @@ def _spans(box: Box, shape: tuple[int, ...]) -> bool:
     return long >= _ACROSS * across and long >= _LINE * high and high >= _LARGE_LINE * min(shape[:2])
 
 
-def _is_body(found: Found, reading: Reading, shape: tuple[int, ...]) -> bool:
-    """Whether a box holds one large ring and nothing else, of which a detector can be as sure as of text; or is large,
-    and neither detector nor reader is sure; or is as long as the frame, and the reader sees hardly a letter in it."""
+def _is_body(box: Box, reading: Reading, shape: tuple[int, ...]) -> bool:
+    """Whether a box holds one large ring and nothing else, or is as long as the frame and hardly a letter is seen in
+    it: of both a detector can be as sure as of text."""
     if reading.confidence >= _READ_SURE:
         return False
-    if _spans(found.box, shape) and len(set(reading.text)) < _VARIED:
-        return True
-    unsure = found.sure < _SURE_IF_LARGE and reading.confidence < _READ_AT_ALL
-    return _towers(found.box, shape) and (unsure or reading.text in _RINGS)
+    ring = _towers(box, shape) and reading.text in _RINGS
+    return ring or (_spans(box, shape) and len(set(reading.text)) < _VARIED)
 
 
 def _is_read(reading: Reading, *, towers: bool, enough: int) -> bool:
