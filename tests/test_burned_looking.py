@@ -15,6 +15,8 @@ from lethe.node.burned.looking import uneven
 from lethe.node.burned.proof import suspicious
 from lethe.node.burned.views import picture_of, plain_picture
 
+HEBREW = "\u05db\u05d4\u05df \u05d9\u05e2\u05e7\u05d1 \u05dc\u05d5\u05d9 \u05d1\u05e8\u05e7"
+
 
 def tissue(rows: int, columns: int, level: int = 80) -> NDArray[np.uint8]:
     chance = np.random.default_rng(rows + columns)
@@ -124,6 +126,34 @@ def test_a_lung_like_a_ring_is_not_covered_beside_a_line_of_text(seed: int) -> N
     boxes = eyes_of(("rapidocr",)).look(picture_of(slice_), plain_picture(slice_), suspicious(slice_)).boxes
     assert any(box.top < 30 for box in boxes)
     assert sum(box.area for box in boxes) < 0.04 * slice_.size
+
+
+def strip(rows: int = 420, columns: int = 640) -> NDArray[np.uint8]:
+    """Three traces of a heart on paper."""
+    paper = np.full((rows, columns), 255, np.uint8)
+    paper[::10], paper[:, ::10] = 225, 225
+    across = np.arange(10, columns - 10)
+    beats = 45 * np.exp(-((((across % 70) - 25) / 3) ** 2)) + 8 * np.exp(-((((across % 70) - 45) / 6) ** 2))
+    for top in (160, 260, 360):
+        line = np.stack([across, top - beats], axis=-1).astype(np.int32)
+        cv2.polylines(paper, [line], isClosed=False, color=0, thickness=1, lineType=cv2.LINE_AA)
+    return paper
+
+
+def test_the_trace_of_a_heart_is_not_covered_and_who_is_named_above_it_is() -> None:
+    frame = strip()
+    cv2.putText(frame, "DOE JANE", (20, 40), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0, 1, cv2.LINE_AA)
+    assert share_found(frame, Box(20, 28, 110, 42)) > 0.95
+    assert share_found(frame, Box(10, 110, 630, 365)) < 0.05
+
+
+def test_a_line_of_large_letters_across_the_frame_is_found_in_any_script() -> None:
+    frame = np.full((480, 640), 20, np.uint8)
+    picture = Image.fromarray(frame)
+    ImageDraw.Draw(picture).text((20, 200), HEBREW, 230, ImageFont.truetype(FONT, 62))
+    frame = np.asarray(picture)
+    down, across = np.nonzero(frame > 128)
+    assert share_found(frame, Box(across.min(), down.min(), across.max() + 1, down.max() + 1)) > 0.95
 
 
 def small_lines(ground: NDArray[np.uint8], texts: list[str], left: int, top: int, ink: int) -> list[Box]:

@@ -29,6 +29,11 @@ def test_technical_text_stays_and_all_else_goes() -> None:
     assert [one.redacted for one in gone] == [(one.box,) for one in gone]
 
 
+def test_a_dynamic_range_is_no_doctor() -> None:
+    [setting, doctor] = decided(column("DR: 65", "DR: PIKE"))
+    assert (setting.reason, doctor.reason) == (Reason.TECHNICAL, Reason.FIELD)
+
+
 @pytest.mark.parametrize(
     ("terms", "text"),
     [

@@ -22,7 +22,9 @@ _TELLING = 3
 _KNOWN = (
     FIRST_WORDS
     | set("frame image slice series acq phase max min peak kernel filter conv algo matrix mtx map".split())
-    | set("w c l compressed compression ratio jpeg lossy lvot rvot rao lao averages phases deg px pixels".split())
+    | set("w c l d a h compressed compression ratio jpeg lossy lvot rvot rao lao averages phases deg px pixels".split())
+    | set("lvidd lvids ivsd ivss lvpwd lvpws aor bpd crl tapse ava psv pr qrs qt qtc rr no non not head feet".split())
+    | set("thk tc mask cts kcts mv".split())
     | set("msec khz mhz fps kvp kev mev mas mgy cgy mbq gbq mci mmhg bpm ppm bits dan dpi rpm".split())
 )
 """Words that something technical may begin with, or go on with behind a number."""
@@ -72,8 +74,10 @@ def _is_no_label(text: str, piece: Piece) -> bool:
     """Whether no number, and no unit, behind a piece that is not proven would prove it."""
     unproven = text[piece.start : piece.end]
     letters = _LETTERS.match(unproven)
-    if letters is None:
+    if letters is None and (piece.start or len(unproven) > 1):  # one digit may be the number of a measurement
         return piece.end < len(text) or _is_no_first_word(unproven)
+    if letters is None:
+        return False
     return letters[0].casefold() not in _KNOWN
 
 

@@ -47,10 +47,13 @@ what is written are looked at."""
 _READ_SURE, _READ_LETTERS = 0.6, 2
 _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
+_ACROSS, _LINE, _LARGE_LINE, _VARIED = 0.8, 8.0, 0.06, 5
+"""How long, in terms of the frame and of its height, and how high, in terms of the frame, the trace of a heart is; and
+how many different letters are read at least in a line of text of that size."""
 _RINGS = frozenset("0O")
 """What a single lung is taken for, not without doubt."""
-_ROUND = frozenset("0OoQDC698(). -")
-"""What slices are taken for without a doubt where they fill the frame: such letters alone are then none."""
+_ROUND = frozenset("0OoQDC3698(). -")
+"""What slices, and ribs, are taken for without a doubt where they fill the frame: such letters alone are then none."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ class Eyes:
         doubtful = [one.box for one in found if one.sure < _SURE]
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
-        rings = self._rings(picture, self._rings(plain, sure))
-        first = without_covered([*(box for box in sure if box not in rings), *read])
+        bodies = self._bodies((plain, picture), sure)
+        first = without_covered([*(box for box in sure if box not in bodies), *read])
         rest = covered(plain, first)
         if codes := codes_in(rest):
             first = without_covered([*first, *codes])
@@ -176,15 +179,14 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
-    def _rings(self, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
-        """Those that hold one large ring and nothing else: a lung, of which a detector can be as sure as of text."""
-        towering = [box for box in boxes if _towers(box, picture.shape)]
-        readings = self.reader.read(picture, towering) if towering else []
-        return [
-            box
-            for box, one in zip(towering, readings, strict=True)
-            if one.text in _RINGS and one.confidence < _READ_SURE
-        ]
+    def _bodies(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> list[Box]:
+        """Those that hold a lung or the trace of a heart, in whichever of the pictures they are read."""
+        shape = pictures[0].shape
+        left = [box for box in boxes if _towers(box, shape) or _spans(box, shape)]
+        for picture in pictures:
+            readings = self.reader.read(picture, left) if left else []
+            left = [box for box, reading in zip(left, readings, strict=True) if _is_body(box, reading, shape)]
+        return left
 
     def readable(self, picture: Picture, boxes: Sequence[Box], *, lines: Sequence[Box] = ()) -> list[Box]:
         """Those in which something can be read: where one of the lines goes on, a single letter."""
@@ -238,6 +240,22 @@ def _written(colours: Sequence[Grey], axis: int) -> Places:
 
 def _towers(box: Box, shape: tuple[int, ...]) -> bool:
     return min(box.width, box.height) > _TOWERING * min(shape[:2])
+
+
+def _spans(box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether a line of large letters would reach from one side of the frame to the other, or nearly."""
+    across, high = (shape[1], box.height) if box.width >= box.height else (shape[0], box.width)
+    long = max(box.width, box.height)
+    return long >= _ACROSS * across and long >= _LINE * high and high >= _LARGE_LINE * min(shape[:2])
+
+
+def _is_body(box: Box, reading: Reading, shape: tuple[int, ...]) -> bool:
+    """Whether a box holds one large ring and nothing else, or is as long as the frame and hardly a letter is seen in
+    it: of both a detector can be as sure as of text."""
+    if reading.confidence >= _READ_SURE:
+        return False
+    ring = _towers(box, shape) and reading.text in _RINGS
+    return ring or (_spans(box, shape) and len(set(reading.text)) < _VARIED)
 
 
 def _is_read(reading: Reading, *, towers: bool, enough: int) -> bool:

@@ -119,7 +119,7 @@ class PhiPolicy:
             return Reason.UNREADABLE
         if is_bare_label(text):
             return Reason.LABEL
-        if names_a_field(text) or begins_with_a_field(text):
+        if names_a_field(text) or (begins_with_a_field(text) and line.proof is not Proof.STRONG):  # "DR: 65" is a range
             return Reason.FIELD
         if line.proof:
             return Reason.VOTER if votes_of(self._voter, text) else Reason.TECHNICAL

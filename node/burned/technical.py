@@ -62,10 +62,10 @@ _END = r"(?![^\W_]|[.,/\-]?\d)"
 
 # Units that are written behind a number; kg, lb, y, m, ft and in are measures of people.
 _UNITS = (
-    r"[cm]?m/s(?:ec)?|s/mm[²2]|mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
-    r"|[mcdµμu]?Gy[ .·*x]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?"
+    r"mm/mV|[cm]?m/s(?:ec)?|s/mm[²2]|mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
+    r"|[mcdµμu]?Gy[ .·*x\-]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?"
     r"|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|mg/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
-    r"|lp/mm|daN|dpi|rpm|frames?|images?|slices?|phases?|averages?"
+    r"|lp/mm|daN|dpi|rpm|frames?|images?|slices?|phases?|averages?|[fp]/s|k?cts|mV"
 )
 _WITH_UNIT = rf"(?:{_NUMBER}(?: ?[x×/\-] ?{_NUMBER}){{0,2}} ?(?:{_UNITS})|[+\-]?\d{{1,2}}(?:[.,]\d{{1,2}})? ?cm)"
 _FEW = (
@@ -73,38 +73,67 @@ _FEW = (
     r"\d{3,4} ?[x×] ?\d{3,4}|"
     r"\d{1,2}(?:[.,]\d{1,2})? ?[xX×]|[xX×] ?\d{1,2}[.,]\d{1,2}|\d[.,]\d{1,2} ?T|[1-7] ?T|[2-4] ?D"
 )
-# Labels of settings: a number of up to four digits behind one is technical, but none that begins like a postcode.
+# Labels of settings: a number of up to three digits behind one is technical, of four where settings are as large or a
+# unit follows: "SL 4711" is somebody's number. None begins like a postcode.
 _LABELS = "|".join(re.escape(one).replace("_", " ") for one in sorted(_table("setting_labels"), key=len, reverse=True))
-_LABELLED = rf"(?:{_LABELS}|(?-i:mA))\.? ?[:=#]? ?{_NUMBER}(?: ?[x×] ?{_SMALL}){{0,2}}"
-_LABELLED_WITH_UNIT = rf"{_LABELLED} ?(?:{_UNITS}|cm|T|[x×])"
+_LARGE = (
+    r"TR|TI|WW|WL|WC|window(?: (?:center|width))?|width|level|exposure(?: time| index)?|EXI|REX|dose|DLP|DAP|PRF|BW"
+    r"|bandwidth|frame|im|img|image|slice|series|ser|vol(?:ume)?|area"
+)
+_TIMES = rf"(?: ?[x×] ?{_SMALL}){{0,2}}"
+_LABELLED_AT_ALL = rf"(?:{_LABELS}|(?-i:mA))\.? ?[:=#]? ?{_NUMBER}{_TIMES}"
+_LABELLED = (
+    rf"(?:(?:{_LARGE})\.? ?[:=#]? ?{_NUMBER}|(?:{_LABELS}|(?-i:mA))\.? ?[:=#]? ?(?!\D{{0,2}}\d{{4}}){_NUMBER}){_TIMES}"
+)
+_LABELLED_WITH_UNIT = rf"{_LABELLED_AT_ALL} ?(?:{_UNITS}|cm|T|[x×])"
+# What is measured, in which order: "1 Dist 23.4 mm", "D1 2.34 cm". In other words than these, a name before a number.
+_MEASURES = (
+    r"Dist|Diam|Length|Area|Vol|Depth|[DLAWH]|LVID[ds]|IVS[ds]|LVPW[ds]|LVOT|AoR|LA|RA|BPD|HC|AC|FL|CRL|TAPSE|AVA|PSV|EDV"
+    r"|(?:AV|MV|TR|PV|MR|AR) (?:V|PG ?)(?:max|mean)"
+)
+_MEASURED = rf"(?:[1-9+x] )?(?:{_MEASURES})\d? ?[:=]? ?\d{{1,3}}(?:[.,]\d{{1,2}})? ?(?:[cm]?m/s|[cm]m[²2³3]?|ml|mmHg)"
 _ODD_LABELS = (
     # In other words days of the week, or names of people and states, unless the number is as theirs.
     r"MI ?[:=]? ?\d[.,]\d{1,2}|DI ?[:=]? ?[+\-]?\d[.,]\d{1,2}|FR ?[:=]? ?(?:\d{1,3}|\d{1,2}[.,]\d)(?: ?(?:Hz|fps))?"
-    r"|EI ?[:=]? ?\d{2,5}|b ?= ?\d{1,4}(?: ?s/mm[²2])?"
+    r"|EI ?[:=]? ?\d{2,4}|b ?= ?\d{1,4}(?: ?s/mm[²2])?|(?-i:b) ?(?:50|\d{1,2}00)"
     r"|(?:max|min|ED|ES|peak) ?[:=]? ?-?\d{1,4}(?:[.,]\d{1,3})? ?(?:cm/s|m/s|mm|cm|HU|mmHg|ml|%)"
     r"|[RL]AO ?[:=]? ?\d{1,3}(?:[.,]\d)? ?(?:°|deg|(?=/? ?C(?:RA|AU)))|(?:TR/TE|WW/WL|W/L|mtx|matrix) ?[:=]? ?"
     rf"{_SMALL} ?[/x×] ?{_SMALL}"
     r"|AO ?[:=] ?\d{1,3} ?%|(?:kernel|filter|conv|algo)\.? ?[:=]? ?[A-Z]{1,2}\d{2}[a-z]?|map ?[:=]? ?[A-H](?:/\d){1,3}"
     r"|(?:compressed|compression|ratio|jpeg|j2k|lossy) ?[:=]? ?\d{1,3}(?:[.,]\d)? ?: ?1"
+    r"|(?:force|compression) ?[:=]? ?\d{1,3}(?:[.,]\d)? ?N"
+    r"|(?:PR|QRS|QTc?|QT/QTc|RR) ?[:=]? ?\d{2,4}(?:/\d{2,4})? ?ms"
+    r"|\d{1,2}(?:[.,]\d{1,3})? ?thk ?/ ?\d{1,2}(?:[.,]\d{1,3})? ?sp"
+    r"|(?:frq|freq|persist(?:ence)?|map|smooth|edge|reject|filter|WF) (?:low|med|mid|high|gen|pen|res|off|on)"
 )
 # W and L alone are also a sex and a side: W with a long number, or both.
 _WINDOW = (
-    rf"[WC] ?[:=]? ?-?\d{{2,5}}(?:[.,]\d)?[ ,/]*[LCW] ?[:=]? ?[+\-]?{_SMALL}|W ?[:=]? ?\d{{3,5}}|[LC] ?[:=] ?-?{_SMALL}"
+    rf"[WC] ?[:=]? ?-?\d{{2,5}}(?:[.,]\d)?[ ,/]*[LCW] ?[:=]? ?[+\-]?{_SMALL}|W ?[:=]? ?\d{{3}}|W(?: |[:=] ?)\d{{4}}"
+    rf"|WW ?[:=]? ?\d{{2,5}}[ ,/]*WL ?[:=]? ?-?{_SMALL}|[LC] ?[:=] ?-?{_SMALL}"
     rf"|L ?[:=]? ?-?{_SMALL}[ ,/]*W ?[:=]? ?\d{{2,5}}"
 )
 _COUNTER = (
     r"(?:fr|frame|im|img|image|slice|sl|se|ser|series|acq|phase)\.?[ :#]{0,2}"
     r"(?P<now>\d{1,4}) ?(?:/|of) ?(?P<all>\d{1,4})"
 )
-_POSITION = r"[RLAPSI][ :]?\d{1,3}[.,]\d{1,2}(?: ?mm)?"
+_POSITION = r"(?:(?:SP|SL|[Ll]oc|[Pp]os)[:.]? ?[HF]|[RLAPSI][ :]?)\d{1,3}[.,]\d{1,2}(?: ?mm)?"
 _VIEWS = r"AP|PA"
 _SIDES = "RL"
 # Two letters that are somebody's initials where they stand alone.
 _IN_COMPANY = "LMO|SE|PD|FS|VR|IR|GE|EP|BW|PW|CW|CF|LM|LV|RV|AO|Ao"
 _WEAK = (
-    rf"{_IN_COMPANY}|[APHSI]|CC|ML|US|CT|MR|MI|TI|T1|T2|TR|TE|kV|mAs?|LVOT|RVOT|IVC|SVC|LAD|RCA"
     # Transducers, and how strong a picture is filtered.
-    r"|[CLSPXV]\d{1,2}-\d{1,2}|P (?:Low|Med|High)"
+    r"M?[CLSPXV]\d{1,2}-\d{1,2}(?:-D)?|\d{1,2}[CLSPXV](?:\d|-D)|P ?(?:Low|Med|High)"
+    # Gain, depth, frequency and compression; the ends of a colour scale, and what it is in; kernels; eyes.
+    r"|[GCD] \d{1,2}(?:[.,]\d)?|[GP] ?: ?\d{1,3}|(?:F ?[HPR]?|H)\d[.,]\d(?: ?MHz)?|[+\-]\d{1,3}[.,]\d|[cm]?m/s|[cm]m"
+    r"|[kM]Hz|dB|mmHg|[BHIJU]\d{2}[a-z]|FC\d{2}|POST|OD|OS|OU"
+    rf"|{_IN_COMPANY}|[APHSIB]|CC|ML|US|CT|MR|MI|TI|T1|T2|TR|TE|kV|mAs?|LVOT|RVOT|IVC|SVC|LAD|RCA"
+)
+_PHRASES = (
+    r"(?:head|feet)[ -]first|M[ -]mode|(?:long|short)[ -]axis|non[ -]con(?:trast)?|not for diagnos(?:is|tic use)|"
+    r"no (?:acute |focal |significant )?(?:lesions?|findings?|fractures?|abnormalit(?:y|ies))(?: seen)?|"
+    r"normal (?:study|exam)|T[12] ?(?:T?SE|FSE|GRE|FLAIR|FFE)|"
+    r"(?:Tc-?99m|F-?18|I-?12[35]|I-?131|Ga-?68|In-?111|Tl-?201)(?: (?:FDG|MDP|HDP|DPD|MIBI|DTPA|PSMA|MAA|DMSA|MAG3))?"
 )
 FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
 FIRST_WORDS = _WORDS | {label.casefold().partition("_")[0] for label in _table("setting_labels")}
@@ -119,6 +148,8 @@ _PROOFS = tuple(
         (Proof.STRONG, _LABELLED, re.I),
         (Proof.STRONG, _LABELLED_WITH_UNIT, re.I),
         (Proof.STRONG, _ODD_LABELS, re.I),
+        (Proof.STRONG, _MEASURED, re.I),
+        (Proof.WORDS, _PHRASES, re.I),
         (Proof.STRONG, _WINDOW, 0),
         (Proof.STRONG, _WITH_UNIT, re.I),
         (Proof.STRONG, _FEW, 0),
@@ -146,13 +177,16 @@ def taken_apart(text: str) -> Line:
 
 
 def _without_initials(text: str, pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """A single letter proves nothing where it may be an initial: before a dot or comma, beside words of the device and,
-    unless it is a side, beside anything: "H. Frame", "R Scale", "A P Hill". Two may be initials alone."""
+    """A single letter proves nothing where it may be an initial: before a dot or comma or behind one, beside words
+    of the device and, unless it is a side, beside anything: "H. Frame", "Hand, L", "R Scale", "A P Hill". Two may be
+    initials alone."""
     device = any(text[one.start : one.end].casefold() in _DEVICE_WORDS for one in pieces)
     for piece in pieces:
         letter = text[piece.start : piece.end]
         alone = len(pieces) == 1 or (letter in _SIDES and not device)
-        initial = len(letter) == 1 and (not alone or text[piece.end :][:1] in (".", ","))
+        initial = len(letter) == 1 and (
+            not alone or text[piece.end :][:1] in (".", ",") or text[: piece.start].rstrip().endswith(",")
+        )
         initial |= len(pieces) == 1 and letter in _IN_COMPANY.split("|")
         yield replace(piece, proof=Proof.NONE) if initial else piece
 
@@ -214,7 +248,7 @@ def _counts_up(match: re.Match[str]) -> bool:
 
 
 def _is_technical(word: str) -> bool:
-    return all(part.casefold() in _WORDS for part in re.split("[-/]", word))
+    return word.casefold() in _WORDS or all(part.casefold() in _WORDS for part in re.split("[-/]", word))
 
 
 def _unproven(text: str, at: int) -> Piece:
