@@ -120,6 +120,7 @@ def sized(pdu: bytes) -> bytes:
         pytest.param(with_item(0x60, b"of 2031"), id="user information that nobody knows"),
         pytest.param(lambda pdu: sized(pdu + b"\x77\0\0\2ab"), id="an item that nobody knows"),
         pytest.param(with_item(0, b"", instead_of=0x51), id="no maximum length"),
+        pytest.param(lambda pdu: sized(pdu[:74] + joined(items(pdu[74:])[:-1])), id="no user information"),
         pytest.param(with_item(0x55, b"A_VERSION_NAME_OF_26_LETTERS"), id="a long version name"),
         pytest.param(with_item(0x55, b"\xe9\xff\xfe"), id="a version name that is none"),
         pytest.param(with_item(0x58, b"\x09\1\0\4user\0\0"), id="a user identity of a type to come"),
@@ -347,6 +348,10 @@ LEVEL = struct.pack("<HHL", 8, 0x52, 6) + b"STUDY " + struct.pack("<HHL", 0x20, 
         pytest.param(STUDY_MOVE, (0x21, NUMBER, (0x600, b""), (0x700, b"\0\0")), LEVEL, 0xA801, id="to an empty title"),
         pytest.param(STUDY_FIND, (0x20, NUMBER, (0x700, b"\7\0")), LEVEL, 0x0000, id="a priority that is none"),
         pytest.param(CT, (0x01, NUMBER, (0x700, b"\0\0"), (0x1000, b"1.2.3\0")), b"", 0xC000, id="C-STORE of nothing"),
+        pytest.param(CT, (0x01, NUMBER, (0x700, b"\0\0")), LEVEL, 0x0212, id="C-STORE of nothing named"),
+        pytest.param(
+            CT, (0x01, NUMBER, (0x700, b"\0\0"), (0x1000, b"1.2." * 17)), LEVEL, 0x0212, id="C-STORE of no UID"
+        ),
         pytest.param(PERFORMED_STEP, (0x120, NUMBER), b"", 0x0212, id="N-SET of nothing named"),
     ],
 )

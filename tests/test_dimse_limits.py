@@ -248,7 +248,6 @@ def test_a_pdu_longer_than_was_offered_ends_the_association(start: Start, tmp_pa
         pytest.param(fragment(store_request("1.2.3"), 3) + fragment(bytes(9), 2, context=3), id="another context"),
         pytest.param(fragment(store_request("1.2.3"), 3, context=5), id="a context that was not proposed"),
         pytest.param(fragment(b"\xff" * 40, 3), id="a command that is none"),
-        pytest.param(fragment(store_request(""), 3), id="no UID"),
         pytest.param(fragment(bytes(100), 1) * 700, id="a command without an end"),
         pytest.param(bytes((4, 0, 0, 0, 0, 6, 0, 0, 0xFF, 0xFF, 1, 3)), id="a value longer than its PDU"),
         pytest.param(bytes((4, 0, 0, 0, 0, 3, 0, 0, 0)), id="half a header"),

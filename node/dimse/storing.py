@@ -21,12 +21,13 @@ from .identity import ENOUGH, identity_of
 from .messages import Intake
 from .meta import file_meta
 from .services import NOT_AUTHORIZED
-from .unrecognized import UNRECOGNIZED_OPERATION
+from .unrecognized import MISTYPED_ARGUMENT, UNRECOGNIZED_OPERATION
 
 log = logging.getLogger("lethe.receive")
 
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110  # PS3.7 C
 OUT_OF_RESOURCES, WRONG_SOP_CLASS, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4 Table B.2-1
+_LONGEST_UID = 64
 
 
 class HasRoom(Protocol):
@@ -113,6 +114,9 @@ class Storing:
         if request.sop_class not in self._classes:
             log.warning("%s: refused: C-STORE under a context that is not of storage", origin.source)
             return Unwanted(UNRECOGNIZED_OPERATION)
+        if not 0 < len(request.sop_instance) <= _LONGEST_UID:
+            log.warning("%s: refused: the request names no SOP Instance", origin.source)
+            return Unwanted(MISTYPED_ARGUMENT)
         if not self._admission.may(origin, Ability.STORE):
             log.warning("%s may not store", origin.source)
             return Unwanted(NOT_AUTHORIZED)
