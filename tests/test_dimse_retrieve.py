@@ -284,6 +284,7 @@ def test_without_a_unique_key_nothing_is_moved(archive: Archive, model: str, ds:
     with taking(taker) as to, answering(archive, [to]) as port:
         ((status, _),) = moved(port, "TAKER", ds, model)
     assert int(status.Status) == 0xA900
+    assert status.OffendingElement in (0x00080052, 0x0020000D, 0x0020000E, 0x00100020)
     assert taker.taken == []
 
 
