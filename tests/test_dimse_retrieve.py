@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -286,6 +287,15 @@ def test_without_a_unique_key_nothing_is_moved(archive: Archive, model: str, ds:
     assert int(status.Status) == 0xA900
     assert status.OffendingElement in (0x00080052, 0x0020000D, 0x0020000E, 0x00100020)
     assert taker.taken == []
+
+
+def test_a_destination_has_only_so_long_to_answer(archive: Archive) -> None:
+    taker, over = Taker(), threading.Event()
+    taker.answer = lambda _event: 0x0000 if over.wait(60) else 0x0110
+    with taking(taker) as to, answering(archive, [to], answer_seconds=0.5) as port:
+        *_, (status, _) = moved(port, "TAKER", identifier("STUDY", StudyInstanceUID=STUDY))
+        assert not over.is_set() and int(status.Status) == 0xA702
+        over.set()
 
 
 def test_other_keys_narrow_a_retrieval(archive: Archive) -> None:

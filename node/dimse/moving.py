@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,14 +45,18 @@ def move_service(
     ae_title: str,
     credentials: Credentials | None = None,
     queries: Queries = Queries.RELATIONAL,
+    *,
+    answer_seconds: float = 60,
 ) -> Service:
-    """The SOP Classes by which a peer has clean objects sent to one of the peers."""
+    """The SOP Classes by which a peer has clean objects sent to one of the peers, which have so many seconds for each
+    answer."""
+    calling = partial(Destination, ae_title=ae_title, answer_seconds=answer_seconds, credentials=credentials)
     by_title = {peer.ae_title: peer for peer in reversed(peers)}
     return Service(
         tuple(_MODELS),
         tuple(VERIFICATION_SYNTAXES),
         Ability.MOVE,
-        answers={C_MOVE: partial(_move, archive, by_title, ae_title, credentials, queries)},
+        answers={C_MOVE: partial(_move, archive, by_title, calling, queries)},
         extended=relational,
     )
 
@@ -67,8 +71,7 @@ def relational(offered: bytes) -> bytes:
 def _move(
     archive: Archive,
     peers: Mapping[str, Peer],
-    ae_title: str,
-    credentials: Credentials | None,
+    calling: Callable[..., Destination],
     queries: Queries,
     asked: Asked,
 ) -> Iterator[Reply]:
@@ -80,8 +83,7 @@ def _move(
     tally = Tally(archive.index.count(query))
     mover = Mover(asked.origin.source, int(asked.request.MessageID or 0))
     try:
-        folder = archive.files.incoming()
-        with Destination(peer, ae_title, credentials=credentials, folder=folder) as destination:
+        with calling(peer, folder=archive.files.incoming()) as destination:
             to = _Delivery(archive, destination, mover, archive.index.encodings(query))
             yield from handed_over(archive, asked, query, tally, to.give)
     finally:
