@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from builders import ct, saved
+from dicomweb_archive import publish
 from dimse_wire import (
     ABORT,
     ACCEPT,
@@ -51,6 +52,7 @@ Mend = Callable[[bytes], bytes]
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     archive = Archive(tmp_path_factory.mktemp("awkward") / "data")
+    publish(archive, "CT_small.dcm")
     peers = [Peer("store", "STORE", "127.0.0.1", 1)]
     services = (
         query_service(archive, "LETHE", most=10),
@@ -384,6 +386,29 @@ def test_a_cancel_is_for_what_came_before_it(port: int) -> None:
             wire.send(asked)
             kind, body = wire.read()
             assert (kind, status_of(body)) == (P_DATA, 0x0000)
+
+
+def test_answers_to_a_peer_that_does_not_wait_come_one_after_the_other(port: int) -> None:
+    """Nobody may ask for two things at once without negotiating it; a report of ours can meet an answer, too."""
+    every = struct.pack("<HHL", 8, 0x52, 6) + b"STUDY " + struct.pack("<HHL", 0x20, 0xD, 0)
+    query = command(0x20, NUMBER, (0x700, b"\0\0"), sop_class=STUDY_FIND, data_set=b"\1\0")
+    stored = command(0x01, NUMBER, (0x700, b"\0\0"), (0x1000, b"1.2.3\0"), sop_class=CT, data_set=b"\1\0")
+    at_once = fragment(query, 3) + fragment(every, 2)
+    at_once += (fragment(stored, 3, context=3) + fragment(b"", 2, context=3)) * 10
+    context = (0x20, b"\3\0\0\0" + joined([(0x30, CT.encode()), (0x40, LITTLE.encode())]))
+    with Wire(port) as wire:
+        wire.send(sized(association_request("CT01", "LETHE", STUDY_FIND, IMPLICIT) + joined([context])))
+        assert wire.read()[0] == ACCEPT
+        wire.send(at_once * 20)
+        left, controls = 20 * 11, []
+        while left:
+            kind, body = wire.read()
+            assert kind == P_DATA
+            controls.append((body[4], body[5] & 1))
+            left -= bool(body[5] & 1) and status_of(body) not in (0xFF00, 0xFF01)
+    announced = [at for at, one in enumerate(controls) if one == (1, 0)]
+    assert len(announced) == 20
+    assert all(controls[at - 1] == (1, 1) for at in announced)
 
 
 def test_a_request_without_a_number_ends_its_association(port: int) -> None:

@@ -55,6 +55,7 @@ class PromptAssociation(Association):
         longest_pdu: int,
     ) -> None:
         self._woken, self._standstill = threading.Event(), Standstill()
+        self.speaking = threading.Lock()  # fragments of two messages do not mix: most peers read one after the other
         super().__init__(ae, mode)
         self._reactor_checkpoint = cast(threading.Event, self._standstill)
         self.opened, self._stored, self._asked = opened, stored, asked
@@ -144,7 +145,8 @@ class PromptAssociation(Association):
             self.dul._idle_timer.restart()
             if self.dul.may_send():
                 answer = encoded_store_response(request, status)
-                cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
+                with self.speaking:
+                    cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
         finally:
             intake.discard()  # while the peer goes on
 
@@ -158,8 +160,11 @@ class PromptAssociation(Association):
         self._reactor_checkpoint.clear()
         self.dimse.awaited = request.message_id
         try:
-            if not self.dul.may_send() or not self._send_message(encoded_store_request(request), file, size, request):
+            if not self.dul.may_send():
                 return None
+            with self.speaking:
+                if not self._send_message(encoded_store_request(request), file, size, request):
+                    return None
             _, response = self.dimse.get_msg(block=True)
         finally:
             self._reactor_checkpoint.set()
