@@ -28,6 +28,7 @@ from dimse_wire import (
     fragment,
     padded,
     status_of,
+    store_request,
 )
 from pynetdicom import AE, build_context
 from query_peer import STUDY_FIND, STUDY_MOVE
@@ -156,6 +157,19 @@ def test_what_is_asked_for_wrongly_is_rejected_with_its_reason(
     with Wire(port) as wire:
         wire.send(changed(association_request("CT01", "LETHE")))
         assert wire.read() == (REJECT, bytes(reason))
+
+
+def test_an_answer_is_no_longer_than_the_peer_takes(port: int) -> None:
+    with Wire(port) as wire:
+        wire.send(with_item(0x51, bytes((0, 0, 0, 64)), instead_of=0x51)(association_request("CT01", "LETHE")))
+        assert wire.read()[0] == ACCEPT
+        wire.send(fragment(store_request("1.2.3"), 3) + fragment(b"", 2))
+        said, control = b"", 1
+        while control == 1:
+            kind, body = wire.read()
+            assert kind == P_DATA and len(body) <= 64
+            control, said = body[5], said + body[6:]
+        assert elements_of(said)[0x0900] == (0xC000).to_bytes(2, "little")
 
 
 # Peers that are sent to
@@ -290,6 +304,7 @@ def test_a_rejection_for_a_reserved_reason_is_one(why: bytes) -> None:
     ("longest", "number", "stored"),
     [
         pytest.param(16_383, 1, True, id="an odd length"),
+        pytest.param(128, 1, True, id="a length below that of a command"),
         pytest.param(0, 1, True, id="any length"),
         pytest.param(6, 1, False, id="no length at all"),
         pytest.param(16_384, 77, False, id="an answer to another message"),
@@ -316,7 +331,7 @@ def test_an_object_is_stored_where_the_peer_says_so_of_that_object(
         else:
             with pytest.raises(Unavailable):
                 destination.send(path, (CT, LITTLE))
-    assert all(length % 2 == 0 for length in lengths)
+    assert all(length % 2 == 0 and length + 6 <= (longest or 1 << 18) for length in lengths)
 
 
 # Requests that cannot be answered as they are

@@ -146,7 +146,7 @@ class PromptAssociation(Association):
             if self.dul.may_send():
                 answer = encoded_store_response(request, status)
                 with self.speaking:
-                    cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
+                    cast(Connection, self.dul.socket).write((_command(request, answer, self._longest()),))
         finally:
             intake.discard()  # while the peer goes on
 
@@ -176,10 +176,10 @@ class PromptAssociation(Association):
 
     def _send_message(self, command: bytes, file: BinaryIO, size: int, request: StoreRequest) -> bool:
         connection, context_id = cast(Connection, self.dul.socket), request.context_id
-        longest = min(self.dimse.maximum_pdu_size or _LONGEST, _LONGEST) - 6
+        longest = self._longest()
         if longest <= 0:
             raise OSError("the peer takes no PDU that holds anything")
-        pieces: list[bytes | memoryview] = [_header(context_id, 3, len(command)), command]
+        pieces: list[bytes | memoryview] = [_command(request, command, longest)]
         left = size
         while left > 0:
             data = memoryview(file.read(max(longest, _PIECE - _PIECE % longest)))[:left]
@@ -197,6 +197,10 @@ class PromptAssociation(Association):
             return True
         pieces.append(_header(context_id, 2, 0))  # a data set without elements is sent as one
         return connection.write((b"".join(pieces),))
+
+    def _longest(self) -> int:
+        """How many bytes of a message the peer takes in one P-DATA-TF."""
+        return min(self.dimse.maximum_pdu_size or _LONGEST, _LONGEST) - 6
 
     def _run_reactor(self) -> None:
         if isinstance(self.dul.socket, Connection):
@@ -241,6 +245,18 @@ class PromptAssociation(Association):
 
     def _until_idle(self) -> float | None:
         return None if self.network_timeout is None else max(0.0, self.dul._idle_timer.remaining) + 0.01
+
+
+def _command(request: StoreRequest, command: bytes, longest: int) -> bytes:
+    """The P-DATA-TFs that a command set is sent in: one, but for a peer that takes hardly anything."""
+    if len(command) <= longest:
+        return _header(request.context_id, 3, len(command)) + command
+    step = max(longest, 2)
+    parts = [command[at : at + step] for at in range(0, len(command), step)]
+    controls = [*[1] * (len(parts) - 1), 3]
+    return b"".join(
+        _header(request.context_id, control, len(part)) + part for control, part in zip(controls, parts, strict=True)
+    )
 
 
 def _header(context_id: int, control: int, length: int) -> bytes:
