@@ -10,6 +10,7 @@ import logging
 import struct
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, BinaryIO, cast
 
 from pynetdicom import AE, evt
@@ -146,7 +147,7 @@ class PromptAssociation(Association):
             if self.dul.may_send():
                 answer = encoded_store_response(request, status)
                 with self.speaking:
-                    cast(Connection, self.dul.socket).write((_command(request, answer, self._longest()),))
+                    cast(Connection, self.dul.socket).write((_command(request, answer, self._longest),))
         finally:
             intake.discard()  # while the peer goes on
 
@@ -176,7 +177,7 @@ class PromptAssociation(Association):
 
     def _send_message(self, command: bytes, file: BinaryIO, size: int, request: StoreRequest) -> bool:
         connection, context_id = cast(Connection, self.dul.socket), request.context_id
-        longest = self._longest()
+        longest = self._longest
         if longest <= 0:
             raise OSError("the peer takes no PDU that holds anything")
         pieces: list[bytes | memoryview] = [_command(request, command, longest)]
@@ -198,8 +199,9 @@ class PromptAssociation(Association):
         pieces.append(_header(context_id, 2, 0))  # a data set without elements is sent as one
         return connection.write((b"".join(pieces),))
 
+    @cached_property
     def _longest(self) -> int:
-        """How many bytes of a message the peer takes in one P-DATA-TF."""
+        """How many bytes of a message the peer takes in one P-DATA-TF, once that was negotiated."""
         return min(self.dimse.maximum_pdu_size or _LONGEST, _LONGEST) - 6
 
     def _run_reactor(self) -> None:
