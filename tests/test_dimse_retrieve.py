@@ -226,6 +226,15 @@ def test_an_unknown_destination_is_told_and_nobody_is_called(archive: Archive) -
     assert taker.associations == 0
 
 
+def test_a_destination_that_takes_nothing_of_it_is_called_once(archive: Archive) -> None:
+    taker = Taker()
+    taker.classes = ["1.2.840.10008.1.1"]
+    with taking(taker) as to, answering(archive, [to]) as port:
+        *_, (status, _) = moved(port, "TAKER", identifier("STUDY", StudyInstanceUID=STUDY))
+    assert int(status.Status) == 0xA702
+    assert taker.associations == 1
+
+
 def test_a_destination_that_is_away_fails_all(archive: Archive) -> None:
     with answering(archive, [peer(free_port(), "AWAY")]) as port:
         answers = moved(port, "AWAY", study())
