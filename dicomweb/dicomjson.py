@@ -35,6 +35,7 @@ _REMEMBERED = 256
 _DEEPEST = 128
 _EXACT = 2**53
 NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q"}
+_GB_2312 = "\x1b$)A"
 _TEXT_IN_CHARSET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _UNDIVIDED = {"LT", "ST", "UR", "UT"}
 _TEXT = _TEXT_IN_CHARSET | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
@@ -236,7 +237,8 @@ def _from_bytes(value: bytes, vr: str, encodings: Sequence[str], order: str) -> 
 
 def _decoded(value: bytes, encodings: Sequence[str]) -> str:
     try:
-        return decode_bytes(value, list(encodings), TEXT_VR_DELIMS)
+        text = decode_bytes(value, list(encodings), TEXT_VR_DELIMS)
+        return text.replace(_GB_2312, "") if "iso_ir_58" in encodings else text  # pydicom leaves the escape in
     except (LookupError, UnicodeError):
         return value.decode("iso8859")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from lethe.storage.errors import Unavailable
@@ -34,6 +35,7 @@ _STEP = {  # PS3.3 Table C.4-10: these stand in the one item of the Scheduled Pr
     "ScheduledStationAETitle",
     "ScheduledStationName",
 }
+_STEPS = 0x00400100
 Stamp = tuple[int, int]
 
 
@@ -43,7 +45,7 @@ class Worklist:
     def __init__(self, folder: Path | None, table: Path | None) -> None:
         self._folder = folder
         self._table = table
-        self._files: dict[Path, tuple[Stamp, Dataset | None]] = {}
+        self._files: dict[Path, tuple[Stamp, list[Dataset]]] = {}
         self._rows: tuple[Stamp, list[Dataset]] | None = None
 
     def entries(self) -> Iterator[Dataset]:
@@ -69,8 +71,7 @@ class Worklist:
             known = self._files.get(path)
             if known is None or known[0] != stamp:
                 known = self._files[path] = (stamp, _read(path))
-            if known[1] is not None:
-                yield known[1]
+            yield from known[1]
 
     def _from_table(self, table: Path) -> list[Dataset]:
         stamp = _stamp(table)
@@ -85,18 +86,25 @@ def _stamp(path: Path) -> Stamp:
     return status.st_mtime_ns, status.st_size
 
 
-def _read(path: Path) -> Dataset | None:
-    """A worklist file; None where it is none. Its name may tell of a patient and is not logged."""
+def _read(path: Path) -> list[Dataset]:
+    """The steps of a worklist file, none where it is none. Its name may tell of a patient and is not logged."""
     try:
         ds = pydicom.dcmread(path, force=True)
         ds.decode()  # now, with everything in it: a file that cannot be read must not fail in the middle of an answer
     except Exception as error:
         log.warning("a worklist file cannot be read (%s) and is left out", type(error).__name__)
-        return None
+        return []
     if not ds.get("ScheduledProcedureStepSequence"):
         log.warning("a worklist file has no scheduled procedure step and is left out")
-        return None
-    return ds
+        return []
+    return [_with(ds, step) for step in ds.ScheduledProcedureStepSequence]
+
+
+def _with(ds: Dataset, step: Dataset) -> Dataset:
+    """An entry of one of the steps of a requested procedure: a response is about one (PS3.4 Table K.6-1)."""
+    entry = Dataset({element.tag: element for element in ds})
+    entry[_STEPS] = DataElement(_STEPS, "SQ", [step])  # a new one: the others are those of the file
+    return entry
 
 
 def _rows(reader: csv.DictReader[str]) -> Iterator[Dataset]:

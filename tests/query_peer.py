@@ -33,11 +33,12 @@ def answering(
     most: int = 1000,
     trust: bool = True,
     queries: Queries = Queries.RELATIONAL,
+    answer_seconds: float = 60,
 ) -> Iterator[int]:
     """The port of a receiver that answers queries and retrievals."""
     services = (
         query_service(archive, "LETHE", most=most, queries=queries),
-        move_service(archive, peers, "LETHE", None, queries),
+        move_service(archive, peers, "LETHE", None, queries, answer_seconds=answer_seconds),
         get_service(archive, queries),
     )
     admission = Admission("LETHE", peers, trust_loopback=trust)

@@ -128,6 +128,7 @@ def test_what_a_peer_tells_us_is_taken_note_of(archive: Archive) -> None:
         association = ae.associate("127.0.0.1", receiver.start("127.0.0.1", 0), ae_title="LETHE")
         ds = notification_of(new_uid(), [(new_uid(), "1.2", new_uid())], "PACS")
         assert association.send_n_create(ds, NOTIFICATION, new_uid())[0].Status == 0x0000
+        assert association.send_n_create(ds, NOTIFICATION)[0].Status == 0x0000  # we give it its UID
         entry = archive.audit.newest(1)[0]
         assert (entry.action, entry.actor) == ("availability-told", "PACS@127.0.0.1")
         del ds.ReferencedSeriesSequence

@@ -82,6 +82,11 @@ def test_person_names_have_their_groups_and_no_empty_ones():
             {"Alphabetic": "Wang^XiaoDong", "Ideographic": "王^小东"},
         ),
         (
+            b"\\ISO 2022 IR 58",  # the example of PS3.5 K.2
+            b"Zhang^XiaoDong=\033$)A\325\305^\033$)A\320\241\266\253=",
+            {"Alphabetic": "Zhang^XiaoDong", "Ideographic": "张^小东"},
+        ),
+        (
             b"ISO_IR 13\\ISO 2022 IR 87",
             b"\324\317\300\336^\300\333\263=\033$B;3ED\033(J^\033$BB@O:\033(J=",
             {"Alphabetic": "ﾔﾏﾀﾞ^ﾀﾛｳ", "Ideographic": "山田^太郎"},

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from builders import ct, saved
+from dicomweb_archive import publish
 from dimse_wire import (
     ABORT,
     ACCEPT,
@@ -27,6 +28,7 @@ from dimse_wire import (
     fragment,
     padded,
     status_of,
+    store_request,
 )
 from pynetdicom import AE, build_context
 from query_peer import STUDY_FIND, STUDY_MOVE
@@ -51,6 +53,7 @@ Mend = Callable[[bytes], bytes]
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     archive = Archive(tmp_path_factory.mktemp("awkward") / "data")
+    publish(archive, "CT_small.dcm")
     peers = [Peer("store", "STORE", "127.0.0.1", 1)]
     services = (
         query_service(archive, "LETHE", most=10),
@@ -120,6 +123,7 @@ def sized(pdu: bytes) -> bytes:
         pytest.param(with_item(0x60, b"of 2031"), id="user information that nobody knows"),
         pytest.param(lambda pdu: sized(pdu + b"\x77\0\0\2ab"), id="an item that nobody knows"),
         pytest.param(with_item(0, b"", instead_of=0x51), id="no maximum length"),
+        pytest.param(lambda pdu: sized(pdu[:74] + joined(items(pdu[74:])[:-1])), id="no user information"),
         pytest.param(with_item(0x55, b"A_VERSION_NAME_OF_26_LETTERS"), id="a long version name"),
         pytest.param(with_item(0x55, b"\xe9\xff\xfe"), id="a version name that is none"),
         pytest.param(with_item(0x58, b"\x09\1\0\4user\0\0"), id="a user identity of a type to come"),
@@ -153,6 +157,19 @@ def test_what_is_asked_for_wrongly_is_rejected_with_its_reason(
     with Wire(port) as wire:
         wire.send(changed(association_request("CT01", "LETHE")))
         assert wire.read() == (REJECT, bytes(reason))
+
+
+def test_an_answer_is_no_longer_than_the_peer_takes(port: int) -> None:
+    with Wire(port) as wire:
+        wire.send(with_item(0x51, bytes((0, 0, 0, 64)), instead_of=0x51)(association_request("CT01", "LETHE")))
+        assert wire.read()[0] == ACCEPT
+        wire.send(fragment(store_request("1.2.3"), 3) + fragment(b"", 2))
+        said, control = b"", 1
+        while control == 1:
+            kind, body = wire.read()
+            assert kind == P_DATA and len(body) <= 64
+            control, said = body[5], said + body[6:]
+        assert elements_of(said)[0x0900] == (0xC000).to_bytes(2, "little")
 
 
 # Peers that are sent to
@@ -287,6 +304,7 @@ def test_a_rejection_for_a_reserved_reason_is_one(why: bytes) -> None:
     ("longest", "number", "stored"),
     [
         pytest.param(16_383, 1, True, id="an odd length"),
+        pytest.param(128, 1, True, id="a length below that of a command"),
         pytest.param(0, 1, True, id="any length"),
         pytest.param(6, 1, False, id="no length at all"),
         pytest.param(16_384, 77, False, id="an answer to another message"),
@@ -313,7 +331,7 @@ def test_an_object_is_stored_where_the_peer_says_so_of_that_object(
         else:
             with pytest.raises(Unavailable):
                 destination.send(path, (CT, LITTLE))
-    assert all(length % 2 == 0 for length in lengths)
+    assert all(length % 2 == 0 and length + 6 <= (longest or 1 << 18) for length in lengths)
 
 
 # Requests that cannot be answered as they are
@@ -347,6 +365,10 @@ LEVEL = struct.pack("<HHL", 8, 0x52, 6) + b"STUDY " + struct.pack("<HHL", 0x20, 
         pytest.param(STUDY_MOVE, (0x21, NUMBER, (0x600, b""), (0x700, b"\0\0")), LEVEL, 0xA801, id="to an empty title"),
         pytest.param(STUDY_FIND, (0x20, NUMBER, (0x700, b"\7\0")), LEVEL, 0x0000, id="a priority that is none"),
         pytest.param(CT, (0x01, NUMBER, (0x700, b"\0\0"), (0x1000, b"1.2.3\0")), b"", 0xC000, id="C-STORE of nothing"),
+        pytest.param(CT, (0x01, NUMBER, (0x700, b"\0\0")), LEVEL, 0x0212, id="C-STORE of nothing named"),
+        pytest.param(
+            CT, (0x01, NUMBER, (0x700, b"\0\0"), (0x1000, b"1.2." * 17)), LEVEL, 0x0212, id="C-STORE of no UID"
+        ),
         pytest.param(PERFORMED_STEP, (0x120, NUMBER), b"", 0x0212, id="N-SET of nothing named"),
     ],
 )
@@ -379,6 +401,29 @@ def test_a_cancel_is_for_what_came_before_it(port: int) -> None:
             wire.send(asked)
             kind, body = wire.read()
             assert (kind, status_of(body)) == (P_DATA, 0x0000)
+
+
+def test_answers_to_a_peer_that_does_not_wait_come_one_after_the_other(port: int) -> None:
+    """Nobody may ask for two things at once without negotiating it; a report of ours can meet an answer, too."""
+    every = struct.pack("<HHL", 8, 0x52, 6) + b"STUDY " + struct.pack("<HHL", 0x20, 0xD, 0)
+    query = command(0x20, NUMBER, (0x700, b"\0\0"), sop_class=STUDY_FIND, data_set=b"\1\0")
+    stored = command(0x01, NUMBER, (0x700, b"\0\0"), (0x1000, b"1.2.3\0"), sop_class=CT, data_set=b"\1\0")
+    at_once = fragment(query, 3) + fragment(every, 2)
+    at_once += (fragment(stored, 3, context=3) + fragment(b"", 2, context=3)) * 10
+    context = (0x20, b"\3\0\0\0" + joined([(0x30, CT.encode()), (0x40, LITTLE.encode())]))
+    with Wire(port) as wire:
+        wire.send(sized(association_request("CT01", "LETHE", STUDY_FIND, IMPLICIT) + joined([context])))
+        assert wire.read()[0] == ACCEPT
+        wire.send(at_once * 20)
+        left, controls = 20 * 11, []
+        while left:
+            kind, body = wire.read()
+            assert kind == P_DATA
+            controls.append((body[4], body[5] & 1))
+            left -= bool(body[5] & 1) and status_of(body) not in (0xFF00, 0xFF01)
+    announced = [at for at, one in enumerate(controls) if one == (1, 0)]
+    assert len(announced) == 20
+    assert all(controls[at - 1] == (1, 1) for at in announced)
 
 
 def test_a_request_without_a_number_ends_its_association(port: int) -> None:

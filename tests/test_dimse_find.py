@@ -299,6 +299,7 @@ def test_a_missing_level_says_why(port: int, level: str) -> None:
         ((status, _),) = association.send_c_find(identifier(level, PatientID=""), STUDY_FIND)
     assert status.Status == 0xA900
     assert "0008,0052" in status.ErrorComment
+    assert status.OffendingElement == 0x00080052
 
 
 def negotiation(model: str, *wanted: int) -> SOPClassExtendedNegotiation:

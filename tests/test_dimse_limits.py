@@ -7,6 +7,7 @@ import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
@@ -34,6 +35,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
 from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.identity import ENOUGH, lacks_uids
 from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
@@ -248,7 +250,6 @@ def test_a_pdu_longer_than_was_offered_ends_the_association(start: Start, tmp_pa
         pytest.param(fragment(store_request("1.2.3"), 3) + fragment(bytes(9), 2, context=3), id="another context"),
         pytest.param(fragment(store_request("1.2.3"), 3, context=5), id="a context that was not proposed"),
         pytest.param(fragment(b"\xff" * 40, 3), id="a command that is none"),
-        pytest.param(fragment(store_request(""), 3), id="no UID"),
         pytest.param(fragment(bytes(100), 1) * 700, id="a command without an end"),
         pytest.param(bytes((4, 0, 0, 0, 0, 6, 0, 0, 0xFF, 0xFF, 1, 3)), id="a value longer than its PDU"),
         pytest.param(bytes((4, 0, 0, 0, 0, 3, 0, 0, 0)), id="half a header"),
@@ -296,6 +297,45 @@ def test_an_object_that_is_not_what_was_announced_is_refused(archive: Archive, s
         assert wire.read()[0] == RELEASE_RP
     assert archive.counts()["received"] == 0
     nothing_is_left(archive)
+
+
+def test_what_is_no_object_of_a_study_is_refused(archive: Archive, start: Start, tmp_path: Path) -> None:
+    data_sets = [b"", b"\xff" * 100]
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        for value in (None, ""):
+            ds = ct(SOPInstanceUID="1.2.3")
+            if value is None:
+                del ds[keyword]
+            else:
+                ds[keyword].value = value
+            encoded = BytesIO()
+            ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+            ds.save_as(encoded)
+            whole = encoded.getvalue()
+            data_sets.append(whole[144 + int.from_bytes(whole[140:144], "little") :])
+    with Wire(start()) as wire:
+        assert wire.associate()[0] == ACCEPT
+        for number, data_set in enumerate(data_sets):
+            wire.send(fragment(store_request("1.2.3", number=number), 3))
+            wire.send(b"".join(fragment(data_set[at : at + 16_000], 0) for at in range(0, len(data_set), 16_000)))
+            wire.send(fragment(b"", 2))
+            kind, body = wire.read()
+            assert (kind, status_of(body)) == (P_DATA, 0xC000), number
+    assert archive.counts()["received"] == 0
+    nothing_is_left(archive)
+
+
+@pytest.mark.parametrize(
+    ("head", "syntax"),
+    [
+        pytest.param(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100", "1.2.840.10008.1.2", id="another VR than was agreed on"),
+        pytest.param(b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff", LITTLE, id="a sequence of no length first"),
+        pytest.param(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100".ljust(ENOUGH, b"\0"), LITTLE, id="more to come"),
+        pytest.param(b"", "1.2.840.10008.1.2.1.99", id="deflated"),
+    ],
+)
+def test_what_is_not_sure_to_lack_a_uid_is_taken(head: bytes, syntax: str) -> None:
+    assert not lacks_uids(head, syntax)
 
 
 # A network that fails

@@ -143,12 +143,12 @@ def data_set(part10: bytes) -> bytes:
     return part10[144 + int.from_bytes(part10[140:144], "little") :]
 
 
-def test_a_data_set_without_elements_is_sent_and_kept_as_one(archive: Archive, port: int, tmp_path: Path) -> None:
+def test_a_data_set_without_elements_is_sent_as_one_and_refused(archive: Archive, port: int, tmp_path: Path) -> None:
     path = saved(ct(), tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - len(data_set(whole))])
-    assert store(port, path) == 0x0000, "it is for the worker to say that nothing can be made of it"
-    assert archive.counts()["received"] == 1
+    assert store(port, path) == 0xC000
+    assert archive.counts()["received"] == 0
 
 
 def test_the_same_object_again_is_accepted_and_not_done_twice(archive: Archive, port: int, tmp_path: Path) -> None:

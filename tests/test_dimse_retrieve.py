@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -225,6 +226,15 @@ def test_an_unknown_destination_is_told_and_nobody_is_called(archive: Archive) -
     assert taker.associations == 0
 
 
+def test_a_destination_that_takes_nothing_of_it_is_called_once(archive: Archive) -> None:
+    taker = Taker()
+    taker.classes = ["1.2.840.10008.1.1"]
+    with taking(taker) as to, answering(archive, [to]) as port:
+        *_, (status, _) = moved(port, "TAKER", identifier("STUDY", StudyInstanceUID=STUDY))
+    assert int(status.Status) == 0xA702
+    assert taker.associations == 1
+
+
 def test_a_destination_that_is_away_fails_all(archive: Archive) -> None:
     with answering(archive, [peer(free_port(), "AWAY")]) as port:
         answers = moved(port, "AWAY", study())
@@ -284,7 +294,17 @@ def test_without_a_unique_key_nothing_is_moved(archive: Archive, model: str, ds:
     with taking(taker) as to, answering(archive, [to]) as port:
         ((status, _),) = moved(port, "TAKER", ds, model)
     assert int(status.Status) == 0xA900
+    assert status.OffendingElement in (0x00080052, 0x0020000D, 0x0020000E, 0x00100020)
     assert taker.taken == []
+
+
+def test_a_destination_has_only_so_long_to_answer(archive: Archive) -> None:
+    taker, over = Taker(), threading.Event()
+    taker.answer = lambda _event: 0x0000 if over.wait(60) else 0x0110
+    with taking(taker) as to, answering(archive, [to], answer_seconds=0.5) as port:
+        *_, (status, _) = moved(port, "TAKER", identifier("STUDY", StudyInstanceUID=STUDY))
+        assert not over.is_set() and int(status.Status) == 0xA702
+        over.set()
 
 
 def test_other_keys_narrow_a_retrieval(archive: Archive) -> None:

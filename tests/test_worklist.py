@@ -209,6 +209,22 @@ def test_a_source_that_changes_is_read_again(archive: Archive, folder: Path, tmp
         receiver.stop(0.5)
 
 
+def test_each_step_of_a_procedure_is_an_answer_of_its_own(archive: Archive, folder: Path, tmp_path: Path) -> None:
+    ds = pydicom.dcmread(folder / "103.wl")
+    second = Dataset()
+    second.Modality, second.ScheduledProcedureStepID = "MR", "SPS104"
+    ds.ScheduledProcedureStepSequence.append(second)
+    ds.save_as(tmp_path / "two.wl")
+    receiver = serving(archive, Worklist(tmp_path, None))
+    try:
+        port = receiver.start("127.0.0.1", 0)
+        answers = [list(one.ScheduledProcedureStepSequence) for one in found(port, query())[0]]
+        assert [[step.ScheduledProcedureStepID for step in steps] for steps in answers] == [["SPS103"], ["SPS104"]]
+        assert len(found(port, query({"Modality": "MR"}))[0]) == 1
+    finally:
+        receiver.stop(0.5)
+
+
 def test_a_table_is_a_source(archive: Archive, tmp_path: Path) -> None:
     table = tmp_path / "list.csv"
     table.write_text(

@@ -10,6 +10,7 @@ import logging
 import struct
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, BinaryIO, cast
 
 from pynetdicom import AE, evt
@@ -55,6 +56,7 @@ class PromptAssociation(Association):
         longest_pdu: int,
     ) -> None:
         self._woken, self._standstill = threading.Event(), Standstill()
+        self.speaking = threading.Lock()  # fragments of two messages do not mix: most peers read one after the other
         super().__init__(ae, mode)
         self._reactor_checkpoint = cast(threading.Event, self._standstill)
         self.opened, self._stored, self._asked = opened, stored, asked
@@ -144,7 +146,8 @@ class PromptAssociation(Association):
             self.dul._idle_timer.restart()
             if self.dul.may_send():
                 answer = encoded_store_response(request, status)
-                cast(Connection, self.dul.socket).write((_header(request.context_id, 3, len(answer)) + answer,))
+                with self.speaking:
+                    cast(Connection, self.dul.socket).write((_command(request, answer, self._longest),))
         finally:
             intake.discard()  # while the peer goes on
 
@@ -158,8 +161,11 @@ class PromptAssociation(Association):
         self._reactor_checkpoint.clear()
         self.dimse.awaited = request.message_id
         try:
-            if not self.dul.may_send() or not self._send_message(encoded_store_request(request), file, size, request):
+            if not self.dul.may_send():
                 return None
+            with self.speaking:
+                if not self._send_message(encoded_store_request(request), file, size, request):
+                    return None
             _, response = self.dimse.get_msg(block=True)
         finally:
             self._reactor_checkpoint.set()
@@ -171,10 +177,10 @@ class PromptAssociation(Association):
 
     def _send_message(self, command: bytes, file: BinaryIO, size: int, request: StoreRequest) -> bool:
         connection, context_id = cast(Connection, self.dul.socket), request.context_id
-        longest = min(self.dimse.maximum_pdu_size or _LONGEST, _LONGEST) - 6
+        longest = self._longest
         if longest <= 0:
             raise OSError("the peer takes no PDU that holds anything")
-        pieces: list[bytes | memoryview] = [_header(context_id, 3, len(command)), command]
+        pieces: list[bytes | memoryview] = [_command(request, command, longest)]
         left = size
         while left > 0:
             data = memoryview(file.read(max(longest, _PIECE - _PIECE % longest)))[:left]
@@ -192,6 +198,11 @@ class PromptAssociation(Association):
             return True
         pieces.append(_header(context_id, 2, 0))  # a data set without elements is sent as one
         return connection.write((b"".join(pieces),))
+
+    @cached_property
+    def _longest(self) -> int:
+        """How many bytes of a message the peer takes in one P-DATA-TF, once that was negotiated."""
+        return min(self.dimse.maximum_pdu_size or _LONGEST, _LONGEST) - 6
 
     def _run_reactor(self) -> None:
         if isinstance(self.dul.socket, Connection):
@@ -236,6 +247,18 @@ class PromptAssociation(Association):
 
     def _until_idle(self) -> float | None:
         return None if self.network_timeout is None else max(0.0, self.dul._idle_timer.remaining) + 0.01
+
+
+def _command(request: StoreRequest, command: bytes, longest: int) -> bytes:
+    """The P-DATA-TFs that a command set is sent in: one, but for a peer that takes hardly anything."""
+    if len(command) <= longest:
+        return _header(request.context_id, 3, len(command)) + command
+    step = max(longest, 2)
+    parts = [command[at : at + step] for at in range(0, len(command), step)]
+    controls = [*[1] * (len(parts) - 1), 3]
+    return b"".join(
+        _header(request.context_id, control, len(part)) + part for control, part in zip(controls, parts, strict=True)
+    )
 
 
 def _header(context_id: int, control: int, length: int) -> bytes:

@@ -18,6 +18,7 @@ from lethe.storage.errors import Unavailable
 from ..choices import Ability
 from .admission import origin_of
 from .errand import SYNTAXES
+from .performed import created_uid
 from .services import Service
 
 log = logging.getLogger("lethe.availability")
@@ -44,8 +45,9 @@ def notification_of(study: str, content: Iterable[tuple[str, str, str]], ae_titl
 def notifications(archive: Archive) -> Service:
     """N-CREATE: a peer that stores here tells what it has. That is audited; nothing else follows from it."""
 
-    def on_create(event: Event) -> tuple[int, None]:
+    def on_create(event: Event) -> tuple[int, Dataset | None]:
         origin = origin_of(event)
+        _uid, reply = created_uid(event)
         try:
             ds = event.attribute_list
             if not ds.get("StudyInstanceUID") or not ds.get("ReferencedSeriesSequence"):
@@ -60,7 +62,7 @@ def notifications(archive: Archive) -> Service:
         except Unavailable as error:
             log.error("a notification cannot be kept now: %s", error)
             return PROCESSING_FAILURE, None
-        return SUCCESS, None
+        return SUCCESS, reply
 
     return Service((NOTIFICATION,), SYNTAXES, Ability.STORE, {evt.EVT_N_CREATE: on_create})
 

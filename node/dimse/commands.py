@@ -92,12 +92,12 @@ def readable(command: bytes, elements: Elements) -> bytes:
 
 
 def store_request(elements: Elements, context_id: int) -> StoreRequest:
-    """The C-STORE-RQ that a command set is. Raises ValueError."""
+    """The C-STORE-RQ that a command set is, whatever it names. Raises ValueError where it has no number."""
     return StoreRequest(
         context_id,
         _number(elements, _MESSAGE_ID),
-        _uid(elements, _AFFECTED_CLASS),
-        _uid(elements, _AFFECTED_INSTANCE),
+        _text(elements.get(_AFFECTED_CLASS, b"")),
+        _text(elements.get(_AFFECTED_INSTANCE, b"")),
         _text(elements.get(_ORIGINATOR, b"")),
     )
 
@@ -155,13 +155,6 @@ def _number(elements: Elements, element: int) -> int:
     if len(value) != 2:
         raise ValueError(f"the command set has no element (0000,{element:04X})")
     return int.from_bytes(value, "little")
-
-
-def _uid(elements: Elements, element: int) -> str:
-    uid = _text(elements.get(element, b""))
-    if not 0 < len(uid) <= 64:
-        raise ValueError(f"the command set has no UID in (0000,{element:04X})")
-    return uid
 
 
 def _text(value: bytes) -> str:

@@ -72,7 +72,7 @@ def retrieval(asked: Asked, levels: Mapping[str, Level], queries: Queries) -> tu
     terms = terms_of(want.keys)
     values = [value for term in terms if term.tag == UNIQUE_KEYS[want.level] for value in getattr(term, "values", ())]
     if not values or any(set(value) & set("*?") for value in values):
-        raise WrongIdentifier("the unique key of the level must have values without wildcards")
+        raise WrongIdentifier("the unique key of the level must have values without wildcards", UNIQUE_KEYS[want.level])
     return want.level, Query(Level.INSTANCE, terms)
 
 

@@ -83,7 +83,8 @@ class Messages(DIMSEServiceProvider):
         """Send a message of pynetdicom's; of a request, the answer is awaited."""
         if primitive.MessageIDBeingRespondedTo is None:
             self.awaited = primitive.MessageID
-        super().send_msg(primitive, context_id)
+        with self._association.speaking:
+            super().send_msg(primitive, context_id)
 
     def get_msg(self, block: bool = False) -> Any:
         """The next message and its context; (None, None) where there is none in time, or will be none. Who waits, does

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,14 +14,14 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from lethe.storage.archive import Archive
 from lethe.storage.entries import Entry
-from lethe.storage.errors import Unavailable
+from lethe.storage.errors import Refused, Unavailable
 from lethe.storage.query import Level
 
 from ..choices import Ability, Queries
 from ..config import Peer
 from .contexts import VERIFICATION_SYNTAXES
 from .credentials import Credentials
-from .fitting import Context
+from .fitting import MOST_CONTEXTS, Context
 from .giving import Mover
 from .handover import Tally, handed_over, retrieval
 from .records import put_on_record
@@ -37,6 +37,7 @@ _MODELS: Mapping[str, Mapping[str, Level]] = {
 }
 _RELATIONAL = b"\1"
 _MOST_BREAKS = 2
+_MOST_ENCODINGS = MOST_CONTEXTS // 2  # all of which are proposed at once, as stored and without compression
 
 
 def move_service(
@@ -45,14 +46,18 @@ def move_service(
     ae_title: str,
     credentials: Credentials | None = None,
     queries: Queries = Queries.RELATIONAL,
+    *,
+    answer_seconds: float = 60,
 ) -> Service:
-    """The SOP Classes by which a peer has clean objects sent to one of the peers."""
+    """The SOP Classes by which a peer has clean objects sent to one of the peers, which have so many seconds for each
+    answer."""
+    calling = partial(Destination, ae_title=ae_title, answer_seconds=answer_seconds, credentials=credentials)
     by_title = {peer.ae_title: peer for peer in reversed(peers)}
     return Service(
         tuple(_MODELS),
         tuple(VERIFICATION_SYNTAXES),
         Ability.MOVE,
-        answers={C_MOVE: partial(_move, archive, by_title, ae_title, credentials, queries)},
+        answers={C_MOVE: partial(_move, archive, by_title, calling, queries)},
         extended=relational,
     )
 
@@ -67,8 +72,7 @@ def relational(offered: bytes) -> bytes:
 def _move(
     archive: Archive,
     peers: Mapping[str, Peer],
-    ae_title: str,
-    credentials: Credentials | None,
+    calling: Callable[..., Destination],
     queries: Queries,
     asked: Asked,
 ) -> Iterator[Reply]:
@@ -80,8 +84,7 @@ def _move(
     tally = Tally(archive.index.count(query))
     mover = Mover(asked.origin.source, int(asked.request.MessageID or 0))
     try:
-        folder = archive.files.incoming()
-        with Destination(peer, ae_title, credentials=credentials, folder=folder) as destination:
+        with calling(peer, folder=archive.files.incoming()) as destination:
             to = _Delivery(archive, destination, mover, archive.index.encodings(query))
             yield from handed_over(archive, asked, query, tally, to.give)
     finally:
@@ -90,18 +93,21 @@ def _move(
 
 @dataclass
 class _Delivery:
-    """One destination of one retrieval. After it broke off twice in a row, it is left alone."""
+    """One destination of one retrieval. After it broke off twice in a row, or accepted no context, it is left alone."""
 
     archive: Archive
     destination: Destination
     mover: Mover
     encodings: Sequence[Context]
     breaks: int = 0
+    takes_nothing: bool = False
 
     def give(self, entry: Entry) -> int:
         """Send one instance. Returns the status of the answer. Raises Refused and Unavailable."""
         if self.breaks >= _MOST_BREAKS:
             raise Unavailable(f"{self.destination.peer.name} broke off too often")
+        if self.takes_nothing:
+            raise Refused(f"{self.destination.peer.name} accepts no presentation context")
         try:
             status = self._sent(entry)
         except Unavailable:
@@ -114,4 +120,5 @@ class _Delivery:
     def _sent(self, entry: Entry) -> int:
         stored = (entry.sop_class, entry.transfer_syntax)
         self.destination.open([stored], likely=self.encodings)
+        self.takes_nothing = not self.destination.takes_something and len(self.encodings) < _MOST_ENCODINGS
         return self.destination.send(self.archive.files.path("clean", entry.file), stored, mover=self.mover)

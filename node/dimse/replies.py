@@ -35,7 +35,12 @@ Request: TypeAlias = C_FIND | C_MOVE | C_GET
 
 
 class WrongIdentifier(Refused):
-    """The identifier does not fit the SOP Class: no level, or no unique key where there must be one."""
+    """The identifier does not fit the SOP Class: no level, or no unique key where there must be one; `tag` is that
+    element."""
+
+    def __init__(self, why: str, tag: str = "") -> None:
+        super().__init__(why)
+        self.tag = tag
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Reply:
     status: int
     identifier: bytes | None = None
     comment: str = ""
+    offending: str = ""
     counts: Counts | None = None
 
 
@@ -119,7 +125,7 @@ def _guarded(asked: Asked, answer: Answer) -> Generator[Reply]:
     try:
         yield from answer(asked)
     except WrongIdentifier as error:
-        yield Reply(WRONG_IDENTIFIER, comment=str(error))
+        yield Reply(WRONG_IDENTIFIER, comment=str(error), offending=error.tag)
     except TooWide as error:
         yield Reply(OUT_OF_RESOURCES, comment=str(error))
     except Refused as error:
@@ -139,6 +145,8 @@ def _send(asked: Asked, reply: Reply) -> None:
     response.Status = reply.status
     if reply.comment:
         response.ErrorComment = reply.comment[:_LONGEST_COMMENT]  # type: ignore[assignment]
+    if reply.offending:
+        response.OffendingElement = [int(reply.offending, 16)]  # type: ignore[assignment]
     if reply.identifier is not None:
         response.Identifier = BytesIO(reply.identifier)
     if reply.counts is not None and not isinstance(response, C_FIND):

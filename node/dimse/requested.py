@@ -35,6 +35,8 @@ def mended(pdu: bytes) -> bytes:
 
 
 def _mended(pdu: bytes, items: list[Item]) -> bytes:
+    if not any(kind == _USER_INFORMATION for kind, _ in items):
+        items = [*items, (_USER_INFORMATION, b"")]
     known = [(kind, _user_information(value) if kind == _USER_INFORMATION else value) for kind, value in items]
     body = _head(pdu) + b"".join(_item(kind, value) for kind, value in known)
     return pdu[:2] + struct.pack(">L", len(body)) + body
@@ -49,8 +51,7 @@ def _accepted(items: list[Item]) -> list[Item]:
     for value in results:
         if value[2:3] == b"\0" and not list(_items(value[4:], (_TRANSFER_SYNTAX,))):
             raise ValueError("a presentation context is accepted in no transfer syntax")
-    says_more = any(kind == _USER_INFORMATION for kind, _ in items)
-    return items if says_more else [*items, (_USER_INFORMATION, b"")]
+    return items
 
 
 def _items(data: bytes, known: tuple[int, ...]) -> Iterator[Item]:

@@ -81,6 +81,11 @@ class Destination:
             return
         self._call(tuple(dict.fromkeys((*wanted, *proposals(likely), *self._proposed)))[:MOST_CONTEXTS])
 
+    @property
+    def takes_something(self) -> bool:
+        """Whether the peer accepted anything of what was proposed last."""
+        return bool(self._accepted)
+
     def close(self) -> None:
         """Release the association if there is one."""
         if self._association is not None and self._association.is_established:

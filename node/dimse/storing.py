@@ -17,16 +17,19 @@ from ..choices import Ability
 from .admission import Caller, caller_of
 from .association import PromptAssociation
 from .commands import StoreRequest
-from .identity import ENOUGH, identity_of
+from .identity import ENOUGH, identity_of, lacks_uids
 from .messages import Intake
 from .meta import file_meta
 from .services import NOT_AUTHORIZED
-from .unrecognized import UNRECOGNIZED_OPERATION
+from .unrecognized import MISTYPED_ARGUMENT, UNRECOGNIZED_OPERATION
 
 log = logging.getLogger("lethe.receive")
 
 SUCCESS, PROCESSING_FAILURE = 0x0000, 0x0110  # PS3.7 C
 OUT_OF_RESOURCES, WRONG_SOP_CLASS, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4 Table B.2-1
+_LONGEST_UID = 64
+_OF_STUDIES = "1.2.840.10008.5.1.4.1.1."
+_OF_NONE = ("1.2.840.10008.5.1.4.1.1.200.", "1.2.840.10008.5.1.4.1.1.201.")  # protocols, inventories (PS3.4 GG.3)
 
 
 class HasRoom(Protocol):
@@ -113,6 +116,9 @@ class Storing:
         if request.sop_class not in self._classes:
             log.warning("%s: refused: C-STORE under a context that is not of storage", origin.source)
             return Unwanted(UNRECOGNIZED_OPERATION)
+        if not 0 < len(request.sop_instance) <= _LONGEST_UID:
+            log.warning("%s: refused: the request names no SOP Instance", origin.source)
+            return Unwanted(MISTYPED_ARGUMENT)
         if not self._admission.may(origin, Ability.STORE):
             log.warning("%s may not store", origin.source)
             return Unwanted(NOT_AUTHORIZED)
@@ -152,6 +158,9 @@ class Storing:
         if sop_class not in (None, request.sop_class) or sop_instance not in (None, request.sop_instance):
             log.warning("%s: refused: the data set is not the object that was announced", wanted.origin.source)
             return WRONG_SOP_CLASS
+        if _is_of_a_study(request.sop_class) and lacks_uids(wanted.head, wanted.transfer_syntax):
+            log.warning("%s: refused: it is no data set, or lacks one of its UIDs", wanted.origin.source)
+            return CANNOT_UNDERSTAND
         origin = wanted.origin
         plan = self._plan_for(Arrival(origin, path, time.time()))
         acceptance = self._archive.accept(
@@ -166,3 +175,8 @@ class Storing:
         )
         log.debug("%s: %s", origin.source, acceptance)
         return SUCCESS
+
+
+def _is_of_a_study(sop_class: str) -> bool:
+    """Whether its objects belong to a study; of those of other roots, and of private ones, that is left open."""
+    return sop_class.startswith(_OF_STUDIES) and not sop_class.startswith(_OF_NONE)

@@ -56,7 +56,7 @@ def wanted(identifier: Dataset, levels: Mapping[str, Level]) -> Wanted:
     keys.pop(_CHARACTER_SET, None)
     name = names[0]
     if len(names) > 1 or name not in levels:
-        raise WrongIdentifier(f"Query/Retrieve Level (0008,0052) must be {', '.join(levels)}")
+        raise WrongIdentifier(f"Query/Retrieve Level (0008,0052) must be {', '.join(levels)}", _LEVEL)
     return Wanted(levels[name], keys, sets)
 
 
@@ -86,7 +86,9 @@ def demand_hierarchy(want: Wanted, levels: Mapping[str, Level]) -> None:
         key = want.keys.get(UNIQUE_KEYS[level], {})
         values = [_text(value) for value in key.get("Value", ())]
         if level < want.level and (len(values) != 1 or not values[0] or set(values[0]) & set("*?")):
-            raise WrongIdentifier(f"one value is needed for the unique key of the level {level.name}")
+            raise WrongIdentifier(
+                f"one value is needed for the unique key of the level {level.name}", UNIQUE_KEYS[level]
+            )
 
 
 def terms_of(keys: DicomJson) -> tuple[Match | Within, ...]:
