@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import os
 import sqlite3
 import sys
@@ -25,6 +24,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import requests
+from blake3 import blake3
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -115,7 +115,7 @@ def written_alone(images: list[Image], folder: Path) -> float:
         database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE row (name, uid)")
         start = time.perf_counter()
         for uid, data in images:
-            name = hashlib.sha256(data).hexdigest()
+            name = blake3(data).hexdigest()
             with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT), "wb", buffering=0) as file:
                 file.write(data)
                 os.fsync(file.fileno())

@@ -36,7 +36,6 @@ from .reviews import Reviews
 from .rulebook import Rulebook
 from .sealed import SealedHeaders
 from .sealing import Sealing
-from .slots import Slots
 from .stepevents import StepEvents
 from .subscriptions import Subscriptions
 from .users import Users
@@ -82,7 +81,6 @@ class DataFolder:
         self.cleanings = Cleanings(self.database)
         self.step_events = StepEvents(self.database, sealing, clock)
         self._clock = clock
-        self._owners = Slots(folder / "owners.lock")
         self._arriving = Arriving(self.database, self.files, self.digests, self.audit)
         self._originals = Originals(self.database, self.files, self.jobs)
         self._received = Table("received", _RECEIVED, _database=self.database)
