@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from flask import Response, request
@@ -24,6 +25,12 @@ class Tag:
 def tag_of(name: str, packing: Packing) -> Tag:
     """The tag of stored bytes that are given as they are, or as the one part of a multipart body."""
     return Tag(name, exact=True) if packing is Packing.SINGLE else Tag(f"{name}-multipart")
+
+
+def tag_for(*asked: object) -> Tag:
+    """The tag of what is made anew from the version of the index and from what was asked, all that the answer differs
+    by."""
+    return Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
 
 
 def unchanged(tag: Tag) -> Response | None:

@@ -7,7 +7,6 @@ are given by frame, in every form that single frames can be had in, a video as i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -25,7 +24,7 @@ from . import codecs, documents, frames, pixels, streams
 from .accept import MediaRange, NotAcceptable, Offer, Packing, best_possible, choose
 from .answers import Service, accepted, multipart_body
 from .dicomjson import PIXEL_TAGS
-from .etags import Tag, tagged, unchanged
+from .etags import tag_for, tagged, unchanged
 from .locate import Place, chunks, locate, readable
 from .multipart import Part
 
@@ -62,7 +61,7 @@ def _answer(
     ranges, version = accepted(), service.archive.index.version_of(*uids)
     chosen = [_Chosen(one, _forms(service, one, wanted(service.metadata_of(one)), ranges)) for one in held]
     given = [[(path, offer.media_type, offer.transfer_syntax) for path, offer in one.forms] for one in chosen]
-    tag = Tag(hashlib.sha256(repr((uids, version, given, service.base(), ranges)).encode()).hexdigest()[:32])
+    tag = tag_for(uids, version, given, service.base(), ranges)
     if known := unchanged(tag):
         return known
     parts = chain.from_iterable(_parts(service, one, ranges) for one in chosen if one.forms)

@@ -7,7 +7,6 @@ very bytes that were verified as clean.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
@@ -19,7 +18,7 @@ from lethe.storage.holdings import Held
 from . import archived, frames, transcoding
 from .accept import MediaRange, NotAcceptable, Offer, Packing, best_possible
 from .answers import Service, accepted, multipart_body, single_body, streamed, stretch
-from .etags import Tag, tag_of, tagged, unchanged
+from .etags import Tag, tag_for, tag_of, tagged, unchanged
 from .locate import CHUNK, readable
 from .multipart import Part
 from .transcoding import NATIVE, Recoded
@@ -81,7 +80,7 @@ def _many(service: Service, *uids: str) -> Response:
     version = service.archive.index.version_of(*uids)
     as_zip = any(offer.media_type == _ZIP for _, offer in chosen)
     forms = [_ZIP] if as_zip else [offer.transfer_syntax for _, offer in chosen]
-    tag = Tag(hashlib.sha256(repr((uids, version, forms)).encode()).hexdigest()[:32])
+    tag = tag_for(uids, version, forms)
     if known := unchanged(tag):
         return known
     if as_zip:

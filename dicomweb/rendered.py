@@ -7,7 +7,6 @@ into a picture but a presentation state's own, and what is asked for.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body, stretch, warned
 from .captions import caption_of, captioned
 from .drawing import Drawing, drawing_of
-from .etags import Tag, tagged, unchanged
+from .etags import Tag, tag_for, tagged, unchanged
 from .multipart import Part
 from .pictures import Viewport
 from .shape import Shape, shape_of
@@ -156,7 +155,7 @@ def _is_moving(offer: Offer) -> bool:
 
 def _shown(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     asked = (drawing.name, tuple(shown), offer.media_type, offer.packing, wanted)
-    tag = Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
+    tag = tag_for(*asked)
     if known := unchanged(tag):
         return known
     if offer is _FILM:
@@ -181,7 +180,7 @@ def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offe
 def _each(service: Service, uids: Sequence[str], offer: Offer, wanted: Wishes) -> Response:
     """All images of a study or series that can be drawn, a part each, made when its turn comes."""
     asked = (tuple(uids), service.archive.index.version_of(*uids), service.base(), offer.media_type, wanted)
-    tag = Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
+    tag = tag_for(*asked)
     if known := unchanged(tag):
         return known
     images = (one for one in service.archive.holdings.below(*uids) if _is_image(service, one))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 
 from flask import Response
 
@@ -11,7 +10,7 @@ from lethe.storage.query import Level, Match, Query
 
 from .answers import Keep, Service, json_array, json_kept
 from .dicomjson import served
-from .etags import Tag, tagged, unchanged
+from .etags import tag_for, tagged, unchanged
 from .nativexml import wants_xml, xml_parts
 
 _UID_TAGS = ("0020000D", "0020000E", "00080018")
@@ -41,7 +40,7 @@ def below(*uids: str) -> Query:
 def _metadata(service: Service, *uids: str) -> Response:
     as_xml = wants_xml()
     version, base = service.archive.index.version_of(*uids), service.base()
-    tag = Tag(hashlib.sha256(repr((uids, version, base, as_xml)).encode()).hexdigest()[:32])
+    tag = tag_for(uids, version, base, as_xml)
     if known := unchanged(tag):
         return known
     keep = Keep(service.ready, (base, uids), version)

@@ -36,16 +36,16 @@ class Digests:
         with path.open("rb") as file:
             return self.of_file(file)
 
-    def of_content(self, file: BufferedReader) -> str:
-        """The digest of all that is left of a file."""
-        return hashlib.file_digest(file, cast(Any, self.begin)).hexdigest()
-
     def of_file(self, file: BufferedReader) -> str:
         """The same of a file that is open at its beginning, where it is again afterwards."""
         file.seek(_end_of_meta(file))
         digest = self.of_content(file)
         file.seek(0)
         return digest
+
+    def of_content(self, file: BufferedReader) -> str:
+        """The digest of all that is left of a file."""
+        return hashlib.file_digest(file, cast(Any, self.begin)).hexdigest()
 
 
 BLAKE3, SHA256 = Digests(blake3), Digests(hashlib.sha256)

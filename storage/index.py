@@ -177,6 +177,11 @@ class Index:
         rows = table.select(table.uid, table.file, table.size, table.digest).tuples().iterator()
         return {uid: tuple(file) for uid, *file in rows}
 
+    def file_names(self) -> set[str]:
+        """The names of all clean files."""
+        table = self._tables.instance
+        return {name for (name,) in table.select(table.file).tuples().iterator()}
+
     def mentions(self, file: str) -> bool:
         """Whether that clean file belongs to an instance."""
         table = self._tables.instance

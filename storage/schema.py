@@ -2,7 +2,7 @@
 once released; a change is a new entry at the end."""
 
 _FIRST = (
-    # What came in. `name` is the SHA-256 of the object's bytes and the name of its file in the inbox.
+    # What came in. `name` is the digest of the object's bytes and the name of its file in the inbox.
     """CREATE TABLE received (
         name TEXT PRIMARY KEY,
         uid_digest TEXT NOT NULL,

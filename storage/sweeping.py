@@ -28,7 +28,7 @@ class Sweeping(DataFolder):
             swept += self._sweep_one("inbox", name, self._originals.is_needed)
         for name in set(self.files.names("returns")) - self.jobs.unfinished(Stage.RETURN):
             swept += self._sweep_one("returns", name, lambda name: self.jobs.is_unfinished(Stage.RETURN, name))
-        for name in set(self.files.names("clean")) - {name for name, *_ in self.index.files().values()}:
+        for name in set(self.files.names("clean")) - self.index.file_names():
             swept += self._sweep_one("clean", name, self.index.mentions)
         return swept
 
