@@ -18,7 +18,7 @@ from PIL.Image import Image
 from lethe.storage.errors import NotFound
 from lethe.storage.holdings import Held
 
-from . import cine, documents, frames, pictures, pixels
+from . import cine, documents, ffmpeg, frames, pictures, pixels
 from .accept import MediaRange, NotAcceptable, Offer, Packing, choose
 from .answers import Service, accepted, multipart_body, stretch, warned
 from .captions import caption_of, captioned
@@ -27,6 +27,7 @@ from .etags import Tag, tag_for, tagged, unchanged
 from .multipart import Part
 from .pictures import Viewport
 from .shape import Shape, shape_of
+from .stills import still
 from .wishes import Wishes, wishes
 
 _THUMBNAIL = Viewport(256, 256)
@@ -60,13 +61,15 @@ def rendered(
 def thumbnail(
     service: Service, study: str, series: str = "", instance: str = "", numbers: str | None = None
 ) -> Response:
-    """One small image that stands for the whole."""
+    """One small image that stands for the whole; of a video where there is nothing else."""
     uids = [uid for uid in (study, series, instance) if uid]
-    held = _image_of(service, uids, part=0.5)
+    held = _image_of(service, uids, part=0.5) or _video_of(service, uids)
     if held is None:
         raise NotFound("it has no image")
     wanted = wishes()
     named = None if numbers is None else frames.parse_numbers(numbers)
+    if pixels.is_video(held.transfer_syntax):
+        return _of_video(service, held, named, wanted.within(_THUMBNAIL))
     drawing = drawing_of(service, held, None)
     try:
         shape = drawing.open().shape
@@ -101,6 +104,27 @@ def _is_image(service: Service, held: Held) -> bool:
     except NotFound:
         return False
     return True
+
+
+def _video_of(service: Service, uids: Sequence[str]) -> Held | None:
+    return next((one for one in service.archive.holdings.below(*uids) if pixels.is_video(one.transfer_syntax)), None)
+
+
+def _of_video(service: Service, held: Held, named: Sequence[int] | None, wanted: Wishes) -> Response:
+    """A picture of a video: of its first frames, or of the frame that is named."""
+    number = None if named is None else frames.within(named, shape_of(service.metadata_of(held)))[0]
+    offer = choose(accepted(), _OFFERS_OF_ONE)
+    tag = tag_for(held.file, number, offer.media_type, offer.packing, wanted)
+    if known := unchanged(tag):
+        return known
+    wanted = _with_caption(service, held, wanted)
+    picture = captioned(pictures.fitted(still(service, held, number), wanted.viewport), wanted.caption)
+    data = pictures.encoded(picture, offer.media_type, wanted.quality)
+    if offer.packing is Packing.SINGLE:
+        response = _alone(data, offer)
+    else:
+        response = multipart_body([Part(offer.media_type, "", lambda: (data,), len(data))], offer.media_type)
+    return warned(service, tagged(response, tag), wanted.passed_over)
 
 
 def answer(
@@ -141,7 +165,7 @@ def _best(
 
 def _possible(listed: Sequence[int], numbers: str | None, shape: Shape) -> Sequence[Offer]:
     moving = len(listed) > 1 or (numbers is None and shape.frames > 1)
-    film = (_FILM,) if moving and cine.is_possible() else ()
+    film = (_FILM,) if moving and ffmpeg.is_possible() else ()
     return (*_OFFERS_OF_ONE, *film) if len(listed) == 1 else (*_OFFERS_OF_MANY, *film)
 
 
@@ -170,11 +194,14 @@ def _picture(drawing: Drawing, number: int, wanted: Wishes) -> Image:
 
 def _still(service: Service, drawing: Drawing, shown: Sequence[int], offer: Offer, wanted: Wishes) -> Response:
     if offer.packing is Packing.SINGLE:
-        data = _encoded(drawing, shown[0], offer, wanted)
-        return Response(data, content_type=offer.media_type, headers={"Vary": "Accept"})
+        return _alone(_encoded(drawing, shown[0], offer, wanted), offer)
     parts = (_part(service, drawing, number, offer, wanted) for number in shown)
     first = next(parts)  # what is wrong with it is still an answer
     return multipart_body(chain([first], parts), offer.media_type)
+
+
+def _alone(data: bytes, offer: Offer) -> Response:
+    return Response(data, content_type=offer.media_type, headers={"Vary": "Accept"})
 
 
 def _each(service: Service, uids: Sequence[str], offer: Offer, wanted: Wishes) -> Response:

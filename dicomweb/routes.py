@@ -128,6 +128,9 @@ def blueprint(
     put("/openapi.json", "openapi", _view(service, openapi.openapi), "GET")
     rest, unknown = "/<path:rest>", _unknown(Map(known))
     web.add_url_rule(rest, "unknown", unknown, methods=_ALL, provide_automatic_options=False)
+    # A root without its slash is no path at all.
+    changes = [method for method in _ALL if method not in ("GET", "HEAD", "OPTIONS")]
+    web.add_url_rule("/", "unknown", unknown, methods=changes, defaults={"rest": ""}, strict_slashes=False)
     web.register_error_handler(Exception, failure)
     return web
 

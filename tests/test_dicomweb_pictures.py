@@ -633,3 +633,72 @@ def test_a_video_is_played_from_its_middle_and_not_sent_twice(get, studio):
     assert (part.status_code, part.data) == (206, stream[12:22])
     assert part.headers["Content-Range"] == f"bytes 12-21/{len(stream)}"
     assert get(url, anything, If_None_Match=whole.headers["ETag"]).status_code == 304
+
+
+def a_video(stream: bytes, syntax: str, *, pieces: int = 1) -> Dataset:
+    ds = an_image(np.zeros((48, 64), np.uint8), "YBR_PARTIAL_420", NumberOfFrames=20)
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.SamplesPerPixel, ds.PlanarConfiguration = 3, 0
+    length = len(stream) // pieces + 1
+    cut = [stream[at : at + length] for at in range(0, len(stream), length)]
+    ds.PixelData = encapsulate([one + bytes(len(one) % 2) for one in cut], has_bot=False)
+    ds["PixelData"].VR = "OB"
+    return ds
+
+
+def filmed(folder, container: str, codec: str) -> bytes:
+    """One black frame, eleven red ones, eight blue ones."""
+    frames = np.zeros((20, 48, 64, 3), np.uint8)
+    frames[1:12, :, :, 0] = frames[12:, :, :, 2] = 255
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x48", "-r", "25", "-i", "pipe:0"]
+    command = ["ffmpeg", "-v", "error", "-y", *raw, "-c:v", codec, "-pix_fmt", "yuv420p", "-f", container]
+    subprocess.run([*command, folder / "made"], input=frames.tobytes(), check=True)
+    return (folder / "made").read_bytes()
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    ("container", "codec", "syntax", "pieces"),
+    [
+        ("mp4", "libx264", "1.2.840.10008.1.2.4.102", 1),  # what it is made of is told at its end
+        ("h264", "libx264", "1.2.840.10008.1.2.4.102", 3),
+        ("mpegts", "libx264", "1.2.840.10008.1.2.4.104", 1),
+        ("mpeg2video", "mpeg2video", "1.2.840.10008.1.2.4.100", 1),
+        ("hevc", "libx265", "1.2.840.10008.1.2.4.107", 2),
+    ],
+)
+def test_a_video_has_a_thumbnail_where_ffmpeg_is_installed(get, studio, tmp_path, container, codec, syntax, pieces):
+    need("ffmpeg")
+    url = studio.publish(a_video(filmed(tmp_path, container, codec), syntax, pieces=pieces))
+
+    def mean(address: str) -> list[int]:
+        response = get(address)
+        assert (response.status_code, response.content_type) == (200, "image/png"), response.text
+        picture = Image.open(io.BytesIO(response.data))
+        assert picture.size == (256, 192)
+        return [round(one) for one in np.asarray(picture).reshape(-1, 3).mean(axis=0)]
+
+    for address in (url, url.rpartition("/instances/")[0], url.partition("/series/")[0]):
+        assert mean(f"{address}/thumbnail") == pytest.approx([255, 0, 0], abs=12)  # not the black one
+    for number, colour in ((1, [0, 0, 0]), (2, [255, 0, 0]), (20, [0, 0, 255])):
+        assert mean(f"{url}/frames/{number}/thumbnail") == pytest.approx(colour, abs=12)
+    assert get(f"{url}/frames/21/thumbnail").status_code == 404
+    response = get(f"{url}/thumbnail?viewport=32,32", "*/*")
+    assert (response.content_type, Image.open(io.BytesIO(response.data)).size) == ("image/jpeg", (32, 24))
+    assert get(f"{url}/thumbnail?viewport=32,32", "*/*", If_None_Match=response.headers["ETag"]).status_code == 304
+    packed = get(f"{url}/thumbnail?viewport=32,32", 'multipart/related; type="image/jpeg"')
+    assert parts_of(packed.data, packed.content_type)[0][1] == response.data
+
+
+@pytest.mark.peer
+def test_a_video_that_ffmpeg_cannot_read_has_no_thumbnail(get, studio, archive, monkeypatch, tmp_path):
+    need("ffmpeg")
+    playlist = b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n"
+    for stream in (playlist, b"\0\0\0\x18ftypisom" + bytes(100), b"\0\0\x01\xb3" + bytes(40)):
+        refused = get(f"{studio.publish(a_video(stream, '1.2.840.10008.1.2.4.102'))}/thumbnail", "*/*")
+        assert (refused.status_code, "no picture" in refused.json["error"]) == (406, True)
+    assert not [one for one in archive.files.incoming().iterdir() if one.suffix == ".ffmpeg"]
+    url = studio.publish(a_video(filmed(tmp_path, "mp4", "libx264"), "1.2.840.10008.1.2.4.102"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused = get(f"{url}/thumbnail", "*/*")
+    assert (refused.status_code, "ffmpeg" in refused.json["error"]) == (406, True)

@@ -216,6 +216,7 @@ def test_slashes_too_many_are_no_failure(web):
 def test_wrong_methods_are_405_with_allow(web):
     instance = web.url("CT_small.dcm")
     wrong = {
+        "/dicom-web": ("PUT", "POST", "DELETE"),
         "/dicom-web/studies": ("PUT", "DELETE"),
         instance: ("POST", "PUT"),
         f"{instance}/frames/1": ("POST", "DELETE"),
