@@ -38,10 +38,9 @@ _LONGEST_PAUSE = 1.0
 
 
 class Parcel(NamedTuple):
-    """One thing to send: by which job, the file, and its SOP Class and transfer syntax."""
+    """One thing to send: by which job, and its SOP Class and transfer syntax."""
 
     job: Job
-    path: Path
     context: Context
 
 
@@ -136,7 +135,7 @@ class Courier:
         for number, job in enumerate(jobs):
             try:
                 parcel = self._parcel(job)
-            except (NotFound, Refused) as error:
+            except NotFound as error:
                 self._archive.quarantine(job, str(error))
                 continue
             contexts.add(parcel.context)
@@ -147,20 +146,23 @@ class Courier:
         return found
 
     def _parcel(self, job: Job) -> Parcel:
-        """What a job sends. Raises NotFound, and Refused where the file is not the one that was published."""
+        """What a job sends. Raises NotFound."""
         if job.stage == Stage.RETURN:
-            path = self._archive.files.path("returns", job.subject)
-            context = context_of(path)
+            context = context_of(self._path(job))
             if context is None:
                 raise NotFound("the re-identified object is gone; send its pseudonymous one again")
-            return Parcel(job, path, context)
+            return Parcel(job, context)
         try:
             entry = self._archive.index.instance(job.subject)
         except NotFound:
             raise NotFound("the instance is no longer in the index") from None
-        if self._archive.files.size("clean", entry.file) != entry.size:
-            raise Refused("its clean file is not as long as it was written; the disk may be damaged")
-        return Parcel(job, self._archive.files.path("clean", entry.file), (entry.sop_class, entry.transfer_syntax))
+        return Parcel(job, (entry.sop_class, entry.transfer_syntax))
+
+    def _path(self, job: Job) -> Path:
+        """The file a job sends. Raises NotFound, and Refused where it is not the one that was published."""
+        if job.stage == Stage.RETURN:
+            return self._archive.files.path("returns", job.subject)
+        return self._archive.whole_clean(job.subject)
 
     def _send(self, parcels: list[Parcel]) -> None:
         if not parcels:
@@ -172,14 +174,14 @@ class Courier:
             self._write_down()
 
     def _send_each(self, parcels: list[Parcel]) -> None:
-        for number, (job, path, context) in enumerate(parcels):
+        for number, (job, context) in enumerate(parcels):
             if number and not self._goes_on():
                 self._archive.jobs.give_back(parcel.job for parcel in parcels[number:])
                 return
             begun = self._clock()
             try:
-                sent = self._destination.deliver(path, context)
-            except Refused as refusal:
+                sent = self._destination.deliver(self._path(job), context)
+            except (NotFound, Refused) as refusal:
                 self._archive.quarantine(job, str(refusal))
                 continue
             except Unavailable as error:

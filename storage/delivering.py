@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 from .audit import SYSTEM, Actor
 from .database import transaction
 from .datafolder import DataFolder
-from .errors import NotFound
+from .digests import BLAKE3
+from .errors import NotFound, Refused
 from .gatherings import Gathering
 from .query import Equals, Level, Query
 
@@ -17,6 +20,16 @@ _TAGS = {Level.STUDY: "0020000D", Level.SERIES: "0020000E", Level.INSTANCE: "000
 
 class Delivering(DataFolder):
     """What people and the node decide about sending; all of it is in the audit trail."""
+
+    def whole_clean(self, sop_uid: str) -> Path:
+        """Where the clean file of an instance lies, of which every byte is as it was written; of what an older version
+        wrote, the length alone is known. Raises NotFound; Refused where the disk has changed it."""
+        name, size, digest = self.index.file_of(sop_uid)
+        with self.files.open("clean", name) as file:
+            changed = os.fstat(file.fileno()).st_size != size or (digest and BLAKE3.of_content(file) != digest)
+        if changed:
+            raise Refused("its clean file is not what was written; the disk may be damaged")
+        return self.files.path("clean", name)
 
     def pause(self, destination: str, actor: Actor) -> bool:
         """Send nothing more to a destination until it is resumed; False where it was paused."""

@@ -460,6 +460,21 @@ def test_a_class_without_context_fails_alone(archive: Archive) -> None:
         assert len(listed.FailedSOPInstanceUIDList) == 5
 
 
+def test_what_a_disk_has_changed_is_not_handed_over(archive: Archive) -> None:
+    path = archive.files.path("clean", entries(archive)["1.2.3.5.1"].file)
+    kept = path.read_bytes()
+    path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    try:
+        taker = Taker()
+        with taking(taker) as to, answering(archive, [to]) as port:
+            moving, (getting, given, _) = moved(port, "TAKER", study())[-1][0], got(port, study())
+        for last in (moving, getting[-1]):
+            assert (int(last.Status), counts(last)) == (0xB000, (None, 4, 1, 0))
+        assert "1.2.3.5.1" not in [uid for uid, *_ in (*taker.taken, *given)]
+    finally:
+        path.write_bytes(kept)
+
+
 def test_the_role_has_to_be_negotiated(archive: Archive) -> None:
     with answering(archive) as port:
         with asking(port, STUDY_GET, CT) as association:

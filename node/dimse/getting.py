@@ -62,7 +62,7 @@ def _give(archive: Archive, asked: Asked, numbers: Iterator[int], entry: Entry) 
         for context in asked.association.accepted_contexts
         if context.abstract_syntax == entry.sop_class and context.as_scu
     }
-    path, stored = archive.files.path("clean", entry.file), (entry.sop_class, entry.transfer_syntax)
+    path, stored = archive.whole_clean(entry.sop_uid), (entry.sop_class, entry.transfer_syntax)
     with fitted(path, stored, set(contexts), folder=archive.files.incoming(), whom="who asks") as (form, syntax):
         return _stored(asked, form, contexts[syntax], next(numbers))
 

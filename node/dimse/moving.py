@@ -121,4 +121,4 @@ class _Delivery:
         stored = (entry.sop_class, entry.transfer_syntax)
         self.destination.open([stored], likely=self.encodings)
         self.takes_nothing = not self.destination.takes_something and len(self.encodings) < _MOST_ENCODINGS
-        return self.destination.send(self.archive.files.path("clean", entry.file), stored, mover=self.mover)
+        return self.destination.send(self.archive.whole_clean(entry.sop_uid), stored, mover=self.mover)
