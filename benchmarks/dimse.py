@@ -82,7 +82,7 @@ def put_into_page(start: str, text: str) -> None:
 def receiving(images: list[Image], rounds: int, folder: Path | None) -> str:
     programs = {
         "Lethe, 1 receiver": lambda where: lethe_receivers(where, 1),
-        "Lethe, 2 receivers": lambda where: lethe_receivers(where, 2),
+        "Lethe, 2 receivers (the default)": lambda where: lethe_receivers(where, 2),
         "Orthanc": orthanc_receiver,
         "storescp": storescp,
     }

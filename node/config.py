@@ -87,7 +87,7 @@ class Node:
     data: str = _key("folder for database, files and keys", as_text, "data")
     database: str = _key("database URL; empty means SQLite in the data folder", as_path_or_none, "")
     workers: int = _key("processes that de-identify", as_whole(1, 256), 2)
-    receivers: int = _key("processes that receive, on the same port", as_whole(1, 64), 1)
+    receivers: int = _key("processes that receive, on the same port", as_whole(1, 64), 2)
     associations: int = _key("how many associations all peers together may have open to us", as_whole(1, 10_000), 100)
     longest_pdu: int = _key("bytes of the longest PDU that is taken", as_whole(4096, 1 << 20), 131_072)
     largest_object: int = _key("megabytes of the largest object that is taken", as_whole(1, 1 << 20), 8192)
