@@ -64,6 +64,10 @@ class FileStore:
             raise Refused("that is not the name of a stored file")
         return Path(f"{self.folder}/{room}/{name[:2]}/{name}")  # joined at once: asked for each object, some times
 
+    def sync_soon(self, descriptor: int) -> Future[None]:
+        """Begin to sync the file behind a descriptor, which is closed afterwards."""
+        return self._syncing.submit(self._sync_and_close, descriptor)
+
     def adopt(self, source: Path, room: str, name: str) -> None:
         """Make a complete file from `incoming/` durable under its name; its age counts from here. Raises
         Unavailable."""
@@ -75,9 +79,11 @@ class FileStore:
                 adoption.take_back()
                 raise
 
-    def adopt_meanwhile(self, source: Path, room: str, name: str) -> Adoption | None:
-        """As `adopt`, but wait for the disk later, by what is returned; None where the file is durable already. Raises
-        Unavailable."""
+    def adopt_meanwhile(
+        self, source: Path, room: str, name: str, syncing: Future[None] | None = None
+    ) -> Adoption | None:
+        """As `adopt`, but wait for the disk later, by what is returned; None where the file is durable already.
+        `syncing` ends when its bytes are, if that was begun. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures(), ExitStack() as opened:
             descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -85,10 +91,13 @@ class FileStore:
             os.utime(descriptor)
             if _linked(source, target):
                 opened.pop_all()
-                file, folder = self._syncing.submit(self._sync, descriptor), self._sync_soon(target.parent)
-                return Adoption(source, target, descriptor, (file, folder))
+                file = syncing or self._syncing.submit(self._sync, descriptor)
+                return Adoption(source, target, descriptor, (file, self._sync_folder_soon(target.parent)))
             # The name is taken by a file that may be in use: what replaces it is synced before.
-            self._sync(descriptor)
+            if syncing is not None:
+                syncing.result()
+            else:
+                self._sync(descriptor)
             with _locked(target.parent):
                 source.rename(target)
             self._sync_folder(target.parent)
@@ -240,7 +249,7 @@ class FileStore:
     def _sync_with_its_name(self, name: Path, descriptor: int) -> None:
         """Sync a file and the folder that has just named it: at once, for one write of the file system's journal then
         holds both, and a disk that others use as well is waited for once."""
-        folder = self._sync_soon(name.parent)
+        folder = self._sync_folder_soon(name.parent)
         try:
             self._sync(descriptor)
             folder.result()
@@ -267,7 +276,13 @@ class FileStore:
         self._sync_folder(target.parent)
         return size
 
-    def _sync_soon(self, folder: Path) -> Future[None]:
+    def _sync_and_close(self, descriptor: int) -> None:
+        try:
+            self._sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _sync_folder_soon(self, folder: Path) -> Future[None]:
         return self._syncing.submit(self._sync_folder, folder)
 
     def _sync_folder(self, folder: Path) -> None:

@@ -1,26 +1,44 @@
-"""Writes an object while it comes in, and knows its digest when the last byte is there; nothing is read again."""
+"""Writes an object while it comes in, and knows its digest when the last byte is there; nothing is read again. The disk
+begins with it meanwhile, and what is left is synced from the last byte on, while others still look at what came."""
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import NamedTuple
 
 from .digests import Hash
 from .errors import Refused, StorageError, Unavailable
 
 _NUMBERS = itertools.count()
+_AT_A_TIME = 128 << 10
+_WRITE_OUT = 2
+"""SYNC_FILE_RANGE_WRITE of Linux, which Python does not have."""
 _Made = tuple[Path, int]
 """A file and its descriptor, -1 where it could not be made."""
+Sync = Callable[[int], Future[None]]
+"""Begins to sync the file behind a descriptor, which is closed afterwards."""
+
+
+class Arrived(NamedTuple):
+    """A file of which all is there, the digest of its data set, and what ends once its bytes are durable."""
+
+    path: Path
+    digest: str
+    syncing: Future[None]
 
 
 class IncomingFiles:
     """Makes files in `incoming/`. One is kept ready: to make it can take as long as to fill it, and a peer waits."""
 
-    def __init__(self, folder: Callable[[], Path], begin_digest: Callable[[], Hash]) -> None:
+    def __init__(self, folder: Callable[[], Path], begin_digest: Callable[[], Hash], sync: Sync) -> None:
         self._folder = folder
         self._begin_digest = begin_digest
+        self._sync = sync
         self._ready: list[_Made] = []
 
     def begin(self, meta: bytes, *, largest: int) -> IncomingFile:
@@ -29,7 +47,7 @@ class IncomingFiles:
             made = self._ready.pop()
         except IndexError:
             made = self._make()
-        return IncomingFile(*made, meta, self._begin_digest(), largest=largest)
+        return IncomingFile(*made, meta, self._begin_digest(), self._sync, largest=largest)
 
     def prepare(self) -> None:
         """Make one that is wanted soon, if there is none."""
@@ -57,20 +75,23 @@ class IncomingFile:
     """One Part 10 file in `incoming/`. A failure to write is kept and told at the end: until then the rest has to be
     taken from the peer, and is not stored."""
 
-    def __init__(self, path: Path, descriptor: int, meta: bytes, digest: Hash, *, largest: int) -> None:
+    def __init__(self, path: Path, descriptor: int, meta: bytes, digest: Hash, sync: Sync, *, largest: int) -> None:
         self.path = path
         self.size = 0
+        self._begun = 0
         self._largest = largest
         self._digest = digest
         self._descriptor = descriptor
+        self._sync = sync
+        self._syncing: Future[None] | None = None
         self._failure: StorageError | None = None
         try:
             self._put(meta)
         except OSError:
             self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Add a piece of the data set."""
+    def write(self, data: bytes | memoryview, *, last: bool = False) -> None:
+        """Add a piece of the data set; after its last one, the disk need not wait for its digest."""
         if self._failure is not None:
             return
         self.size += len(data)
@@ -82,14 +103,18 @@ class IncomingFile:
         except OSError:
             self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
             return
+        if last:
+            self._begin_to_sync()
+        elif self.size - self._begun >= _AT_A_TIME:
+            _begin_to_write_out(self._descriptor, self._begun, self.size - self._begun)
+            self._begun = self.size
         self._digest.update(data)
 
-    def complete(self) -> tuple[Path, str]:
-        """The file and the digest of its data set, once all is written. Raises what failed meanwhile."""
+    def complete(self) -> Arrived:
+        """What is known once all is written. Raises what failed meanwhile."""
         if self._failure is not None:
             raise self._failure
-        self._close()
-        return self.path, self._digest.hexdigest()
+        return Arrived(self.path, self._digest.hexdigest(), self._syncing or self._begin_to_sync())
 
     def discard(self) -> None:
         """Remove the file, if it was not taken over."""
@@ -102,6 +127,10 @@ class IncomingFile:
         while written < len(data):
             written += os.write(self._descriptor, data[written:])
 
+    def _begin_to_sync(self) -> Future[None]:
+        self._syncing, self._descriptor = self._sync(self._descriptor), -1
+        return self._syncing
+
     def _fail(self, failure: StorageError) -> None:
         self._failure = failure
         self.discard()
@@ -110,3 +139,14 @@ class IncomingFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _begin_to_write_out(descriptor: int, start: int, length: int) -> None:
+    """Have the disk begin with that part of a file, without waiting for it; what comes of it, its sync tells."""
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, start, length, _WRITE_OUT)
+
+
+_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from io import BufferedReader
@@ -126,6 +127,7 @@ class Intake(DataFolder):
         digest: str = "",
         sop_class: str = "",
         by: Actor | None = None,
+        syncing: Future[None] | None = None,
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 
@@ -134,12 +136,13 @@ class Intake(DataFolder):
         With no project the job is held until a route matches. The file is known by `digest` (`digests.py`), which is
         read from it if it is not given; `sop_uid` tells whether other bytes came under the same UID before, and
         `sop_class` whether a peer means this object when it asks us to vouch for it. `by` is who sent it, where the
-        origin does not say so. Raises Unavailable, with nothing taken over.
+        origin does not say so; `syncing` ends when the bytes of the file are durable, if that was begun. Raises
+        Unavailable, with nothing taken over.
         """
         name, size = digest or self.digests.of(path), path.stat().st_size
         placed = Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling, by)
         if not self._is_known(name):
-            adoption = self.files.adopt_meanwhile(path, "inbox", name)
+            adoption = self.files.adopt_meanwhile(path, "inbox", name, syncing)
             return self._commit(placed) if adoption is None else self._commit_meanwhile(placed, adoption)
         if self._is_done(stage, name, projects):
             path.unlink()

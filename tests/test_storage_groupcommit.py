@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from builders import ct, saved
 from lethe.storage.archive import Archive
 from lethe.storage.digests import BLAKE3
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.files import FileStore
 from lethe.storage.groupcommit import GroupCommit
 from lethe.storage.incoming import IncomingFiles
 from lethe.storage.intake import Acceptance, Origin
@@ -86,53 +89,96 @@ def test_what_comes_at_once_is_accepted_once_each_and_the_chain_holds(archive: A
     assert list(archive.verify()) == []
 
 
-def test_an_incoming_file_knows_its_digest_without_being_read(tmp_path: Path) -> None:
-    source = saved(ct(), tmp_path)
+def incoming(folder: Path, sync: Callable[[int], None] = os.fsync) -> IncomingFiles:
+    """Those that write into that folder."""
+    files = FileStore(folder / "store", sync=sync)
+    return IncomingFiles(lambda: folder / "in", BLAKE3.begin, files.sync_soon)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    return tmp_path
+
+
+def test_an_incoming_file_knows_its_digest_without_being_read(folder: Path) -> None:
+    source = saved(ct(), folder)
     data = source.read_bytes()
     end = 144 + int.from_bytes(data[140:144], "little")
-    file = IncomingFiles(lambda: tmp_path, BLAKE3.begin).begin(data[:end], largest=1 << 30)
+    file = incoming(folder).begin(data[:end], largest=1 << 30)
     for at in range(end, len(data), 5000):
-        file.write(memoryview(data)[at : at + 5000])
-    path, digest = file.complete()
+        file.write(memoryview(data)[at : at + 5000], last=at + 5000 >= len(data))
+    path, digest, syncing = file.complete()
+    syncing.result()
     assert path.read_bytes() == data
     assert digest == BLAKE3.of(source)
 
 
-def test_an_incoming_file_that_grows_too_large_is_gone_at_once_and_says_so_at_the_end(tmp_path: Path) -> None:
-    file = IncomingFiles(lambda: tmp_path, BLAKE3.begin).begin(b"meta", largest=1000)
+@pytest.mark.parametrize("told", [True, False])
+def test_an_incoming_file_is_synced_once_from_its_last_byte_on(folder: Path, told: bool) -> None:
+    synced = list[tuple[Path, int]]()
+
+    def sync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path, path.stat().st_size))
+
+    files = incoming(folder, sync)
+    synced.clear()  # the folders of the store
+    file = files.begin(b"meta", largest=1 << 30)
+    for last in (False, False, told):
+        assert not synced
+        file.write(bytes(200_000), last=last)  # more than the disk is made to begin with
+    path, _, syncing = file.complete()
+    syncing.result()
+    assert synced == [(path, 600_004)]
+    assert str(path) not in {os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()}
+
+
+def test_what_cannot_be_synced_early_is_not_taken_over(archive: Archive) -> None:
+    broken = Future[None]()
+    broken.set_exception(OSError(errno.EIO, "broken"))
+    path = saved(ct(), archive.files.incoming())
+    with pytest.raises(Unavailable):
+        archive.accept(path, "1.2.3", Origin("CT01"), ["default"], syncing=broken)
+    assert archive.counts()["received"] == 0
+    assert not list(archive.files.names("inbox"))
+
+
+def test_an_incoming_file_that_grows_too_large_is_gone_at_once_and_says_so_at_the_end(folder: Path) -> None:
+    file = incoming(folder).begin(b"meta", largest=1000)
     for _ in range(3):
         file.write(bytes(600))
-    assert list(tmp_path.iterdir()) == []
+    assert list((folder / "in").iterdir()) == []
     with pytest.raises(Refused, match="larger"):
         file.complete()
 
 
 def test_an_incoming_file_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
-    file = IncomingFiles(lambda: tmp_path / "not there", BLAKE3.begin).begin(b"meta", largest=1000)
-    file.write(b"data")
+    file = incoming(tmp_path).begin(b"meta", largest=1000)
+    file.write(b"data", last=True)
     with pytest.raises(Unavailable):
         file.complete()
 
 
-def test_a_file_is_kept_ready_and_is_used_and_goes_at_the_end(tmp_path: Path) -> None:
-    files = IncomingFiles(lambda: tmp_path, BLAKE3.begin)
+def test_a_file_is_kept_ready_and_is_used_and_goes_at_the_end(folder: Path) -> None:
+    files = incoming(folder)
     files.prepare()
     files.prepare()
-    (ready,) = tmp_path.iterdir()
+    (ready,) = (folder / "in").iterdir()
     file = files.begin(b"meta", largest=1000)
     file.write(b"data")
-    assert file.complete()[0] == ready
+    assert file.complete().path == ready
     assert ready.read_bytes() == b"metadata"
     files.prepare()
     files.close()
-    assert list(tmp_path.iterdir()) == [ready]
+    assert list((folder / "in").iterdir()) == [ready]
 
 
 def test_a_file_that_could_not_be_made_ready_is_no_failure_later(tmp_path: Path) -> None:
-    files = IncomingFiles(lambda: tmp_path / "later", BLAKE3.begin)
+    files = incoming(tmp_path)
     files.prepare()
-    (tmp_path / "later").mkdir()
-    assert files.begin(b"meta", largest=1000).complete()[0].read_bytes() == b"meta"
+    (tmp_path / "in").mkdir()
+    assert files.begin(b"meta", largest=1000).complete().path.read_bytes() == b"meta"
 
 
 def test_slots_are_counted_over_all_that_have_opened_them(tmp_path: Path) -> None:

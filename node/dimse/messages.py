@@ -44,7 +44,7 @@ class Malformed(Exception):
 class Intake(Protocol):
     """Where the data set of a C-STORE goes."""
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: memoryview, *, last: bool) -> None:
         """Take a piece of it."""
 
     def discard(self) -> None:
@@ -125,8 +125,9 @@ class Messages(DIMSEServiceProvider):
         if control & 1:
             self._take_command(context_id, control, data)
         elif self._request is not None and context_id == self._context_id:
-            self.intakes[self._request].write(data)
-            if control & 2:
+            last = bool(control & 2)
+            self.intakes[self._request].write(data, last=last)
+            if last:
                 request, self._request = self._request, None
                 self._association.answer_store(request)
         elif self._identifier is not None and context_id == self._context_id:

@@ -52,7 +52,7 @@ class Unwanted:
     def __init__(self, status: int) -> None:
         self.status = status
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: memoryview, *, last: bool) -> None:
         """Drop it."""
 
     def discard(self) -> None:
@@ -66,11 +66,11 @@ class Wanted:
         self._files, self.file, self.origin, self.transfer_syntax = files, file, origin, transfer_syntax
         self.head = b""
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: memoryview, *, last: bool) -> None:
         """Add a piece."""
         if len(self.head) < ENOUGH:
             self.head += data[: ENOUGH - len(self.head)]
-        self.file.write(data)
+        self.file.write(data, last=last)
 
     def discard(self) -> None:
         """Nothing of it stays in `incoming/`."""
@@ -99,7 +99,7 @@ class Storing:
         self._largest = largest
         self._classes = classes
         self._whose = whose
-        self._files = IncomingFiles(archive.files.incoming, archive.digests.begin)
+        self._files = IncomingFiles(archive.files.incoming, archive.digests.begin, archive.files.sync_soon)
 
     def close(self) -> None:
         """Let go of what this thread has open, and of what is ready."""
@@ -153,7 +153,7 @@ class Storing:
             return PROCESSING_FAILURE
 
     def _take_over(self, request: StoreRequest, wanted: Wanted) -> int:
-        path, digest = wanted.file.complete()
+        path, digest, syncing = wanted.file.complete()
         sop_class, sop_instance = identity_of(wanted.head, wanted.transfer_syntax)
         if sop_class not in (None, request.sop_class) or sop_instance not in (None, request.sop_instance):
             log.warning("%s: refused: the data set is not the object that was announced", wanted.origin.source)
@@ -172,6 +172,7 @@ class Storing:
             plan.handling,
             digest=digest,
             sop_class=request.sop_class,
+            syncing=syncing,
         )
         log.debug("%s: %s", origin.source, acceptance)
         return SUCCESS
