@@ -172,28 +172,41 @@ def nothing(status: int) -> Response:
 def stretch(
     file: BinaryIO, offset: int, length: int, part: Part, *, word: int = 1, packing: Packing, tag: Tag
 ) -> Response:
-    """The value of `length` bytes at `offset`, or the range of it that is asked for (RFC 9110 14, PS3.18 8.6.2).
+    """The value of `length` bytes at `offset`, or the range of it that is asked for. `part` tells type and location."""
 
-    `part` tells type and location. A range of a multipart answer is a range of its one part.
-    """
+    def cut(start: int, stop: int) -> Iterable[bytes]:
+        return chunks(file, offset, start, stop, word=word)
+
+    try:
+        response = ranged(part, length, cut, packing=packing, tag=tag)
+    except BaseException:
+        file.close()
+        raise
+    response.call_on_close(file.close)
+    return response
+
+
+def ranged(
+    part: Part, length: int, cut: Callable[[int, int], Iterable[bytes]], *, packing: Packing, tag: Tag
+) -> Response:
+    """What is so long and `cut` gives the bytes of, from one up to another, or the range of it that is asked for (RFC
+    9110 14, PS3.18 8.6.2). A range of a multipart answer is a range of its one part, which tells type and location."""
     start, stop = 0, length
     wanted = request.range if request.method == "GET" else None  # no other method has ranges (RFC 9110 14.2)
-    ranged = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and range_holds(tag)
-    if wanted is not None and ranged:
+    partial = wanted is not None and wanted.units == "bytes" and len(wanted.ranges) == 1 and range_holds(tag)
+    if wanted is not None and partial:
         start, stop = _bounds(*wanted.ranges[0], length)
         if start >= stop:
-            file.close()
             response = nothing(416)
             response.headers["Content-Range"] = f"bytes */{length}"
             return tagged(response, tag)
-    piece = Part(part.content_type, part.location, lambda: chunks(file, offset, start, stop, word=word), stop - start)
+    piece = Part(part.content_type, part.location, lambda: cut(start, stop), stop - start)
     media_type = part.content_type.partition(";")[0]
     response = multipart_body([piece], media_type) if packing is Packing.MULTIPART else single_body(piece)
     response.headers["Accept-Ranges"] = "bytes"
-    if ranged:
+    if partial:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{length}"
-    response.call_on_close(file.close)
     return tagged(response, tag)
 
 

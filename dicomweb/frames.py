@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import BinaryIO
 
-from flask import Response
+from flask import Response, request
 from pydicom.uid import ExplicitVRLittleEndian
 
 from lethe.storage.errors import NotFound, Refused
@@ -21,9 +21,9 @@ from lethe.storage.holdings import Held
 
 from . import codecs, pixels
 from .accept import MediaRange, NotAcceptable, Offer, Packing, best_possible, choose, takes_anything
-from .answers import Service, accepted, multipart_body, single_body
+from .answers import Service, accepted, multipart_body, ranged, single_body
 from .etags import Tag, tagged, unchanged
-from .locate import readable
+from .locate import cut, readable
 from .multipart import Part
 from .pixels import Layout
 from .shape import Shape, shape_of
@@ -101,8 +101,24 @@ def _given(service: Service, found: Found, numbers: Sequence[int], offer: Offer)
     if known := unchanged(tag):
         return known
     shown = parts(service, found, numbers, offer)
-    single = offer.packing is Packing.SINGLE
-    return tagged(single_body(shown[0]) if single else multipart_body(shown, offer.media_type), tag)
+    if offer.packing is Packing.MULTIPART:
+        return tagged(multipart_body(shown, offer.media_type), tag)
+    return _alone(shown[0], tag)
+
+
+def _alone(part: Part, tag: Tag) -> Response:
+    """A frame without packing, or the range of it that is asked for."""
+    if request.range is None:
+        response = tagged(single_body(part), tag)
+        response.headers["Accept-Ranges"] = "bytes"
+        return response
+    if part.length is None:  # compressed, and made already
+        data = b"".join(part.chunks())
+        part = replace(part, chunks=lambda: (data,), length=len(data))
+    assert part.length is not None
+    return ranged(
+        part, part.length, lambda start, stop: cut(part.chunks(), start, stop), packing=Packing.SINGLE, tag=tag
+    )
 
 
 def refuse_impossible(service: Service, held: Held, target: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -81,6 +81,14 @@ def chunks(file: BinaryIO, offset: int, start: int, stop: int, *, word: int = 1)
             raise EOFError("the file ends before the value does")
         yield data[max(0, start - position) : stop - position]
         position += len(data)
+
+
+def cut(pieces: Iterable[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """Of the bytes that come in pieces, those from `start` up to `stop`."""
+    position = 0
+    for piece in pieces:
+        yield piece[max(0, start - position) : max(0, stop - position)]
+        position += len(piece)
 
 
 def _encoding(syntax: UID) -> _Encoding:

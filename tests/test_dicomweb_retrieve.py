@@ -470,6 +470,34 @@ def test_one_frame_can_be_had_without_multipart(web):
     assert web.get(web.url("rtdose.dcm") + "/frames/1,2", "application/octet-stream").status_code == 406
 
 
+@pytest.mark.parametrize(
+    ("name", "frame", "accept"),
+    [
+        ("rtdose.dcm", 15, "application/octet-stream"),
+        ("JPEG2000.dcm", 1, "image/jp2"),
+        ("JPEG2000.dcm", 1, "application/octet-stream"),
+        ("CT_small.dcm", 1, "image/jls"),
+    ],
+)
+def test_a_frame_alone_can_be_had_in_ranges(web, name, frame, accept):
+    url = f"{web.url(name)}/frames/{frame}"
+    whole = web.get(url, accept)
+    assert (whole.status_code, whole.headers["Accept-Ranges"]) == (200, "bytes")
+    size = len(whole.data)
+    for asked, (start, stop) in {
+        "0-9": (0, 10),
+        "5-": (5, size),
+        "-7": (size - 7, size),
+        "3-999999": (3, size),
+    }.items():
+        part = web.get(url, accept, Range=f"bytes={asked}")
+        assert (part.status_code, part.data) == (206, whole.data[start:stop])
+        assert part.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{size}"
+    assert web.get(url, accept, Range=f"bytes={size}-").status_code == 416
+    assert web.get(url, accept, Range="bytes=0-1,5-6").data == whole.data
+    assert web.get(url, Range="bytes=0-9").status_code == 200  # as one part of many
+
+
 def test_a_frame_in_many_fragments_is_joined(web, tmp_path):
     ds = pydicom.dcmread(sample("JPEG2000.dcm"))
     encoded = next(generate_frames(ds.PixelData))
