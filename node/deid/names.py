@@ -12,13 +12,29 @@ from itertools import pairwise
 
 from .folding import plain
 from .vocabulary import is_code
-from .words import is_clinical, is_common_eponym, is_eponym, is_known, is_weakly_known, makes_eponym
+from .words import (
+    is_beside_eponym,
+    is_clinical,
+    is_common_eponym,
+    is_eponym,
+    is_known,
+    is_listed,
+    is_weakly_known,
+    makes_eponym,
+)
 
 Span = tuple[int, int]
 
 CAPITALISED = r"[^\W\d_a-z][\w'’-]{0,40}"
 _CAP = CAPITALISED
-_LETTERS = r"(?:[^\W\d_][\u0300-\u036f]*)"
+# What goes on with a letter: accents, points, and in the scripts of India and beyond the vowels, which are no letters
+# to Python.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0711\u0730-\u074a\u07a6-\u07b0"
+    "\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f18-\u0fbc\u102b-\u109d"
+    "\u1712-\u1734\u17b4-\u17d3\u200c\u200d\ua802-\ua8ff"
+)
+_LETTERS = rf"(?:[^\W\d_][{_MARKS}]*)"
 _WORD = re.compile(rf"{_LETTERS}+(?:['’]{_LETTERS}+)*")
 _TITLES = frozenset(
     "dr dr. drs doctor prof professor mr mrs ms miss mx herr hr frau fr mme mlle monsieur madame dra sra srta sr "
@@ -36,6 +52,9 @@ _ROLES = frozenset(
     "present patientin zuweiser überweiser medecin médecin arzt untersucher paciente paziente patiente for of from "
     "with to per".split()
 )
+_RELATIVES = frozenset("mother father wife husband son daughter brother sister aunt uncle spouse".split())
+"""Behind them a word with a capital is a name, unless it is one that a list has: what is only formed like a word of
+medicine, as Eulalia is, is none."""
 _WEAK_ROLES = frozenset(
     "for of from with to per called signed contact name reader fellow anesthesia tech copy cc present patientin "
     "paciente paziente patiente provider reporter interpreter".split()
@@ -198,20 +217,28 @@ def _named(
         if not re.fullmatch(r"[ _^-]{1,2}|: ?|, ?|\. ?" if place > at + 1 else r"[:=]? ?", gap) or low in _NO_NAMES:
             return
         first = place == at + 1
+        if first and low_role in _LINKS and place + 1 < len(words) and makes_eponym(word[0], words[place + 1][0]):
+            return
         link = not first and ((len(word[0]) == 1 and word[0].isupper()) or low in _PARTICLES)
         titled = word[0].istitle() and is_common_name(word[0])
         if link or _is_unheard_of(word[0], strict=strict) or (first and titled and weak and low_role not in _LINKS):
             yield word.span()
         elif not word[0].istitle() or shouted or weak or "," in gap:
             return
-        elif not is_clinical(word[0]) or (first and (is_common_name(word[0]) or len(word[0]) in (2, 3))):
+        elif not is_clinical(word[0]) or (first and _may_be_called(word[0], low_role)):
             yield word.span()
         else:
             return
 
 
+def _may_be_called(word: str, low_role: str) -> bool:
+    """Whether somebody in that role may be called by a word of medicine with a capital."""
+    return is_common_name(word) or len(word) in (2, 3) or (low_role in _RELATIVES and not is_listed(word))
+
+
 def _is_unheard_of(word: str, *, strict: bool) -> bool:
-    return not is_known(word) and len(word) > 1 and (word[0].isupper() or strict) and not _is_short(word)
+    long = len(word) > 1 or word >= _FIRST_IDEOGRAPH  # family names of China and Korea are one character
+    return not is_known(word) and long and (word[0].isupper() or strict) and not _is_short(word)
 
 
 def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
@@ -225,12 +252,30 @@ def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
             continue
         if (before and match.start() in ends) or (after and match.end() in starts):
             yield match.start() + before, match.end() - after
+    common = [one for one in names if is_common_name(text[slice(*one)])]
     for match in _WORD.finditer(text):
         may_be_one = len(match[0]) == 1 if match[0] >= _FIRST_IDEOGRAPH else match[0][0].isupper()
         if not may_be_one or not _is_beside(text, match, ends, starts):
             continue
-        if match[0] >= _FIRST_IDEOGRAPH or is_common_name(match[0]):
+        if match[0] >= _FIRST_IDEOGRAPH or is_common_name(match[0]) or _is_component(text, match, ends, starts):
             yield match.span()
+        elif common and is_eponym(match[0]) and not _names_finding(text, match):
+            beside_common = _is_beside(text, match, {end for _, end in common}, {start for start, _ in common})
+            yield from [match.span()] if beside_common else []
+
+
+def _is_component(text: str, word: re.Match[str], ends: set[int], starts: set[int]) -> bool:
+    """Whether a word is parted from a name by the sign that parts the components of a person's name (PS3.5 6.2)."""
+    caret = (text[word.start() - 1 : word.start()] == "^" and word.start() - 1 in ends) or (
+        text[word.end() : word.end() + 1] == "^" and word.end() + 1 in starts
+    )
+    return caret and not is_clinical(word[0])
+
+
+def _names_finding(text: str, word: re.Match[str]) -> bool:
+    """Whether what stands behind a name of medicine says that it is one: "Ewing sarcoma"."""
+    behind = _WORD.match(text, word.end() + 1)
+    return behind is not None and is_beside_eponym(behind[0])
 
 
 def _is_beside(text: str, word: re.Match[str], ends: set[int], starts: set[int]) -> bool:
@@ -276,6 +321,8 @@ def _pairs(words: list[re.Match[str]], text: str) -> Iterator[Span]:
     """A common given name and a family name in either order."""
     for one, two in pairwise(words):
         gap = text[one.end() : two.start()]
+        if gap == "^" and min(one[0], two[0]) >= _FIRST_IDEOGRAPH:
+            yield one.start(), two.end()
         if gap not in (" ", "_", "^", ", ", ",", "-") or not (one[0][0].isupper() and two[0][0].isupper()):
             continue
         first, second = plain(one[0]), plain(two[0])

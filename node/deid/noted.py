@@ -36,6 +36,7 @@ _SHORTEST_NAME = 3
 _SHORTEST_OF_BODY = 4
 _SHORTEST_ID = 5
 _SHORTEST_JOINED = 4
+_SHORTEST_REVERSED = 6
 _LONGEST_PHRASE = 16
 # From how many characters on a term counts within a longer word that nothing knows.
 _NAME_WITHIN, _PLACE_WITHIN, _NOT_LATIN_WITHIN, _NUMBER_WITHIN = 5, 6, 4, 7
@@ -175,6 +176,8 @@ class Noted:
             return
         if word.isalpha() and len(word) >= (within if word.isascii() else _NOT_LATIN_WITHIN):
             self._within.add(word)
+        if word.isalpha() and len(word) >= _SHORTEST_REVERSED and not is_known(word[::-1]):
+            self._other_words.add(word[::-1])
         for phrase in parted(word) if word.isalpha() else ():
             self._add_phrase(phrase)
 

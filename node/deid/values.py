@@ -48,7 +48,12 @@ _MALFORMED = "not of the form of its VR"
 _IN_DUMMY = "within a replaced sequence"
 _SAID_NOTHING = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "PN", "UR", "DA", "DT", "TM", "AS"})
 OLDEST = 89
-_PROSE = ("Description", "Comment", "Comments", "Text", "Remark", "Remarks", "Reason")
+_PROSE = ("Description", "Comment", "Comments", "Text", "Remark", "Remarks", "Reason", "Notes", "Label")
+# Names that people give to what they made; and labels that programs write.
+_GIVEN = frozenset({"RTImageName", "BeamName", "BlockName", "ApplicationSetupName", "TreatmentProtocols"})
+_OF_PROGRAMS = frozenset(
+    {"DimensionDescriptionLabel", "CompressionLabel", "TransformLabel", "DCTLabel", "HPGLPenLabel"}
+)
 _LONGEST = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
 _CODE_TAGS = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120})
 
@@ -196,7 +201,8 @@ class ValueCleaner:
             self.remove(header, tag, path, _MALFORMED)
 
     def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        if self.terms.in_bytes(raw_bytes(header, tag, path)):
+        raw = raw_bytes(header, tag, path)
+        if self.terms.in_bytes(raw) or self._text.tells_day(raw):
             self.replace_by_dummy(header, tag, path, CHECKED)
         else:
             self.report.keep()
@@ -309,7 +315,8 @@ def _is_over(age: str) -> bool:
 def _is_prose(tag: BaseTag, vr: str) -> bool:
     """Whether people write the attribute's text, rather than devices or vocabularies."""
     if tag.is_private or vr in ("LO", "SH"):
-        return not tag.is_private and keyword_for_tag(tag).endswith(_PROSE)
+        keyword = "" if tag.is_private else keyword_for_tag(tag)
+        return keyword in _GIVEN or (keyword.endswith(_PROSE) and keyword not in _OF_PROGRAMS)
     return vr in ("LT", "ST", "UT")
 
 
