@@ -140,7 +140,7 @@ class ValueCleaner:
         """What stays, because an option keeps it or the table does not name it, stays only if its value is of its VR's
         form and does not give the patient away."""
         if vr == "UI":
-            self._check_uids(header, tag, path)
+            self._check_uids(header, tag, path, is_ruled=is_ruled)
         elif not header.get_item(tag).value:
             self.report.keep()
         elif int(tag) == SPECIFIC_CHARACTER_SET:
@@ -257,12 +257,17 @@ class ValueCleaner:
                 raise CannotClean(f"{place(path, tag)}: not a character set of the standard")
         self.report.keep()
 
-    def _check_uids(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        """A UID outside the table is replaced unless it names something of the standard, or a vocabulary."""
-        values = texts(decoded(header, tag, path))
-        keeps = Option.RETAIN_UIDS in self._applied and all(
-            is_well_formed("UI", value) and not self.terms.is_number(value) for value in values
+    def may_keep_uids(self, values: list[str]) -> bool:
+        """Whether values that an option keeps are UIDs, of which none is replaced where else it stands."""
+        return all(
+            is_well_formed("UI", value) and not self.terms.is_number(value) and not self.terms.has_uid(value)
+            for value in values
         )
+
+    def _check_uids(self, header: Dataset, tag: BaseTag, path: Path, *, is_ruled: bool) -> None:
+        """A UID that no option keeps is replaced unless it names something of the standard, or a vocabulary."""
+        values = texts(decoded(header, tag, path))
+        keeps = (is_ruled or Option.RETAIN_UIDS in self._applied) and self.may_keep_uids(values)
         if keeps or all(says_nothing(int(tag), uid) for uid in values):
             self.report.keep()
         else:
