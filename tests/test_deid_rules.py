@@ -532,3 +532,10 @@ def test_originals_that_another_program_has_encrypted_go() -> None:
     item = sequence(EncryptedContentTransferSyntaxUID="1.2.840.10008.1.2.1", EncryptedContent=b"secret" * 4)
     result = clean_bytes(ct(EncryptedAttributesSequence=item))
     assert b"secret" not in result
+
+
+def test_what_we_remove_beyond_the_table_is_emptied_where_its_type_demands_it() -> None:
+    """RT Image Module (PS3.3 C.8.8.2) has Radiation Machine Name (3002,0020) as type 2."""
+    image = clean(ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.1", RadiationMachineName="LINAC 3"))
+    assert image.RadiationMachineName == ""
+    assert "RadiationMachineName" not in clean(ct(RadiationMachineName="LINAC 3"))
