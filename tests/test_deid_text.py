@@ -67,6 +67,7 @@ def cleaner(dates: Dates = Dates.SHIFT) -> TextCleaner:
         ("Head^Neck", "Head^Neck"),
         ("Ewing Justin MRI", "MRI"),
         ("Justin Ewing sarcoma", "Ewing sarcoma"),
+        ("Nguyen Hodgkin restaging thin", "Hodgkin restaging thin"),
         ("Patient's mother Eulalia states fever", "Patient's mother states fever"),
         ("mother Breast cancer", "mother Breast cancer"),
         ("images seen with Navarro, Hubert and Vladimir", "images seen with and"),

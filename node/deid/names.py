@@ -252,16 +252,16 @@ def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
             continue
         if (before and match.start() in ends) or (after and match.end() in starts):
             yield match.start() + before, match.end() - after
-    common = [one for one in names if is_common_name(text[slice(*one)])]
+    given = [one for one in names if plain(text[slice(*one)]) in _common_names()[0]]
     for match in _WORD.finditer(text):
         may_be_one = len(match[0]) == 1 if match[0] >= _FIRST_IDEOGRAPH else match[0][0].isupper()
         if not may_be_one or not _is_beside(text, match, ends, starts):
             continue
         if match[0] >= _FIRST_IDEOGRAPH or is_common_name(match[0]) or _is_component(text, match, ends, starts):
             yield match.span()
-        elif common and is_eponym(match[0]) and not _names_finding(text, match):
-            beside_common = _is_beside(text, match, {end for _, end in common}, {start for start, _ in common})
-            yield from [match.span()] if beside_common else []
+        elif given and is_eponym(match[0]) and not _names_finding(text, match):
+            beside_given = _is_beside(text, match, {end for _, end in given}, {start for start, _ in given})
+            yield from [match.span()] if beside_given else []
 
 
 def _is_component(text: str, word: re.Match[str], ends: set[int], starts: set[int]) -> bool:
