@@ -37,6 +37,8 @@ def bank(tag: int, vr: str, *values: str) -> TermBank:
         ("Yamada^Tarou=山田^太郎", "患者山田太郎様"),
         ("Hong^Gildong=洪^吉洞=홍^길동", "길동님"),
         ("Lee^Ann", "Lee"),
+        ("Wang^XiaoDong", "WANGXD"),
+        ("Featherstone^Mary Ann", "mafeatherstone"),
     ],
 )
 def test_names(name: str, text: str) -> None:

@@ -9,7 +9,16 @@ from collections.abc import Iterable, Sequence
 from .folding import plain
 from .naming import Kind, kind_of
 from .readings import meant_by
-from .spellings import TWO_LETTERS, contacts_of, numbers_of, numbers_of_day, parted, phrases_of_day, with_initials
+from .spellings import (
+    TWO_LETTERS,
+    contacts_of,
+    initials_of,
+    numbers_of,
+    numbers_of_day,
+    parted,
+    phrases_of_day,
+    with_initials,
+)
 from .vocabulary import is_code
 from .words import is_clinical, is_known
 
@@ -122,7 +131,8 @@ class Noted:
             for one in {family, family.translate(TWO_LETTERS)}:
                 self._add_joined(plain(one + given))
                 self._add_joined(plain(given + one))
-                self._add_both(plain(one), plain(given), [plain(other)[:1] for other in low[1:]])
+                for initials in ([plain(other)[:1] for other in low[1:]], list(initials_of(components[1:]))):
+                    self._add_both(plain(one), plain(given), initials)
 
     def _add_both(self, family: str, given: str, initials: Sequence[str]) -> None:
         """Short names, of which none says enough by itself: side by side, joined, and with initials."""
