@@ -61,6 +61,13 @@ def cleaner(dates: Dates = Dates.SHIFT) -> TextCleaner:
         ("Patient 景 has cough", "Patient has cough"),
         ("王^伟 head", "head"),
         ("右 膝", "右 膝"),
+        # What is measured or counted, and codes.
+        ("BP 120/80, VA 20/200, PLT 150000", "BP 120/80, VA 20/200, PLT 150000"),
+        ("TE 10/20/30/40/50/60, b 0/50/400/800", "TE 10/20/30/40/50/60, b 0/50/400/800"),
+        ("370000 kBq, 10000 mm2, DLP 12345", "370000 kBq, 10000 mm2, DLP 12345"),
+        ("CPT 71260, SNOMED CT 39607008", "CPT 71260, SNOMED CT 39607008"),
+        ("scan 01/02/16-03/04/16, knee", "scan 11/28/14-01/29/15, knee"),
+        ("BP 44-719-2055 knee", "BP knee"),
         # Known words beside a name.
         ("Doe head", "head"),
         ("Duke^Shaun", ""),

@@ -163,6 +163,8 @@ def _year_last(match: re.Match[str], noted: Callable[[str], bool]) -> Found | No
     a, b = (groups["a2"], groups["b2"]) if short else (groups["a"], groups["b"])
     written = groups["y2"] if short else groups["y"]
     separator = "." if short else groups["s"]
+    if len(written) == 2 and _goes_on(match, separator):
+        return None
     year = int(written) if len(written) == 4 else int(written) + (1900 if int(written) > 40 else 2000)
     month_first, day_first = _day(year, int(a), int(b)), _day(year, int(b), int(a))
     options = (
@@ -180,6 +182,13 @@ def _year_last(match: re.Match[str], noted: Callable[[str], bool]) -> Found | No
         return f"{one:0{len(a)}d}{separator}{two:0{len(b)}d}{separator}{end}"
 
     return Found(match.start(), match.end(), day, write)
+
+
+def _goes_on(match: re.Match[str], separator: str) -> bool:
+    """Whether more numbers stand on either side, so that it is a list: of echo times, for instance."""
+    before, behind = match.string[: match.start()][-2:], match.string[match.end() :]
+    goes_on = behind.startswith(separator) and re.match(r"\d{1,4}(?!\d)", behind[1:])  # six digits are a time
+    return bool(goes_on) or (before[1:] == separator and before[0].isdigit())
 
 
 def _named(match: re.Match[str], _noted: Callable[[str], bool]) -> Found | None:
