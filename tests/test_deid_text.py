@@ -32,6 +32,9 @@ def cleaner(dates: Dates = Dates.SHIFT) -> TextCleaner:
         ("lesion outlined by Abernathy", "lesion outlined by"),
         ("fracture, Dr. J. van der Meulen", "fracture, Dr."),
         ("DR CHEST PA", "DR CHEST PA"),
+        ("MR T1 SAG, MR C-SPINE, DR L HAND", "MR T1 SAG, MR C-SPINE, DR L HAND"),
+        ("MR J SMITH, DR. L. ABERNATHY, DR P QUILLON", ""),
+        ("chest P.A. view, Thorax A.P., I.V. contrast", "chest P.A. view, Thorax A.P., I.V. contrast"),
         ("arrow by Baker", "arrow by"),
         ("Baker cyst, Hill-Sachs lesion, Hodgkin disease", "Baker cyst, Hill-Sachs lesion, Hodgkin disease"),
         ("call (555) 201-7788 re nodule", "call re nodule"),
@@ -61,6 +64,11 @@ def cleaner(dates: Dates = Dates.SHIFT) -> TextCleaner:
         ("Patient 景 has cough", "Patient has cough"),
         ("王^伟 head", "head"),
         ("右 膝", "右 膝"),
+        ("Flat 3, 12 Elm Road, Leeds LS1 4AB, knee; K1A 0B1; MR T1 3DT", "Flat 3, knee; MR T1 3DT"),
+        # A day of the week would tell by how many days a date was moved.
+        ("scan on Mon Mar 14 2016, liver", "scan on Feb 08 2015, liver"),
+        ("Montag, 14. März 2016: Leber", "08. Februar 2015: Leber"),
+        ("liver, 14 March 2016 (Monday)", "liver, 08 February 2015"),
         # What is measured or counted, and codes.
         ("BP 120/80, VA 20/200, PLT 150000", "BP 120/80, VA 20/200, PLT 150000"),
         ("TE 10/20/30/40/50/60, b 0/50/400/800", "TE 10/20/30/40/50/60, b 0/50/400/800"),

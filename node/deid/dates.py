@@ -99,6 +99,19 @@ _PARTIAL = re.compile(
 )
 
 
+_WEEKDAYS = (
+    "monday tuesday wednesday thursday friday saturday sunday mon tues? wed thu(?:rs?)? fri sat sun montag dienstag "
+    "mittwoch donnerstag freitag samstag sonnabend sonntag mo di mi do fr sa so lundi mardi mercredi jeudi vendredi "
+    "samedi dimanche lunes martes miércoles jueves viernes sábado domingo lunedì martedì mercoledì giovedì venerdì "
+    "sabato domenica maandag dinsdag woensdag donderdag vrijdag zaterdag zondag segunda-feira terça-feira quarta-feira "
+    "quinta-feira sexta-feira"
+).split()
+_DAY_OF_WEEK = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
+_WEEKDAY_BEFORE = re.compile(rf"(?<!\w)(?:{_DAY_OF_WEEK})\.?,? (?:the |den |le |el )?$", re.IGNORECASE)
+_WEEKDAY_BEHIND = re.compile(rf",? \(?(?:{_DAY_OF_WEEK})(?!\w)\)?", re.IGNORECASE)
+_LONGEST_WEEKDAY = 24
+
+
 @dataclass(frozen=True)
 class Found:
     """A date in a text: where, which day (None where it is not known to the day), and how to write another in its
@@ -117,6 +130,17 @@ class Found:
             return self.write(self.day + timedelta(days=days))
         except OverflowError:
             return None
+
+
+def weekdays_beside(text: str, found: Found) -> Iterator[tuple[int, int]]:
+    """Where the day of the week of a date stands beside it: of a date that moves, it would tell by how many days."""
+    start = max(0, found.start - _LONGEST_WEEKDAY)
+    before = _WEEKDAY_BEFORE.search(text[start : found.start])
+    if before:
+        yield start + before.start(), found.start
+    behind = _WEEKDAY_BEHIND.match(text, found.end)
+    if behind:
+        yield behind.span()
 
 
 def dates_in(text: str, is_noted: Callable[[str], bool]) -> Iterator[Found]:

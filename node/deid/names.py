@@ -72,6 +72,8 @@ _QUALIFIED = re.compile(
     rf"({_CAP}(?: {_CAP})?),? (?:M\.?D\.?|Ph\.?D\.?|R\.?N\.?|FRCR|FACR|D\.O\.|MBBS|R\.?T\.?\(R\))(?!\w)"
 )
 _INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:[A-Z]\. ?){{1,4}}(?=(?P<after>{_CAP}))")
+# Projections and ways to give something, with full stops.
+_VIEWS = frozenset("P.A. A.P. D.P. L.L. I.V. I.M. P.O. S.C.".split())
 _BEFORE_INITIALS = re.compile(rf"(?<!\w)({_CAP}),? (?:[A-Z]\. ?){{1,3}}(?!\w)")
 _SHORT_NAME = re.compile(
     r"(?P<before>[ _^-]|, ?|(?<![^\W_]))(?:[A-Z][a-z]{1,2}|[A-Z]\.?)(?P<after>[ _^-]|, ?|(?![^\W_]))(?<!CT)"
@@ -106,6 +108,8 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
             if _is_name_before_degree(match[1]):
                 yield match.span()
         for match in _INITIALS.finditer(text):
+            if match[0].replace(" ", "") in _VIEWS:
+                continue
             if match["after"] is None or not is_known(match["after"]):
                 yield match.span()
             elif _is_name_before_degree(match["after"]):
@@ -193,6 +197,8 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
             low in _PARTICLES or (len(word[0]) == 1 and word[0].isupper()) or (low in _TITLES and word[0].istitle())
         )
         dotted = not title.isupper() or text[words[at].end() :][:1] == "."
+        if not dotted and len(word[0]) == 1 and not _begins_name(text, words, place):
+            return
         if particle or (first and dotted and is_common_name(word[0])):
             yield word.span()
         elif is_clinical(word[0]) if title.isupper() or not first else is_known(word[0]) and word[0].islower():
@@ -203,6 +209,16 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
             yield word.span()
         else:
             return
+
+
+def _begins_name(text: str, words: list[re.Match[str]], place: int) -> bool:
+    """Whether a letter behind a title in capitals, which may be a modality, is an initial: "MR J SMITH", but not
+    "MR T1 SAG", "DR L HAND" or "MR C-SPINE"."""
+    behind = text[words[place].end() :][:1]
+    following = words[place + 1] if place + 1 < len(words) else None
+    if behind.isdigit() or behind == "-" or following is None:
+        return False
+    return len(following[0]) == 1 or not is_clinical(following[0]) or is_common_name(following[0])
 
 
 def _named(

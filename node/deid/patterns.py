@@ -81,16 +81,23 @@ _WEAK_STREET = frozenset(
     "dr st ct pl sq way row walk close rise path loop view ridge point common bend run route green hill circle "
     "approach yard yards chase reach steps strand mount oval springs vista corner trace creek hollow".split()
 )
+# Of Great Britain, where two letters say the place (one, as in L4, is a vertebra), and of Canada.
+_POSTCODE = (
+    r"(?:A[BL]|B[ABDHLNRST]|C[ABFHMORVW]|D[ADEGHLNY]|E[CHNX]|FY|G[LU]|H[ADGPRSUX]|I[GPV]|K[ATWY]|L[ADENSU]|M[EKL]|N[EGNPRW]"
+    r"|O[LX]|P[HLO]|R[GHM]|S[AGKLMNOPRSTWY]|T[ADFNQW]|UB|W[ACDFNRSV]|YO|ZE)\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}"
+    r"|[ABCEGHJ-NPRSTVXY]\d[A-Z] \d[A-Z]\d"
+)
 _ADDRESS = re.compile(
     rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:{_CAP}\.? ){{1,4}}(?i:{_STREET})\b\.?"
     rf"(?:,? (?:(?i:apt|apartment|suite|ste|unit|floor|flat|no)\.? ?#?\w+))?"
-    rf"(?:,\s?{_CAP}(?: {_CAP}){{0,2}}(?:,? [A-Z]{{2}})?(?:,? \d{{4,6}})?)?"
+    rf"(?:,\s?{_CAP}(?: {_CAP}){{0,2}}?,? (?:{_POSTCODE})(?!\w)"
+    rf"|,\s?{_CAP}(?: {_CAP}){{0,2}}(?:,? [A-Z]{{2}})?(?:,? \d{{4,6}})?)?"
     rf"|{_CAP}(?i:stra(?:ss|ß)e|str\.|gasse|weg|platz|allee|laan|straat|gatan|vej) ?\d+\w?"
     rf"(?:,? \d{{4,5}} {_CAP})?"
     rf"|(?<!\w)(?:\d+,? )?(?:(?i:rue|avenue|boulevard|calle|avenida|(?-i:Via|Viale)|piazza|plaza) "
     rf"(?:(?:de|du|des|della|del|la|le|les) )*)"
     rf"{_CAP}(?: {_CAP})*(?:,? \d+)?"
-    rf"|(?i:p\.? ?o\.? box) \d+|(?<![\w.])\d{{5}} {_CAP}(?=[,.;]|$)"
+    rf"|(?<!\w)(?:{_POSTCODE})(?!\w)|(?i:p\.? ?o\.? box) \d+|(?<![\w.])\d{{5}} {_CAP}(?=[,.;]|$)"
 )
 _INSTITUTE = (
     r"Hospitals?|Infirmary|Clinics?|Klinik(?:um)?|Krankenhaus|Spital|Sanatorium|Hospice|University|Universit(?:y|ät|é)|"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from .dates import Found, dates_in
+from .dates import Found, dates_in, weekdays_beside
 from .folding import HIDDEN, is_mark, plain
 from .names import Span, names_in, says_something, short_names_in
 from .patterns import contacts_in, numbers_in, places_in, uids_in
@@ -137,6 +137,8 @@ class TextCleaner:
         edits = {(one.start, one.end): self._date(text, one) for one in days}
         untouched = [one for one, new in edits.items() if new is not None]
         cuts = [one for one, new in edits.items() if new is None]
+        if self.dates is Dates.SHIFT and self.days % 7:
+            cuts += [one for found in days for one in weekdays_beside(text, found)]
         cuts += [one for one in contacts_in(text, strict=strict) if not _touches(one, untouched)]
         cuts += () if self.keeps_uids else uids_in(text)
         if strict:
