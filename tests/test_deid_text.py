@@ -69,7 +69,9 @@ def cleaner(dates: Dates = Dates.SHIFT) -> TextCleaner:
         ("scan on Mon Mar 14 2016, liver", "scan on Feb 08 2015, liver"),
         ("Montag, 14. März 2016: Leber", "08. Februar 2015: Leber"),
         ("liver, 14 March 2016 (Monday)", "liver, 08 February 2015"),
+        ("suspicion d'appendicite chez d'Angelopoulos", "suspicion d'appendicite chez"),
         # What is measured or counted, and codes.
+        ("ADC (10^-6 mm²/s), 12 cm³, ¼ dose", "ADC (10^-6 mm²/s), 12 cm³, ¼ dose"),
         ("BP 120/80, VA 20/200, PLT 150000", "BP 120/80, VA 20/200, PLT 150000"),
         ("TE 10/20/30/40/50/60, b 0/50/400/800", "TE 10/20/30/40/50/60, b 0/50/400/800"),
         ("370000 kBq, 10000 mm2, DLP 12345", "370000 kBq, 10000 mm2, DLP 12345"),

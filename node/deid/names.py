@@ -34,7 +34,8 @@ _MARKS = (
     "\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f18-\u0fbc\u102b-\u109d"
     "\u1712-\u1734\u17b4-\u17d3\u200c\u200d\ua802-\ua8ff"
 )
-_LETTERS = rf"(?:[^\W\d_][{_MARKS}]*)"
+# Digits above and below the line and fractions are letters to Python as well: "mm²" is no name.
+_LETTERS = rf"(?:[^\W\d_\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209c\u2150-\u215f][{_MARKS}]*)"
 _WORD = re.compile(rf"{_LETTERS}+(?:['’]{_LETTERS}+)*")
 _TITLES = frozenset(
     "dr dr. drs doctor prof professor mr mrs ms miss mx herr hr frau fr mme mlle monsieur madame dra sra srta sr "
@@ -80,6 +81,8 @@ _SHORT_NAME = re.compile(
 )
 # "née" in a character set that has no accents.
 _BORN_AS = re.compile(rf"(?<!\w)[nN][?\ufffd]e?e? ({_CAP})")
+# French and Italian write articles and prepositions together with a word that begins with a vowel.
+_ELIDED = re.compile(r"(?:[dlnsjmtc]|qu|un|(?:d|n|s)?(?:a|e|u)ll)['’]([^\W\d_]{3,})", re.IGNORECASE)
 _FIRST_IDEOGRAPH = "\u2e80"
 _GAPS = (" ", "_", "^", "-", ",", ", ")
 
@@ -307,6 +310,9 @@ def _is_strange(text: str, word: re.Match[str]) -> bool:
     """Whether a word that nothing knows is to be taken for a name wherever it stands."""
     written = word[0]
     if is_known(written) or any(is_known(part) and len(part) > 2 for part in re.split("['’]s?$", written) if part):
+        return False
+    elided = _ELIDED.match(written)
+    if elided and is_known(elided[1]) and not is_common_name(elided[1]):
         return False
     if not written.isascii():
         return len(written) > 1
