@@ -227,7 +227,15 @@ def test_text_outside_the_table_stays_unless_it_names_the_patient() -> None:
 
 
 @pytest.mark.parametrize(
-    "keyword", ["SegmentLabel", "RTImageLabel", "BeamName", "GraphicGroupLabel", "ProcedureStepLabel"]
+    "keyword",
+    [
+        "SegmentLabel",
+        "RTImageLabel",
+        "BeamName",
+        "ProcedureStepLabel",
+        "StrainDescription",
+        "PotentialReasonsForProcedure",
+    ],
 )
 def test_labels_that_people_give_are_cleaned_as_what_people_write(keyword: str) -> None:
     result = clean(ct(**{keyword: "liver Q8123904K Abernathy"}))

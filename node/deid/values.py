@@ -49,8 +49,11 @@ _IN_DUMMY = "within a replaced sequence"
 _SAID_NOTHING = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "PN", "UR", "DA", "DT", "TM", "AS"})
 OLDEST = 89
 _PROSE = ("Description", "Comment", "Comments", "Text", "Remark", "Remarks", "Reason", "Notes", "Label")
-# Names that people give to what they made; and labels that programs write.
-_GIVEN = frozenset({"RTImageName", "BeamName", "BlockName", "ApplicationSetupName", "TreatmentProtocols"})
+# Names that people give to what they made, and other texts of theirs; and labels that programs write.
+_GIVEN = frozenset(
+    {"RTImageName", "BeamName", "BlockName", "ApplicationSetupName", "TreatmentProtocols", "SurgicalTechnique"}
+    | {"PotentialReasonsForProcedure", "PotentialDiagnosticTasks", "RequestedProcedureDescriptionTrial"}
+)
 _OF_PROGRAMS = frozenset(
     {"DimensionDescriptionLabel", "CompressionLabel", "TransformLabel", "DCTLabel", "HPGLPenLabel"}
 )
@@ -319,7 +322,7 @@ def _is_over(age: str) -> bool:
 
 def _is_prose(tag: BaseTag, vr: str) -> bool:
     """Whether people write the attribute's text, rather than devices or vocabularies."""
-    if tag.is_private or vr in ("LO", "SH"):
+    if tag.is_private or vr in ("LO", "SH", "UC"):
         keyword = "" if tag.is_private else keyword_for_tag(tag)
         return keyword in _GIVEN or (keyword.endswith(_PROSE) and keyword not in _OF_PROGRAMS)
     return vr in ("LT", "ST", "UT")
