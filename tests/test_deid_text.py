@@ -89,6 +89,9 @@ def cleaner(dates: Dates = Dates.SHIFT) -> TextCleaner:
         ("mother Breast cancer", "mother Breast cancer"),
         ("images seen with Navarro, Hubert and Vladimir", "images seen with and"),
         # Eponyms.
+        ("seen by Dr. Okonkwo, Parkinson disease", "seen by., Parkinson disease"),
+        ("Prof. Okonkwo Hirschsprung disease", ". Hirschsprung disease"),
+        ("seen by Dr. Parkinson, stable", "seen by., stable"),
         ("Brown-Sequard syndrome, Prader-Willi syndrome", "Brown-Sequard syndrome, Prader-Willi syndrome"),
         ("Brown-Séquard, Billroth II, Seldinger technique", "Brown-Séquard, Billroth II, Seldinger technique"),
         ("no evidence of Morton neuroma, CT of Baker cyst", "no evidence of Morton neuroma, CT of Baker cyst"),

@@ -196,6 +196,8 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
         if low in _NO_NAMES:
             return
         first = all(one[0].lower() in _PARTICLES or len(one[0]) == 1 for one in words[at + 1 : place])
+        if not first and is_eponym(word[0]) and _names_finding(text, word):
+            return
         particle = (
             low in _PARTICLES or (len(word[0]) == 1 and word[0].isupper()) or (low in _TITLES and word[0].istitle())
         )
@@ -236,6 +238,8 @@ def _named(
         if not re.fullmatch(r"[ _^-]{1,2}|: ?|, ?|\. ?" if place > at + 1 else r"[:=]? ?", gap) or low in _NO_NAMES:
             return
         first = place == at + 1
+        if not first and is_eponym(word[0]) and _names_finding(text, word):
+            return
         if first and low_role in _LINKS and place + 1 < len(words) and makes_eponym(word[0], words[place + 1][0]):
             return
         link = not first and ((len(word[0]) == 1 and word[0].isupper()) or low in _PARTICLES)
