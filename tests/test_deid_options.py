@@ -129,6 +129,50 @@ def test_structured_content_by_concept() -> None:
     assert len(content) == 6
 
 
+def test_what_a_report_says_of_the_subject_goes_without_the_option_that_keeps_it() -> None:
+    ds = report()
+    age = item("NUM", "121033", MeasuredValueSequence=sequence(NumericValue="42"))
+    sex = item(
+        "CODE",
+        "121032",
+        ConceptCodeSequence=sequence(CodeValue="F", CodingSchemeDesignator="DCM", CodeMeaning="Female"),
+    )
+    ds.ContentSequence = Sequence([age, sex])
+    content = clean(ds, REPORT).ContentSequence
+    assert not content[0].MeasuredValueSequence
+    assert content[0].NumericValueQualifierCodeSequence[0].CodeMeaning == "Value unknown"
+    assert content[1].ConceptCodeSequence[0].CodeMeaning == "Unknown sex"
+    keeping = Profile([*REPORT.options, Option.RETAIN_PATIENT_CHARACTERISTICS])
+    content = clean(ds, keeping).ContentSequence
+    assert content[0].MeasuredValueSequence[0].NumericValue == 42
+    assert content[1].ConceptCodeSequence[0].CodeMeaning == "Female"
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "stays"),
+    [
+        (Option.RETAIN_UIDS, "112040", True),
+        (Option.RETAIN_UIDS, "121012", True),
+        (Option.RETAIN_DEVICE_IDENTITY, "121012", True),
+        (Option.RETAIN_DEVICE_IDENTITY, "112040", False),
+        (Option.RETAIN_INSTITUTION_IDENTITY, "121012", False),
+    ],
+)
+def test_a_uid_in_a_report_stays_with_the_option_that_keeps_it(option: Option, code: str, stays: bool) -> None:
+    ds = report()
+    ds.ContentSequence = Sequence([item("UIDREF", code, UID="1.2.826.0.1.3680043.77.4242")])
+    left = clean(ds, Profile([*REPORT.options, option])).ContentSequence[0].UID
+    assert (left == "1.2.826.0.1.3680043.77.4242") == stays
+
+
+def test_the_uid_of_a_device_stays_with_its_identity_unless_it_is_replaced_elsewhere() -> None:
+    uid, profile = "1.2.826.0.1.3680043.77.1", Profile([Option.RETAIN_DEVICE_IDENTITY])
+    assert clean(ct(DeviceUID=uid), profile).DeviceUID == uid
+    assert clean(ct(DeviceUID=uid), BASIC).DeviceUID != uid
+    both = clean(ct(DeviceUID=uid, IrradiationEventUID=uid), profile)
+    assert both.DeviceUID == both.IrradiationEventUID != uid
+
+
 def test_what_an_option_takes_care_of_is_not_refused() -> None:
     with pytest.raises(CannotClean, match="structured report"):
         cleaned(report(), rule=may_carry_text)

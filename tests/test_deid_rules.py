@@ -24,9 +24,13 @@ from deid_objects import (
 from lethe.node.deid import pseudonyms
 from lethe.node.deid.decisions import Decisions
 from lethe.node.deid.errors import CannotClean
+from lethe.node.deid.header import HeaderCleaner
 from lethe.node.deid.iod import Types, types_of
 from lethe.node.deid.profile import APPLIED, Action, Option, Profile, Rule
 from lethe.node.deid.pseudonyms import Pseudonyms
+from lethe.node.deid.report import Report
+from lethe.node.deid.terms import TermBank
+from lethe.node.deid.values import ValueCleaner
 
 FULL_DATES = Profile([Option.RETAIN_LONGITUDINAL_FULL_DATES])
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -220,6 +224,33 @@ def test_text_outside_the_table_stays_unless_it_names_the_patient() -> None:
     assert result.Manufacturer == "ACME"
     assert list(result.ConvolutionKernel) == ["B30s", "ANONYMOUS"]
     assert "ANONYMOUS" in clean(ct(ManufacturerModelName="antonia's")).ManufacturerModelName
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "SegmentLabel",
+        "RTImageLabel",
+        "BeamName",
+        "ProcedureStepLabel",
+        "StrainDescription",
+        "PotentialReasonsForProcedure",
+    ],
+)
+def test_labels_that_people_give_are_cleaned_as_what_people_write(keyword: str) -> None:
+    result = clean(ct(**{keyword: "liver Q8123904K Abernathy"}))
+    assert result[keyword].value == "liver"
+    assert clean(ct(DimensionDescriptionLabel="IsoQuorble")).DimensionDescriptionLabel == "IsoQuorble"
+
+
+def test_the_label_of_an_overlay_that_stays_is_cleaned() -> None:
+    ds = ct()
+    ds.add_new(0x60001500, "LO", "Q8123904K")
+    values = ValueCleaner(
+        Decisions(BASIC, types_of(ds.SOPClassUID), overlays=frozenset({0x6000})), KEY, TermBank(), "", Report()
+    )
+    HeaderCleaner(values).clean(ds)
+    assert ds[0x60001500].value == "ANONYMOUS"
 
 
 def test_code_words_of_the_standard_stay_whatever_the_patient_is_called() -> None:
@@ -509,3 +540,10 @@ def test_originals_that_another_program_has_encrypted_go() -> None:
     item = sequence(EncryptedContentTransferSyntaxUID="1.2.840.10008.1.2.1", EncryptedContent=b"secret" * 4)
     result = clean_bytes(ct(EncryptedAttributesSequence=item))
     assert b"secret" not in result
+
+
+def test_what_we_remove_beyond_the_table_is_emptied_where_its_type_demands_it() -> None:
+    """RT Image Module (PS3.3 C.8.8.2) has Radiation Machine Name (3002,0020) as type 2."""
+    image = clean(ct(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.1", RadiationMachineName="LINAC 3"))
+    assert image.RadiationMachineName == ""
+    assert "RadiationMachineName" not in clean(ct(RadiationMachineName="LINAC 3"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import time
+import zlib
 
 import pytest
 from hypothesis import given
@@ -35,6 +37,8 @@ def bank(tag: int, vr: str, *values: str) -> TermBank:
         ("Yamada^Tarou=山田^太郎", "患者山田太郎様"),
         ("Hong^Gildong=洪^吉洞=홍^길동", "길동님"),
         ("Lee^Ann", "Lee"),
+        ("Wang^XiaoDong", "WANGXD"),
+        ("Featherstone^Mary Ann", "mafeatherstone"),
     ],
 )
 def test_names(name: str, text: str) -> None:
@@ -105,6 +109,24 @@ def test_bytes_that_are_text_and_bytes_that_hold_some() -> None:
     assert terms.in_bytes(b"\x00\x01\x02Featherstone\xff")
     assert terms.in_bytes("Featherstone".encode("utf-16-le"))
     assert not terms.in_bytes(b"\x00\x01\x02 lee \xff")
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"%46eatherstone", b"&#70;eatherstone", b"=46eatherstone", b"4665617468657273746f6e65",
+        b"46 65 61 74 68 65 72 73",
+        base64.b64encode(b"Antonia"), base64.b64encode(zlib.compress(b"of Featherstone")),
+        base64.b64encode("Featherstone".encode("utf-16-le")), base64.b64encode(base64.b64encode(b"Featherstone")),
+        base64.urlsafe_b64encode(b"\xff\xfe?Featherstone??>"), b"enotsrehtaef",
+    ],
+)  # fmt: skip
+def test_a_name_is_found_however_it_is_packed(packed: bytes) -> None:
+    terms = bank(NAME, "PN", "FEATHERS^ANTONIA" if packed.endswith(b"72 73") else "FEATHERSTONE^ANTONIA")
+    assert terms.finds_in_any_reading(packed) or terms.finds(packed.decode())
+    assert terms.in_bytes(b"\0\1\2 " + packed + b" \0")
+    others = bank(NAME, "PN", "OKONKWO^BRIGID")
+    assert not others.finds_in_any_reading(packed) and not others.in_bytes(b"\0\1\2 " + packed + b" \0")
 
 
 def test_long_texts_are_searched_across_their_pieces() -> None:

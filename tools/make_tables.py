@@ -7,7 +7,8 @@ STANDARD is a folder with the tables of PS3.15 (`ps3.15_e1-1_2026d.json` and its
 an IOD has, which attributes a module has and of what type).
 
 `e1_1.json` holds every row of PS3.15 Table E.1-1 by tag. `types.json` holds, for each storage SOP class, the modules of
-its IOD, and for each module the attributes that Table E.1-1 may remove or empty although their type asks for more.
+its IOD, and for each module the attributes that Table E.1-1, or we beyond it, may remove or empty although their type
+asks for more.
 `safe_private.json` holds Table E.3.10-1 by private creator, `content.json` Table E.3.4-1 by concept. `words.json` holds
 the words of the standard's names and code meanings as pydicom has them; the other word lists and
 `common_names.txt` beside it are kept by hand.
@@ -23,6 +24,10 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import tag_for_keyword
 from pydicom.sr._concepts_dict import concepts
+
+from lethe.node.deid.profile import _BEYOND_THE_TABLE, _DEVICES_BEYOND_THE_TABLE
+
+BEYOND_THE_TABLE = _BEYOND_THE_TABLE | _DEVICES_BEYOND_THE_TABLE
 
 
 def main() -> None:
@@ -72,7 +77,7 @@ def types(folder: Path, rules: dict) -> dict:
         for row in rows:
             path = [tag_for_keyword(keyword) for keyword in (*row["path"], row["keyword"])]
             leaf = f"{path[-1]:08X}" if path[-1] is not None else ""
-            if None in path or leaf not in rules or rules[leaf]["basic"] in ("D", "U") or row["type"][0] not in "12":
+            if None in path or row["type"][0] not in "12" or not may_go(path[-1], row["type"], rules.get(leaf)):
                 continue
             key = "/".join(f"{tag:08X}" for tag in path)
             demanded[key] = min(row["type"], demanded.get(key, "9"))
@@ -88,6 +93,11 @@ def types(folder: Path, rules: dict) -> dict:
         },
         "modules": dict(sorted(modules.items())),
     }
+
+
+def may_go(tag: int, kind: str, rule: dict | None) -> bool:
+    """Whether the type decides what becomes of an attribute that is removed or emptied, by the table or beyond it."""
+    return tag in BEYOND_THE_TABLE and kind in "12" if rule is None else rule["basic"] not in ("D", "U")
 
 
 def safe_private(standard: Path) -> dict:

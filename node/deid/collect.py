@@ -6,7 +6,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from .content import concept
+from .content import UID, concept, keeps_uid
 from .elements import Path, decoded, items, refuse_unreadable, telling, texts, vr_of
 from .profile import Action, Option, Profile
 from .registry import says_nothing
@@ -31,6 +31,12 @@ def collect_into(terms: TermBank, header: Dataset, profile: Profile) -> None:
     _walk(header, (), profile, terms)
 
 
+def tells_uids(tag: int, profile: Profile) -> bool:
+    """Whether the UIDs of an attribute are to be replaced, wherever they stand: no option keeps them."""
+    rule = profile.rule(tag)
+    return Option.RETAIN_UIDS not in profile.applied and not (rule and rule.action == Action.KEEP)
+
+
 def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> None:
     refuse_unreadable(header, path)
     _add_subject(header, terms)
@@ -45,7 +51,7 @@ def _walk(header: Dataset, path: Path, profile: Profile, terms: TermBank) -> Non
             for below, item in items(decoded(header, tag, path), path, int(tag)):
                 _walk(item, below, profile, terms)
         elif vr == "UI":
-            if Option.RETAIN_UIDS not in profile.applied:
+            if tells_uids(tag, profile) and not (tag == UID and keeps_uid(header, profile.applied)):
                 for uid in telling(header, tag, path):
                     if not says_nothing(int(tag), uid):
                         terms.add_uid(uid)

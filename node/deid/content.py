@@ -17,6 +17,7 @@ from .elements import decoded, said
 from .profile import Action, Option
 
 CONTENT_SEQUENCE = Tag(0x0040A730)
+UID = Tag(0x0040A124)
 _CONCEPT_NAME, _VALUE_TYPE = Tag(0x0040A043), Tag(0x0040A040)
 _CODES = (Tag(0x00080100), Tag(0x00080119), Tag(0x00080120))
 _SCHEME = Tag(0x00080102)
@@ -31,14 +32,19 @@ def action_for(item: Dataset, options: Iterable[Option]) -> Action:
     a tree with an item less may break its template (PS3.16), and references by position (PS3.3 C.17.3.2.5)."""
     kind = _word(item, _VALUE_TYPE)
     row = _table().get(f"{'|'.join(concept(item))}|{kind}")
-    if row is None or kind in _REFERENCES:
+    if row is None:
         return Action.CLEAN
     chosen = {row["options"].get(option.replace("-", "_")) for option in options}
     if "K" in chosen:
         return Action.KEEP
-    if "C" in chosen:
+    if "C" in chosen or kind in _REFERENCES:
         return Action.CLEAN
     return Action.DUMMY
+
+
+def keeps_uid(item: Dataset, options: Iterable[Option]) -> bool:
+    """Whether an option keeps the UID that a content item of type UIDREF has for its value. Raises CannotClean."""
+    return UID in item and _CONCEPT_NAME in item and action_for(item, options) == Action.KEEP
 
 
 def concept(item: Dataset) -> tuple[str, str]:

@@ -99,6 +99,19 @@ _PARTIAL = re.compile(
 )
 
 
+_WEEKDAYS = (
+    "monday tuesday wednesday thursday friday saturday sunday mon tues? wed thu(?:rs?)? fri sat sun montag dienstag "
+    "mittwoch donnerstag freitag samstag sonnabend sonntag mo di mi do fr sa so lundi mardi mercredi jeudi vendredi "
+    "samedi dimanche lunes martes miércoles jueves viernes sábado domingo lunedì martedì mercoledì giovedì venerdì "
+    "sabato domenica maandag dinsdag woensdag donderdag vrijdag zaterdag zondag segunda-feira terça-feira quarta-feira "
+    "quinta-feira sexta-feira"
+).split()
+_DAY_OF_WEEK = "|".join(sorted(_WEEKDAYS, key=len, reverse=True))
+_WEEKDAY_BEFORE = re.compile(rf"(?<!\w)(?:{_DAY_OF_WEEK})\.?,? (?:the |den |le |el )?$", re.IGNORECASE)
+_WEEKDAY_BEHIND = re.compile(rf",? \(?(?:{_DAY_OF_WEEK})(?!\w)\)?", re.IGNORECASE)
+_LONGEST_WEEKDAY = 24
+
+
 @dataclass(frozen=True)
 class Found:
     """A date in a text: where, which day (None where it is not known to the day), and how to write another in its
@@ -117,6 +130,17 @@ class Found:
             return self.write(self.day + timedelta(days=days))
         except OverflowError:
             return None
+
+
+def weekdays_beside(text: str, found: Found) -> Iterator[tuple[int, int]]:
+    """Where the day of the week of a date stands beside it: of a date that moves, it would tell by how many days."""
+    start = max(0, found.start - _LONGEST_WEEKDAY)
+    before = _WEEKDAY_BEFORE.search(text[start : found.start])
+    if before:
+        yield start + before.start(), found.start
+    behind = _WEEKDAY_BEHIND.match(text, found.end)
+    if behind:
+        yield behind.span()
 
 
 def dates_in(text: str, is_noted: Callable[[str], bool]) -> Iterator[Found]:
@@ -163,6 +187,8 @@ def _year_last(match: re.Match[str], noted: Callable[[str], bool]) -> Found | No
     a, b = (groups["a2"], groups["b2"]) if short else (groups["a"], groups["b"])
     written = groups["y2"] if short else groups["y"]
     separator = "." if short else groups["s"]
+    if len(written) == 2 and _goes_on(match, separator):
+        return None
     year = int(written) if len(written) == 4 else int(written) + (1900 if int(written) > 40 else 2000)
     month_first, day_first = _day(year, int(a), int(b)), _day(year, int(b), int(a))
     options = (
@@ -180,6 +206,13 @@ def _year_last(match: re.Match[str], noted: Callable[[str], bool]) -> Found | No
         return f"{one:0{len(a)}d}{separator}{two:0{len(b)}d}{separator}{end}"
 
     return Found(match.start(), match.end(), day, write)
+
+
+def _goes_on(match: re.Match[str], separator: str) -> bool:
+    """Whether more numbers stand on either side, so that it is a list: of echo times, for instance."""
+    before, behind = match.string[: match.start()][-2:], match.string[match.end() :]
+    goes_on = behind.startswith(separator) and re.match(r"\d{1,4}(?!\d)", behind[1:])  # six digits are a time
+    return bool(goes_on) or (before[1:] == separator and before[0].isdigit())
 
 
 def _named(match: re.Match[str], _noted: Callable[[str], bool]) -> Found | None:

@@ -12,7 +12,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
-from .content import AGES, CONTENT_SEQUENCE, action_for, concept
+from .content import AGES, CONTENT_SEQUENCE, UID, action_for, concept, keeps_uid
 from .decisions import Decision, lists_references
 from .elements import Path, contradicts, decoded, items, pad_odd_values, said, vr_of
 from .private import creator_tag, safe_vr
@@ -25,7 +25,8 @@ PRIVATE = "private attribute"
 _CONTENT = "content item, by its concept"
 # DateTime, Date, Time, Person Name, Text Value.
 _CONTENT_VALUES = tuple(Tag(tag) for tag in (0x0040A120, 0x0040A121, 0x0040A122, 0x0040A123, 0x0040A160))
-_MEASURED_VALUE, _NUMERIC_VALUE = Tag(0x0040A300), Tag(0x0040A30A)
+_MEASURED_VALUE, _NUMERIC_VALUE, _QUALIFIER = Tag(0x0040A300), Tag(0x0040A30A), Tag(0x0040A301)
+_CONCEPT_CODE = Tag(0x0040A168)
 _WIDTHS = {"FL": 4, "FD": 8, "US": 2, "SS": 2, "UL": 4, "SL": 4, "AT": 4, "OW": 2}
 
 
@@ -133,11 +134,37 @@ class HeaderCleaner:
             if concept(item)[1] in AGES:
                 _cap_age(item)
             dummy_value = action_for(item, self._options) == Action.DUMMY
+            kept = self._kept_uid(item, below)
             self._walk(item, below, within_dummy=dummy_value)
-            for value in _CONTENT_VALUES if dummy_value else ():
-                if value in item:
-                    self.values.replace_by_dummy(item, value, below, _CONTENT)
+            if kept is not None:
+                item[UID] = kept
+                self.values.report.keep()
+            if dummy_value:
+                self._say_nothing(item, below)
         self.values.report.keep()
+
+    def _kept_uid(self, item: Dataset, path: Path) -> DataElement | RawDataElement | None:
+        """Take out of a content item the UID that an option keeps, for Table E.1-1 knows only those that go."""
+        if not keeps_uid(item, self._options) or not self.values.may_keep_uids(said(item, UID)):
+            return None
+        refuse_contradiction(item, UID, path)
+        kept = item.get_item(UID)
+        del item[UID]
+        return kept
+
+    def _say_nothing(self, item: Dataset, path: Path) -> None:
+        """Put a dummy for the value of a content item; what was measured becomes a value that is not known (CID 42),
+        and a code that of what is not known (CID 7455)."""
+        for value in _CONTENT_VALUES:
+            if value in item:
+                self.values.replace_by_dummy(item, value, path, _CONTENT)
+        if _MEASURED_VALUE in item:
+            item[_MEASURED_VALUE] = DataElement(_MEASURED_VALUE, "SQ", [])
+            item[_QUALIFIER] = DataElement(_QUALIFIER, "SQ", [_code("114010", "Value unknown")])
+            self.values.report.note(Done.EMPTIED, place(path, _MEASURED_VALUE), _CONTENT)
+        if _CONCEPT_CODE in item:
+            item[_CONCEPT_CODE] = DataElement(_CONCEPT_CODE, "SQ", [_code("U", "Unknown sex")])
+            self.values.report.note(Done.REPLACED, place(path, _CONCEPT_CODE), _CONTENT)
 
 
 def _restored(header: Dataset, tag: BaseTag, vr: str) -> bool:
@@ -152,6 +179,12 @@ def _restored(header: Dataset, tag: BaseTag, vr: str) -> bool:
         return False
     header[tag] = element._replace(VR=vr)
     return True
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
+    return code
 
 
 def _cap_age(item: Dataset) -> None:

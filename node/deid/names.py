@@ -12,13 +12,30 @@ from itertools import pairwise
 
 from .folding import plain
 from .vocabulary import is_code
-from .words import is_clinical, is_common_eponym, is_eponym, is_known, is_weakly_known, makes_eponym
+from .words import (
+    is_beside_eponym,
+    is_clinical,
+    is_common_eponym,
+    is_eponym,
+    is_known,
+    is_listed,
+    is_weakly_known,
+    makes_eponym,
+)
 
 Span = tuple[int, int]
 
 CAPITALISED = r"[^\W\d_a-z][\w'’-]{0,40}"
 _CAP = CAPITALISED
-_LETTERS = r"(?:[^\W\d_][\u0300-\u036f]*)"
+# What goes on with a letter: accents, points, and in the scripts of India and beyond the vowels, which are no letters
+# to Python.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0711\u0730-\u074a\u07a6-\u07b0"
+    "\u0900-\u0963\u0966-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u0f18-\u0fbc\u102b-\u109d"
+    "\u1712-\u1734\u17b4-\u17d3\u200c\u200d\ua802-\ua8ff"
+)
+# Digits above and below the line and fractions are letters to Python as well: "mm²" is no name.
+_LETTERS = rf"(?:[^\W\d_\u00b2\u00b3\u00b9\u00bc-\u00be\u2070-\u209c\u2150-\u215f][{_MARKS}]*)"
 _WORD = re.compile(rf"{_LETTERS}+(?:['’]{_LETTERS}+)*")
 _TITLES = frozenset(
     "dr dr. drs doctor prof professor mr mrs ms miss mx herr hr frau fr mme mlle monsieur madame dra sra srta sr "
@@ -36,6 +53,9 @@ _ROLES = frozenset(
     "present patientin zuweiser überweiser medecin médecin arzt untersucher paciente paziente patiente for of from "
     "with to per".split()
 )
+_RELATIVES = frozenset("mother father wife husband son daughter brother sister aunt uncle spouse".split())
+"""Behind them a word with a capital is a name, unless it is one that a list has: what is only formed like a word of
+medicine, as Eulalia is, is none."""
 _WEAK_ROLES = frozenset(
     "for of from with to per called signed contact name reader fellow anesthesia tech copy cc present patientin "
     "paciente paziente patiente provider reporter interpreter".split()
@@ -53,12 +73,16 @@ _QUALIFIED = re.compile(
     rf"({_CAP}(?: {_CAP})?),? (?:M\.?D\.?|Ph\.?D\.?|R\.?N\.?|FRCR|FACR|D\.O\.|MBBS|R\.?T\.?\(R\))(?!\w)"
 )
 _INITIALS = re.compile(rf"(?<!\w)[A-Z]\. ?[A-Z]\.(?: ?[A-Z]\.)?(?!\w)|(?<!\w)(?:[A-Z]\. ?){{1,4}}(?=(?P<after>{_CAP}))")
+# Projections and ways to give something, with full stops.
+_VIEWS = frozenset("P.A. A.P. D.P. L.L. I.V. I.M. P.O. S.C.".split())
 _BEFORE_INITIALS = re.compile(rf"(?<!\w)({_CAP}),? (?:[A-Z]\. ?){{1,3}}(?!\w)")
 _SHORT_NAME = re.compile(
     r"(?P<before>[ _^-]|, ?|(?<![^\W_]))(?:[A-Z][a-z]{1,2}|[A-Z]\.?)(?P<after>[ _^-]|, ?|(?![^\W_]))(?<!CT)"
 )
 # "née" in a character set that has no accents.
 _BORN_AS = re.compile(rf"(?<!\w)[nN][?\ufffd]e?e? ({_CAP})")
+# French and Italian write articles and prepositions together with a word that begins with a vowel.
+_ELIDED = re.compile(r"(?:[dlnsjmtc]|qu|un|(?:d|n|s)?(?:a|e|u)ll)['’]([^\W\d_]{3,})", re.IGNORECASE)
 _FIRST_IDEOGRAPH = "\u2e80"
 _GAPS = (" ", "_", "^", "-", ",", ", ")
 
@@ -87,6 +111,8 @@ def names_in(text: str, *, strict: bool) -> Iterator[Span]:
             if _is_name_before_degree(match[1]):
                 yield match.span()
         for match in _INITIALS.finditer(text):
+            if match[0].replace(" ", "") in _VIEWS:
+                continue
             if match["after"] is None or not is_known(match["after"]):
                 yield match.span()
             elif _is_name_before_degree(match["after"]):
@@ -170,10 +196,14 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
         if low in _NO_NAMES:
             return
         first = all(one[0].lower() in _PARTICLES or len(one[0]) == 1 for one in words[at + 1 : place])
+        if not first and is_eponym(word[0]) and _names_finding(text, word):
+            return
         particle = (
             low in _PARTICLES or (len(word[0]) == 1 and word[0].isupper()) or (low in _TITLES and word[0].istitle())
         )
         dotted = not title.isupper() or text[words[at].end() :][:1] == "."
+        if not dotted and len(word[0]) == 1 and not _begins_name(text, words, place):
+            return
         if particle or (first and dotted and is_common_name(word[0])):
             yield word.span()
         elif is_clinical(word[0]) if title.isupper() or not first else is_known(word[0]) and word[0].islower():
@@ -184,6 +214,16 @@ def _titled(text: str, words: list[re.Match[str]], at: int, *, strict: bool) -> 
             yield word.span()
         else:
             return
+
+
+def _begins_name(text: str, words: list[re.Match[str]], place: int) -> bool:
+    """Whether a letter behind a title in capitals, which may be a modality, is an initial: "MR J SMITH", but not
+    "MR T1 SAG", "DR L HAND" or "MR C-SPINE"."""
+    behind = text[words[place].end() :][:1]
+    following = words[place + 1] if place + 1 < len(words) else None
+    if behind.isdigit() or behind == "-" or following is None:
+        return False
+    return len(following[0]) == 1 or not is_clinical(following[0]) or is_common_name(following[0])
 
 
 def _named(
@@ -198,20 +238,30 @@ def _named(
         if not re.fullmatch(r"[ _^-]{1,2}|: ?|, ?|\. ?" if place > at + 1 else r"[:=]? ?", gap) or low in _NO_NAMES:
             return
         first = place == at + 1
+        if not first and is_eponym(word[0]) and _names_finding(text, word):
+            return
+        if first and low_role in _LINKS and place + 1 < len(words) and makes_eponym(word[0], words[place + 1][0]):
+            return
         link = not first and ((len(word[0]) == 1 and word[0].isupper()) or low in _PARTICLES)
         titled = word[0].istitle() and is_common_name(word[0])
         if link or _is_unheard_of(word[0], strict=strict) or (first and titled and weak and low_role not in _LINKS):
             yield word.span()
         elif not word[0].istitle() or shouted or weak or "," in gap:
             return
-        elif not is_clinical(word[0]) or (first and (is_common_name(word[0]) or len(word[0]) in (2, 3))):
+        elif not is_clinical(word[0]) or (first and _may_be_called(word[0], low_role)):
             yield word.span()
         else:
             return
 
 
+def _may_be_called(word: str, low_role: str) -> bool:
+    """Whether somebody in that role may be called by a word of medicine with a capital."""
+    return is_common_name(word) or len(word) in (2, 3) or (low_role in _RELATIVES and not is_listed(word))
+
+
 def _is_unheard_of(word: str, *, strict: bool) -> bool:
-    return not is_known(word) and len(word) > 1 and (word[0].isupper() or strict) and not _is_short(word)
+    long = len(word) > 1 or word >= _FIRST_IDEOGRAPH  # family names of China and Korea are one character
+    return not is_known(word) and long and (word[0].isupper() or strict) and not _is_short(word)
 
 
 def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
@@ -225,12 +275,30 @@ def short_names_in(text: str, names: list[Span]) -> Iterator[Span]:
             continue
         if (before and match.start() in ends) or (after and match.end() in starts):
             yield match.start() + before, match.end() - after
+    given = [one for one in names if plain(text[slice(*one)]) in _common_names()[0]]
     for match in _WORD.finditer(text):
         may_be_one = len(match[0]) == 1 if match[0] >= _FIRST_IDEOGRAPH else match[0][0].isupper()
         if not may_be_one or not _is_beside(text, match, ends, starts):
             continue
-        if match[0] >= _FIRST_IDEOGRAPH or is_common_name(match[0]):
+        if match[0] >= _FIRST_IDEOGRAPH or is_common_name(match[0]) or _is_component(text, match, ends, starts):
             yield match.span()
+        elif given and is_eponym(match[0]) and not _names_finding(text, match):
+            beside_given = _is_beside(text, match, {end for _, end in given}, {start for start, _ in given})
+            yield from [match.span()] if beside_given else []
+
+
+def _is_component(text: str, word: re.Match[str], ends: set[int], starts: set[int]) -> bool:
+    """Whether a word is parted from a name by the sign that parts the components of a person's name (PS3.5 6.2)."""
+    caret = (text[word.start() - 1 : word.start()] == "^" and word.start() - 1 in ends) or (
+        text[word.end() : word.end() + 1] == "^" and word.end() + 1 in starts
+    )
+    return caret and not is_clinical(word[0])
+
+
+def _names_finding(text: str, word: re.Match[str]) -> bool:
+    """Whether what stands behind a name of medicine says that it is one: "Ewing sarcoma"."""
+    behind = _WORD.match(text, word.end() + 1)
+    return behind is not None and is_beside_eponym(behind[0])
 
 
 def _is_beside(text: str, word: re.Match[str], ends: set[int], starts: set[int]) -> bool:
@@ -246,6 +314,9 @@ def _is_strange(text: str, word: re.Match[str]) -> bool:
     """Whether a word that nothing knows is to be taken for a name wherever it stands."""
     written = word[0]
     if is_known(written) or any(is_known(part) and len(part) > 2 for part in re.split("['’]s?$", written) if part):
+        return False
+    elided = _ELIDED.match(written)
+    if elided and is_known(elided[1]) and not is_common_name(elided[1]):
         return False
     if not written.isascii():
         return len(written) > 1
@@ -276,6 +347,8 @@ def _pairs(words: list[re.Match[str]], text: str) -> Iterator[Span]:
     """A common given name and a family name in either order."""
     for one, two in pairwise(words):
         gap = text[one.end() : two.start()]
+        if gap == "^" and min(one[0], two[0]) >= _FIRST_IDEOGRAPH:
+            yield one.start(), two.end()
         if gap not in (" ", "_", "^", ", ", ",", "-") or not (one[0][0].isupper() and two[0][0].isupper()):
             continue
         first, second = plain(one[0]), plain(two[0])

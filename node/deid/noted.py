@@ -9,7 +9,16 @@ from collections.abc import Iterable, Sequence
 from .folding import plain
 from .naming import Kind, kind_of
 from .readings import meant_by
-from .spellings import TWO_LETTERS, contacts_of, numbers_of, numbers_of_day, parted, phrases_of_day, with_initials
+from .spellings import (
+    TWO_LETTERS,
+    contacts_of,
+    initials_of,
+    numbers_of,
+    numbers_of_day,
+    parted,
+    phrases_of_day,
+    with_initials,
+)
 from .vocabulary import is_code
 from .words import is_clinical, is_known
 
@@ -36,6 +45,7 @@ _SHORTEST_NAME = 3
 _SHORTEST_OF_BODY = 4
 _SHORTEST_ID = 5
 _SHORTEST_JOINED = 4
+_SHORTEST_REVERSED = 6
 _LONGEST_PHRASE = 16
 # From how many characters on a term counts within a longer word that nothing knows.
 _NAME_WITHIN, _PLACE_WITHIN, _NOT_LATIN_WITHIN, _NUMBER_WITHIN = 5, 6, 4, 7
@@ -121,7 +131,8 @@ class Noted:
             for one in {family, family.translate(TWO_LETTERS)}:
                 self._add_joined(plain(one + given))
                 self._add_joined(plain(given + one))
-                self._add_both(plain(one), plain(given), [plain(other)[:1] for other in low[1:]])
+                for initials in ([plain(other)[:1] for other in low[1:]], list(initials_of(components[1:]))):
+                    self._add_both(plain(one), plain(given), initials)
 
     def _add_both(self, family: str, given: str, initials: Sequence[str]) -> None:
         """Short names, of which none says enough by itself: side by side, joined, and with initials."""
@@ -175,6 +186,8 @@ class Noted:
             return
         if word.isalpha() and len(word) >= (within if word.isascii() else _NOT_LATIN_WITHIN):
             self._within.add(word)
+        if word.isalpha() and len(word) >= _SHORTEST_REVERSED and not is_known(word[::-1]):
+            self._other_words.add(word[::-1])
         for phrase in parted(word) if word.isalpha() else ():
             self._add_phrase(phrase)
 

@@ -37,9 +37,26 @@ _UID = re.compile(r"(?<![\d.])(?:1\.(?:2|3)|2\.(?:16|25))(?:\.(?:0|[1-9]\d{0,38}
 _LEAST_DOTS, _SHORTEST_UID = 2, 20
 _YEARS = re.compile(r"(?:19|20)\d\d[-/](?:19|20)?\d\d")
 _SIZES = re.compile(r"\d{1,4}(?:[xX]\d{1,4}){1,2}")
-_PAIR = re.compile(r"\d{1,4}[-/]\d{1,4}")
-_UNIT = re.compile(r" ?(?:microns?|[µu]m|mm|cm|ms|msec|sec|mg|ml|mL|HU|Hz|kHz|MHz|kVp?|mAs?|mGy|MBq|mCi|cc)(?![\w/])")
-_SETTING = re.compile(r"(?i:(?<![^\W_])(?:tr|te|ti|fov|matrix|mtx|ww|wl|window|kvp?|mas?|res)[ :=]{1,2})$")
+_CHAIN = re.compile(r"\d{1,4}(?:-\d{1,4}|(?:/\d{1,4}){1,7})")
+_COUNT = re.compile(r"\d{5,9}")
+_UNIT = re.compile(
+    r" ?(?:microns?|[µu]m|mm[23²³]?|cm[23²³]?|ms|msec|sec|mg|ml|mL|HU|Hz|kHz|MHz|kVp?|mAs?|[mc]?Gy|[kMG]?Bq|mCi|cc|mmHg"
+    r"|k?counts|cps|px|pixels?|voxels?|cells|/[µu][lL])(?![\w/])"
+)
+_SETTING = re.compile(
+    r"(?i:(?<![^\W_])(?:tr|te|ti|fov|matrix|mtx|ww|wl|w/l|window|kvp?|mas?|res|b|b-values?|slices?|frames?"
+    r"|images?|range)[ :=]{1,2})$"
+)
+_RATIO = re.compile(r"(?i:(?<![^\W_])(?:bp|rr|va|visus)[ :=]{1,2})$")
+_COUNTED = re.compile(
+    r"(?i:(?<![^\W_])(?:dlp|suv|voxels?|pixels?|counts?|platelets|plt|thrombozyten|leukozyten|wbc|ctdi)[ :=]{1,2})$"
+)
+# Codes of these say what something is.
+_CODE = re.compile(
+    r"(?i:(?<![^\W_])(?:cpt|hcpcs|icd(?:[ -]?(?:9|10)(?:-?cm)?)?|loinc|snomed(?:[ -](?:ct|rt))?|sct|radlex|ops|ebm)"
+    r"[ :#=]{1,2})$"
+)
+_LONGEST_CODE = 9
 _LABELLED = re.compile(
     r"(?i:(?<![^\W_])(?:mrn|pid|ssn|sin|nhs|chi|acc(?:ession)?|id|pat(?:ient)?[ -]?id|case|account|acct|record|order|"
     r"chart|policy|insurance|serial|s/n|sn|ref(?:erence)?|req(?:uest)?|room|ward|bed|tel|phone|ph|fax|mobile|cell|ext|pager|"
@@ -64,16 +81,23 @@ _WEAK_STREET = frozenset(
     "dr st ct pl sq way row walk close rise path loop view ridge point common bend run route green hill circle "
     "approach yard yards chase reach steps strand mount oval springs vista corner trace creek hollow".split()
 )
+# Of Great Britain, where two letters say the place (one, as in L4, is a vertebra), and of Canada.
+_POSTCODE = (
+    r"(?:A[BL]|B[ABDHLNRST]|C[ABFHMORVW]|D[ADEGHLNY]|E[CHNX]|FY|G[LU]|H[ADGPRSUX]|I[GPV]|K[ATWY]|L[ADENSU]|M[EKL]|N[EGNPRW]"
+    r"|O[LX]|P[HLO]|R[GHM]|S[AGKLMNOPRSTWY]|T[ADFNQW]|UB|W[ACDFNRSV]|YO|ZE)\d[A-Z\d]? \d[ABD-HJLNP-UW-Z]{2}"
+    r"|[ABCEGHJ-NPRSTVXY]\d[A-Z] \d[A-Z]\d"
+)
 _ADDRESS = re.compile(
     rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:{_CAP}\.? ){{1,4}}(?i:{_STREET})\b\.?"
     rf"(?:,? (?:(?i:apt|apartment|suite|ste|unit|floor|flat|no)\.? ?#?\w+))?"
-    rf"(?:,\s?{_CAP}(?: {_CAP}){{0,2}}(?:,? [A-Z]{{2}})?(?:,? \d{{4,6}})?)?"
+    rf"(?:,\s?{_CAP}(?: {_CAP}){{0,2}}?,? (?:{_POSTCODE})(?!\w)"
+    rf"|,\s?{_CAP}(?: {_CAP}){{0,2}}(?:,? [A-Z]{{2}})?(?:,? \d{{4,6}})?)?"
     rf"|{_CAP}(?i:stra(?:ss|ß)e|str\.|gasse|weg|platz|allee|laan|straat|gatan|vej) ?\d+\w?"
     rf"(?:,? \d{{4,5}} {_CAP})?"
     rf"|(?<!\w)(?:\d+,? )?(?:(?i:rue|avenue|boulevard|calle|avenida|(?-i:Via|Viale)|piazza|plaza) "
     rf"(?:(?:de|du|des|della|del|la|le|les) )*)"
     rf"{_CAP}(?: {_CAP})*(?:,? \d+)?"
-    rf"|(?i:p\.? ?o\.? box) \d+|(?<![\w.])\d{{5}} {_CAP}(?=[,.;]|$)"
+    rf"|(?<!\w)(?:{_POSTCODE})(?!\w)|(?i:p\.? ?o\.? box) \d+|(?<![\w.])\d{{5}} {_CAP}(?=[,.;]|$)"
 )
 _INSTITUTE = (
     r"Hospitals?|Infirmary|Clinics?|Klinik(?:um)?|Krankenhaus|Spital|Sanatorium|Hospice|University|Universit(?:y|ät|é)|"
@@ -107,7 +131,8 @@ def contacts_in(text: str, *, strict: bool) -> Iterator[Span]:
             yield match.span()
     for match in _PHONE.finditer(text):
         digits = sum(one.isdigit() for one in match[0])
-        if digits >= 7 and (strict or match[0][0] in "+(") and not _YEARS.fullmatch(match[0]):
+        is_counted = _YEARS.fullmatch(match[0]) or _is_measure(text, match)
+        if digits >= 7 and (strict or match[0][0] in "+(") and not is_counted:
             yield match.span()
 
 
@@ -180,7 +205,13 @@ def numbers_in(text: str) -> Iterator[Span]:
 
 
 def _is_measure(text: str, number: re.Match[str]) -> bool:
-    """Whether two short numbers are a pair of settings or a range: "TR/TE 2500/85", "500-700 microns"."""
-    if not _PAIR.fullmatch(number[0]):
-        return False
-    return bool(_UNIT.match(text, number.end()) or _SETTING.search(text[max(0, number.start() - 12) : number.start()]))
+    """Whether short numbers are settings, a range or a ratio ("TR/TE 2500/85", "500-700 microns", "BP 120/80"), or a
+    long one counts something ("370000 kBq", "DLP 12345") or is the code of something ("CPT 71260")."""
+    before = text[max(0, number.start() - 16) : number.start()]
+    if _CODE.search(before) and sum(map(str.isdigit, number[0])) <= _LONGEST_CODE:
+        return True
+    before = before.rstrip("0123456789/")  # what stands before the whole list
+    if _CHAIN.fullmatch(number[0]):
+        is_ratio = "/" in number[0] and _RATIO.search(before)
+        return bool(is_ratio or _UNIT.match(text, number.end()) or _SETTING.search(before))
+    return _COUNT.fullmatch(number[0]) is not None and bool(_UNIT.match(text, number.end()) or _COUNTED.search(before))

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
+from html import unescape
 
 _CHARACTER_SETS = (
     "utf-8", "latin-1", "gb18030", "shift_jis", "euc_jp", "euc_kr", "big5", "iso2022_jp_2", "iso2022_kr", "cp1250",
@@ -20,7 +21,13 @@ _SHORTEST = 4
 """Bytes of a name: fewer stand in any data by chance."""
 SHORTEST_PACKED = 8
 _MOST_NAMES = 1 << 10
-_BASE64 = re.compile(rb"[A-Za-z0-9+/]{12,}={0,2}")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{8,}={0,2}")
+_OTHER_BASE64 = bytes.maketrans(b"-_", b"+/")
+# In hexadecimal, bytes one behind the other or parted; and as URLs, XML, quoted-printable, RTF and programs write them.
+_HEXADECIMAL = re.compile(rb"(?<![0-9A-Za-z])(?:0x)?(?:[0-9A-Fa-f]{2}(?:[ ,:-]{1,2}(?:0x)?)?){5,}(?![0-9A-Za-z])")
+_PARTING = re.compile(rb"0x|[^0-9A-Fa-f]")
+_ESCAPED = re.compile(rb"(?:[%=]|\\x|\\'|\\u00)([0-9A-Fa-f]{2})")
+_ENTITY = re.compile(rb"&#?\w{2,8};")
 _ZLIB = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
 _SWITCHED = re.compile(rb"\x1b\$[ -~\x1b]{3,256}")
 _MOST_PACKED, _MOST_UNPACKED, _MOST_STREAMS = 1 << 16, 1 << 16, 64
@@ -64,12 +71,13 @@ def meant_by(name: str) -> Iterator[str]:
 
 
 def unpacked(data: bytes) -> Iterator[bytes]:
-    """What is packed in bytes: runs of base64, streams of zlib and gzip as far as they can be read, and Japanese in
-    seven bits."""
+    """What is packed in bytes: runs of base64 and of hexadecimal, characters by their numbers, streams of zlib and gzip
+    as far as they can be read, and Japanese in seven bits."""
+    yield from _by_number(data)
     for run in set(_SWITCHED.findall(data)):
         yield run.decode("iso2022_jp_2", "replace").encode("utf-8")
     for whole in set(_BASE64.findall(data)):
-        run = whole.rstrip(b"=")
+        run = whole.rstrip(b"=").translate(_OTHER_BASE64)
         try:
             yield base64.b64decode(run[: len(run) - (len(run) % 4 == 1)] + b"=" * (-len(run) % 4))
         except binascii.Error:
@@ -81,3 +89,13 @@ def unpacked(data: bytes) -> Iterator[bytes]:
             )
         except zlib.error:
             continue
+
+
+def _by_number(data: bytes) -> Iterator[bytes]:
+    for run in set(_HEXADECIMAL.findall(data)):
+        digits = _PARTING.sub(b"", run)
+        yield bytes.fromhex(digits[: len(digits) // 2 * 2].decode())
+    if _ESCAPED.search(data):
+        yield _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), data)
+    if _ENTITY.search(data):
+        yield unescape(data.decode("utf-8", "replace")).encode("utf-8")

@@ -136,14 +136,14 @@ class Shortcuts:
     def _uid(self, tag: int, decision: Decision) -> Short:
         why = decision.why if decision.action == Action.UID else CHECKED
         replaced = self._deltas.changed(Done.REPLACED, tag, why)
-        keeps = decision.action == Action.KEEP and Option.RETAIN_UIDS in self._applied
+        keeps = decision.action == Action.KEEP and (decision.is_ruled or Option.RETAIN_UIDS in self._applied)
 
         def short(tag: int, element: bytes) -> Entry | None:
             value = element[8:]
             uid = uid_in(value)
             if len(value) % 2 or not uid:
                 return None
-            if keeps and self._terms.is_number(uid):
+            if keeps and (self._terms.is_number(uid) or self._terms.has_uid(uid)):
                 return None
             if keeps or says_nothing(tag, uid):
                 return Entry(element, KEPT, (uid,))

@@ -8,7 +8,11 @@ from datetime import date
 from functools import lru_cache
 from itertools import permutations
 
+from .folding import plain
+
 _DIGITS = re.compile(r"\d+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_PARTS = re.compile(r"^[^A-Z]+|[A-Z][^A-Z]*")
 _SHORTEST_SPLIT, _LONGEST_SPLIT, _LEAST_PART = 7, 40, 2
 _SHORTEST_NUMBER, _SHORTEST_LOCAL = 5, 7
 _MOST_DAYS = 1 << 12
@@ -24,6 +28,14 @@ def with_initials(family: str, given: Sequence[str]) -> Iterator[str]:
     initials = "".join(one[0] for one in given if one)
     for some in {initials[:1], initials} - {""}:
         yield from (some + family, family + some)
+
+
+def initials_of(given: Sequence[str]) -> Iterator[str]:
+    """The initials of all parts of given names: "XiaoDong", "Xiao Dong" and "Xiao-Dong" give x and d."""
+    for name in given:
+        for word in _LETTERS.findall(name):
+            parts = _PARTS.findall(word) if not word.isupper() else [word]
+            yield from (plain(part)[:1] for part in parts)
 
 
 def parted(word: str) -> Iterator[Phrase]:

@@ -9,10 +9,10 @@ from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 
 from .alike import Alike
-from .collect import TELLING_VRS, collect_into
+from .collect import TELLING_VRS, collect_into, tells_uids
 from .elements import decoded, joined, texts
 from .memory import Memory
-from .profile import Option, Profile
+from .profile import Profile
 from .raw import Elements, parts_of, uid_in, value_of
 from .registry import says_nothing
 from .single import Surroundings
@@ -55,7 +55,6 @@ class Tales:
         self._profile = profile
         self._told: dict[bytes, Tale] = {}
         self._quiet: dict[tuple[int, bytes], bool] = {}
-        self._retains_uids = Option.RETAIN_UIDS in profile.applied
         self._alike = Alike(self.of)
         self._memory = memory
 
@@ -103,7 +102,7 @@ class Tales:
         if (element[4:6] == b"UI" or self._surroundings.implicit) and _is_uid_attribute(tag):
             value = uid_in(value_of(element, implicit=self._surroundings.implicit))
         if value:
-            if not (self._retains_uids or says_nothing(tag, value)):
+            if tells_uids(tag, self._profile) and not says_nothing(tag, value):
                 listener.add_uid(value)
         else:
             header = self._surroundings.read(element)

@@ -18,16 +18,19 @@ from .words import is_known
 _GAP = re.compile(r"[\W_]")
 _RUN = re.compile(r"\d+|[^\W\d_]+")
 _SPELLED = re.compile(r"(?<![^\W_])[^\W_](?:[ ._-][^\W_]){3,64}(?![^\W_])")
-_GROUPED = re.compile(r"(?<!\d)\d++(?:[ ./_-]\d++){1,8}")
-_DECIMAL = re.compile(r"\d++\.\d++")
+_GROUPED = re.compile(r"(?<!\d)\d++(?:[ .,/_-]\d++){1,8}")
+_DECIMAL = re.compile(r"\d++[.,]\d++")
 _WHOLE_NUMBER = re.compile(r"[ +-]*+0*+(\d*+)(?:\.0*+)? *+")
 _WORD_IN_BYTES = re.compile(rb"[0-9A-Za-z]{5,}")
-_PRINTED = re.compile(rb"[\x20-\x7e]{8,}")
+PRINTED = re.compile(rb"[\x20-\x7e]{8,}")
+"""What is taken for text within bytes."""
 _DOTTED_IN_BYTES = re.compile(rb"[0-9.]{9,}")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 DOTTED = re.compile(r"[0-9.]{9,}")
 _SHORTEST_RUN, _SHORTEST_RUN_IN_BYTES = 3, 4
 _LONGEST_UID, _LONGEST_WORD = 80, 64
+_DEEPEST_PACKED = 3
+"""So often something may be packed in something packed, as text in zlib in base64."""
 _PIECE, _OVERLAP = 1 << 20, 1 << 10
 _NEVER = re.compile(r"(?!)")
 
@@ -110,7 +113,7 @@ class TermBank(Noted):
         words = {one.lower().decode() for one in _WORD_IN_BYTES.findall(raw)}
         if any(self._is_term(one, _SHORTEST_RUN_IN_BYTES) for one in words):
             return True
-        if any(self.finds(run.decode()) for run in set(_PRINTED.findall(raw))):
+        if any(self.finds(run.decode()) for run in set(PRINTED.findall(raw))):
             return True
         return bool(self._uids) and any(self._finds_uid(match[0].decode()) for match in _DOTTED_IN_BYTES.finditer(raw))
 
@@ -120,9 +123,11 @@ class TermBank(Noted):
             self._spelled = frozenset().union(*map(spelled_by, self._not_ascii))
         return any(one in data for one in self._spelled)
 
-    def _is_packed_in(self, data: bytes) -> bool:
+    def _is_packed_in(self, data: bytes, depth: int = _DEEPEST_PACKED) -> bool:
         return len(data) >= SHORTEST_PACKED and any(
-            self.finds(_as_text(one)) if not _CONTROLS.search(one) else self._is_in_raw(one) for one in unpacked(data)
+            (self.finds(_as_text(one)) if not _CONTROLS.search(one) else self._is_in_raw(one.replace(b"\0", b"")))
+            or (depth > 1 and self._is_packed_in(one, depth - 1))
+            for one in unpacked(data)
         )
 
     def _is_term(self, word: str, shortest: int = _SHORTEST_RUN) -> bool:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from .dates import Found, dates_in
+from .dates import Found, dates_in, weekdays_beside
 from .folding import HIDDEN, is_mark, plain
 from .names import Span, names_in, says_something, short_names_in
 from .patterns import contacts_in, numbers_in, places_in, uids_in
 from .presidio import Voter, votes_of
 from .profile import Option, Profile
-from .terms import TermBank
+from .terms import PRINTED, TermBank
 from .words import is_known
 
 
@@ -53,6 +53,7 @@ _BORN_AFTER = re.compile(r"(?i:^[ ,(]*(?:dob|date of birth|birth ?date))(?!\w)")
 _TORN = re.compile(r"([^\W\d_]+)-\n([^\W\d_]+)([.,;:)]*) ?")
 _BROKEN = re.compile(r"[^\W\d_]+-\n[^\W\d_]+|(?<!\S)(?:[^\W_] ){3,}[^\W_](?!\S)")
 _EMPTY_BRACKETS = re.compile(r"\([^\w()]{0,9}\)|\[[^\w\[\]]{0,9}\]|\{[^\w{}]{0,9}\}")
+_DATED = re.compile(rb"\d\d?[^\d]{0,12}\d\d")
 _PIECE = 4000
 """Longer texts are cut in pieces, so that the time is that of their length."""
 
@@ -88,6 +89,12 @@ class TextCleaner:
         """Whether a code string, or a title of an application, names somebody or a day of the object."""
         days = (one.day for one in dates_in(code, self.terms.is_day))
         return self.terms.finds(code) or any(day and self.terms.is_day(day.strftime("%Y%m%d")) for day in days)
+
+    def tells_day(self, data: bytes) -> bool:
+        """Whether a day of the object is written out in what is text within bytes."""
+        runs = {run.decode() for run in PRINTED.findall(data) if _DATED.search(run)}
+        days = (one.day for run in runs for one in dates_in(run, self.terms.is_day))
+        return any(day and self.terms.is_day(day.strftime("%Y%m%d")) for day in days)
 
     def _cut(self, text: str, *, strict: bool) -> str:
         cuts, moved = self._edits(text, strict=strict)
@@ -130,6 +137,8 @@ class TextCleaner:
         edits = {(one.start, one.end): self._date(text, one) for one in days}
         untouched = [one for one, new in edits.items() if new is not None]
         cuts = [one for one, new in edits.items() if new is None]
+        if self.dates is Dates.SHIFT and self.days % 7:
+            cuts += [one for found in days for one in weekdays_beside(text, found)]
         cuts += [one for one in contacts_in(text, strict=strict) if not _touches(one, untouched)]
         cuts += () if self.keeps_uids else uids_in(text)
         if strict:

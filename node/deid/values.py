@@ -48,7 +48,15 @@ _MALFORMED = "not of the form of its VR"
 _IN_DUMMY = "within a replaced sequence"
 _SAID_NOTHING = frozenset({"LO", "SH", "ST", "LT", "UC", "UT", "PN", "UR", "DA", "DT", "TM", "AS"})
 OLDEST = 89
-_PROSE = ("Description", "Comment", "Comments", "Text", "Remark", "Remarks", "Reason")
+_PROSE = ("Description", "Comment", "Comments", "Text", "Remark", "Remarks", "Reason", "Notes", "Label")
+# Names that people give to what they made, and other texts of theirs; and labels that programs write.
+_GIVEN = frozenset(
+    {"RTImageName", "BeamName", "BlockName", "ApplicationSetupName", "TreatmentProtocols", "SurgicalTechnique"}
+    | {"PotentialReasonsForProcedure", "PotentialDiagnosticTasks", "RequestedProcedureDescriptionTrial"}
+)
+_OF_PROGRAMS = frozenset(
+    {"DimensionDescriptionLabel", "CompressionLabel", "TransformLabel", "DCTLabel", "HPGLPenLabel"}
+)
 _LONGEST = {"SH": 16, "LO": 64, "ST": 1024, "LT": 10240}
 _CODE_TAGS = frozenset({0x00080100, 0x00080102, 0x00080103, 0x00080104, 0x00080119, 0x00080120})
 
@@ -135,7 +143,7 @@ class ValueCleaner:
         """What stays, because an option keeps it or the table does not name it, stays only if its value is of its VR's
         form and does not give the patient away."""
         if vr == "UI":
-            self._check_uids(header, tag, path)
+            self._check_uids(header, tag, path, is_ruled=is_ruled)
         elif not header.get_item(tag).value:
             self.report.keep()
         elif int(tag) == SPECIFIC_CHARACTER_SET:
@@ -196,7 +204,8 @@ class ValueCleaner:
             self.remove(header, tag, path, _MALFORMED)
 
     def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        if self.terms.in_bytes(raw_bytes(header, tag, path)):
+        raw = raw_bytes(header, tag, path)
+        if self.terms.in_bytes(raw) or self._text.tells_day(raw):
             self.replace_by_dummy(header, tag, path, CHECKED)
         else:
             self.report.keep()
@@ -251,12 +260,17 @@ class ValueCleaner:
                 raise CannotClean(f"{place(path, tag)}: not a character set of the standard")
         self.report.keep()
 
-    def _check_uids(self, header: Dataset, tag: BaseTag, path: Path) -> None:
-        """A UID outside the table is replaced unless it names something of the standard, or a vocabulary."""
-        values = texts(decoded(header, tag, path))
-        keeps = Option.RETAIN_UIDS in self._applied and all(
-            is_well_formed("UI", value) and not self.terms.is_number(value) for value in values
+    def may_keep_uids(self, values: list[str]) -> bool:
+        """Whether values that an option keeps are UIDs, of which none is replaced where else it stands."""
+        return all(
+            is_well_formed("UI", value) and not self.terms.is_number(value) and not self.terms.has_uid(value)
+            for value in values
         )
+
+    def _check_uids(self, header: Dataset, tag: BaseTag, path: Path, *, is_ruled: bool) -> None:
+        """A UID that no option keeps is replaced unless it names something of the standard, or a vocabulary."""
+        values = texts(decoded(header, tag, path))
+        keeps = (is_ruled or Option.RETAIN_UIDS in self._applied) and self.may_keep_uids(values)
         if keeps or all(says_nothing(int(tag), uid) for uid in values):
             self.report.keep()
         else:
@@ -308,8 +322,9 @@ def _is_over(age: str) -> bool:
 
 def _is_prose(tag: BaseTag, vr: str) -> bool:
     """Whether people write the attribute's text, rather than devices or vocabularies."""
-    if tag.is_private or vr in ("LO", "SH"):
-        return not tag.is_private and keyword_for_tag(tag).endswith(_PROSE)
+    if tag.is_private or vr in ("LO", "SH", "UC"):
+        keyword = "" if tag.is_private else keyword_for_tag(tag)
+        return keyword in _GIVEN or (keyword.endswith(_PROSE) and keyword not in _OF_PROGRAMS)
     return vr in ("LT", "ST", "UT")
 
 

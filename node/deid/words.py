@@ -117,6 +117,16 @@ def makes_eponym(word: str, beside: str) -> bool:
     return plain(word) in vocabulary.common_eponyms and plain(beside) in vocabulary.beside_eponyms
 
 
+def is_beside_eponym(word: str) -> bool:
+    """Whether the word is one that stands beside eponyms, as "fracture" and "sarcoma" do."""
+    return plain(word) in _vocabulary().beside_eponyms
+
+
+def is_listed(word: str) -> bool:
+    """Whether a list has the word, or one of which it is an inflection: not one that is only formed like a word."""
+    return _is_word(plain(word))
+
+
 def _is_word(low: str) -> bool:
     vocabulary = _vocabulary()
     if _is_listed(low, vocabulary) or low in vocabulary.eponyms:
