@@ -18,6 +18,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.intake import Planner
 
+from ..deid.latin9 import know_latin_9
 from .admission import CLOSING, OTHER_CONTEXT, Admission, Caller, Rejection, origin_of
 from .association import PromptAssociation
 from .contexts import narrow_to_first, storage_classes, support_storage
@@ -49,6 +50,7 @@ class Receiver:
         limits: Limits = DEFAULT_LIMITS,
         private: Sequence[str] = (),
     ) -> None:
+        know_latin_9()
         self._archive = archive
         self._admission = admission
         self._services = Services(services, admission)
