@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -21,7 +22,7 @@ from pynetdicom.transport import AddressInformation
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
-from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.admission import UNKNOWN_ADDRESS, UNKNOWN_CALLER, Admission
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
 from lethe.node.dimse.refusals import Refusals
 from lethe.node.dimse.scp import Receiver
@@ -31,7 +32,7 @@ from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.errors import Refused, Unavailable
-from lethe.storage.intake import Plan
+from lethe.storage.intake import Origin, Plan
 from lethe.storage.jobs import Stage, State
 
 CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -227,6 +228,28 @@ def test_the_number_of_rejections_is_told_when_the_interval_is_over(archive: Arc
     refusals.note(caller, "association-rejected", {"called": "WRONG"})  # in another interval: at once
     assert told() == 4
     refusals.tell()
+
+
+def test_a_peer_stays_known_while_no_name_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller, asked, ask = Origin("CT01", "127.0.0.1"), [], socket.getaddrinfo
+
+    def answer(*where: Any) -> Any:
+        asked.append(where)
+        if len(asked) > 1:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return ask(*where)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    monkeypatch.setattr("lethe.node.dimse.admission._ADDRESSES_HOLD", 0.0)
+    admission = Admission("LETHE", [Peer("ct", "CT01", "localhost", 104)], trust_loopback=False)
+    assert [admission.rejection(caller, "LETHE") for _ in range(3)] == [None] * 3
+    assert len(asked) == 3
+
+
+def test_a_peer_whose_host_has_no_address_is_told_apart_from_a_stranger() -> None:
+    admission = Admission("LETHE", [Peer("ct", "CT01", "ct.invalid", 104)], trust_loopback=False)
+    rejected = [admission.rejection(Origin(title, "127.0.0.1"), "LETHE") for title in ("CT01", "CT02")]
+    assert rejected == [UNKNOWN_ADDRESS, UNKNOWN_CALLER]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ class Destination:
                 begun=self._note_called,
             )
         except OSError as error:
-            raise Unavailable(f"{self.peer.name} has no network address") from error
+            raise Unavailable(f"{self.peer.name}: its host {self.peer.host} has no network address") from error
         accepts_nothing = association.rejected_contexts and not association.accepted_contexts
         if not association.is_established and not accepts_nothing:
             raise Unavailable(f"{self.peer.name} {refusal_of(association)}")
