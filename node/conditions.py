@@ -38,13 +38,7 @@ class Condition:
 
 def conditions(route: Route) -> list[Condition]:
     """The conditions of a route, those that cost nothing first."""
-    found = [Condition("source", lambda facts: any_matches(route.source, [facts.origin.source]))]
-    if route.called:
-        found.append(Condition("called AE title", lambda facts: any_matches(route.called, [facts.origin.called])))
-    if route.address:
-        found.append(Condition("address", lambda facts: is_within(route.address, facts.origin.address)))
-    if route.window:
-        found.append(Condition("time of arrival", lambda facts: route.window.is_open(facts.when)))
+    found = of_arrival(route)
     if route.sop_class:
         found.append(Condition("SOP Class", lambda facts: _is(route.sop_class, facts, (SOP_CLASS,))))
     if route.modality:
@@ -52,6 +46,18 @@ def conditions(route: Route) -> list[Condition]:
     if route.station:
         found.append(Condition("station name", lambda facts: _is(route.station, facts, (STATION,))))
     return found + [_attribute(name, wanted) for name, wanted in route.where]
+
+
+def of_arrival(route: Route) -> list[Condition]:
+    """Those of its conditions for which no header is read."""
+    found = [Condition("source", lambda facts: any_matches(route.source, [facts.origin.source]))]
+    if route.called:
+        found.append(Condition("called AE title", lambda facts: any_matches(route.called, [facts.origin.called])))
+    if route.address:
+        found.append(Condition("address", lambda facts: is_within(route.address, facts.origin.address)))
+    if route.window:
+        found.append(Condition("time of arrival", lambda facts: route.window.is_open(facts.when)))
+    return found
 
 
 def asked(route: Route) -> set[AttributePath]:

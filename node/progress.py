@@ -18,7 +18,7 @@ from itertools import groupby
 from lethe.storage.archive import Archive
 from lethe.storage.cleanings import Cleaning, Result, Seen, Tally
 from lethe.storage.entries import DicomJson
-from lethe.storage.errors import Unavailable
+from lethe.storage.errors import NotFound, Unavailable
 from lethe.storage.steprules import PROGRESS, REASON, StepState, code, element, moment
 
 from .choices import ProfileName
@@ -26,6 +26,7 @@ from .config import Config
 from .deid.profile import Option
 from .deid.pseudonyms import Pseudonyms
 from .projectkeys import key_of
+from .routing import Router
 from .studyuid import study_uid_of
 
 log = logging.getLogger("lethe.progress")
@@ -48,6 +49,7 @@ class Progress:
         self._archive = archive
         self._config = config
         self._clock = clock
+        self._router = Router(config)
         self._pseudonyms: dict[str, Pseudonyms] = {}
         self._steps = 0
         self._passed = 0
@@ -158,8 +160,15 @@ class Progress:
                     self._archive.cleanings.note(cleaning, told)
 
     def _quiet(self, cleaning: Cleaning) -> float:
+        """How long nothing may come, by what came last."""
         project = self._config.project(cleaning.project)
-        return project.complete_after if project else 0.0
+        if project is None:
+            return 0.0
+        try:
+            last = self._archive.jobs.get(self._archive.cleanings.last_job(cleaning))
+            return self._router.quiet_seconds(project, self._archive.arrival(last))
+        except NotFound:  # it was deleted
+            return project.complete_after
 
     def _advance(self, cleaning: Cleaning, tally: Tally, *, over: bool) -> None:
         cleanings = self._archive.cleanings

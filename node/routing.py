@@ -9,8 +9,8 @@ from dataclasses import replace
 from lethe.storage.intake import Arrival, Handling, Plan, Planner
 from lethe.storage.jobs import Stage
 
-from .conditions import Condition, Facts, asked, conditions
-from .config import Config, Route
+from .conditions import Condition, Facts, asked, conditions, of_arrival
+from .config import Config, Project, Route
 from .errors import UserError
 from .headerfacts import STUDY, HeaderFacts
 from .patterns import any_matches, is_exact
@@ -66,6 +66,14 @@ class Router:
             f' such as from = "{source}", called = "{project.upper()[:16]}", project = "{project}", and see that no'
             " route of another project matches that too"
         )
+
+    def quiet_seconds(self, project: Project, arrival: Arrival) -> float:
+        """How long nothing may come before the study of what came like that is complete. Its header may be gone by now:
+        of routes that ask for more of that, the one that waits longest counts."""
+        facts = Facts(arrival.origin, arrival.at, HeaderFacts(arrival.path, ()))
+        routes = [one for one in self._config.routes if one.project == project.name and not one.reidentify]
+        came_by = [one for one in routes if all(condition.holds(facts) for condition in of_arrival(one))]
+        return max((one.complete_after for one in came_by), default=0.0) or project.complete_after
 
     def _facts(self, arrival: Arrival) -> Facts:
         return Facts(arrival.origin, arrival.at, HeaderFacts(arrival.path, self._asked))

@@ -159,11 +159,9 @@ def as_path_or_none(value: Any) -> str:
 def as_list_of(read_one: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     def read(value: Any) -> tuple[Any, ...]:
         try:
-            if not isinstance(value, list):
-                raise ValueError
-            return tuple(read_one(one) for one in value)
+            return tuple(read_one(one) for one in (value if isinstance(value, list) else [None]))  # which nothing takes
         except ValueError as error:
-            raise ValueError(f"a list, each {error or 'entry a text'}".replace("each one of", "each of")) from None
+            raise ValueError(f"a list, each {error}".replace("each one of", "each of")) from None
 
     return read
 

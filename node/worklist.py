@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
+from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.valuerep import validate_value
 
 from lethe.storage.errors import Unavailable
 
@@ -115,6 +117,10 @@ def _rows(reader: csv.DictReader[str]) -> Iterator[Dataset]:
         if None in row or None in row.values():
             log.warning("row %d of the worklist's table has not as many cells as its head and is left out", number)
             continue
+        wrong = next((name.strip() for name, text in row.items() if not _may_be_matched(name.strip(), text)), "")
+        if wrong:  # it would never be found by that, and a modality may stumble over it
+            log.warning("row %d of the worklist's table is left out: %s is not as DICOM writes it", number, wrong)
+            continue
         try:
             yield _entry(row)
         except Exception as error:  # pydicom says it in many ways
@@ -124,6 +130,18 @@ def _rows(reader: csv.DictReader[str]) -> Iterator[Dataset]:
 def _is_text(keyword: str) -> bool:
     tag = tag_for_keyword(keyword.strip())
     return tag is not None and dictionary_VR(tag) not in ("SQ", "OB", "OW", "UN", "AT", "US or SS")
+
+
+def _may_be_matched(keyword: str, text: str) -> bool:
+    """Whether dates, times and UIDs have their form, such as 20240131."""
+    vr = dictionary_VR(keyword)
+    if vr not in ("DA", "TM", "DT", "UI"):
+        return True
+    try:
+        validate_value(vr, text.strip(), RAISE)
+    except ValueError:
+        return False
+    return vr not in ("DA", "TM") or "-" not in text  # a range is what queries ask for
 
 
 def _entry(row: dict[str, str]) -> Dataset:

@@ -138,6 +138,11 @@ class Cleanings:
         """The clean instances that came of it, by series; a negative number means all."""
         return [Result(*row) for row in self._database.execute_sql(_RESULTS, (cleaning.id, most)).fetchall()]
 
+    def last_job(self, cleaning: Cleaning) -> int:
+        """The number of the job that came last; 0 where there is none any more."""
+        sql = "SELECT COALESCE(MAX(job), 0) FROM cleaning_job WHERE cleaning = ?"
+        return int(self._database.execute_sql(sql, (cleaning.id,)).fetchone()[0])
+
     def note(self, cleaning: Cleaning, told: str) -> None:
         """What its workitem was told."""
         self._database.execute_sql("UPDATE cleaning SET told = ? WHERE id = ?", (told, cleaning.id))

@@ -94,6 +94,7 @@ class Committer:
         self.stored: list[str] = []
         self.asked: list[list[str]] = []
         self.lacking: dict[str, int] = {}
+        self.contradicts_itself = False
         self.open: list[Dataset] = []
         self._ae = AE("ARCHIVE")
         support_storage(self._ae)
@@ -154,7 +155,7 @@ class Committer:
         report = Dataset()
         report.TransactionUID = ds.TransactionUID
         failed = [item for item in ds.ReferencedSOPSequence if item.ReferencedSOPInstanceUID in self.lacking]
-        given = [item for item in ds.ReferencedSOPSequence if item not in failed]
+        given = [item for item in ds.ReferencedSOPSequence if item not in failed or self.contradicts_itself]
         if given:
             report.ReferencedSOPSequence = given
         if failed:

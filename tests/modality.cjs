@@ -62,6 +62,11 @@ function all(requests) {
   });
 }
 
+// Attributes that have to be there and may be empty (PS3.4 5.4.2.1).
+function empty(...names) {
+  return Object.fromEntries(names.map((name) => [name, name.endsWith('Sequence') ? [] : '']));
+}
+
 async function main() {
   const server = new Server(Listener);
   server.listen(Number(ownPort));
@@ -73,8 +78,17 @@ async function main() {
     PerformedProcedureStepStartDate: '20240131',
     PerformedProcedureStepStartTime: '0930',
     Modality: 'CT',
-    ScheduledStepAttributesSequence: [{ StudyInstanceUID: Dataset.generateDerivedUid() }],
-    PerformedSeriesSequence: [],
+    ScheduledStepAttributesSequence: [
+      {
+        StudyInstanceUID: Dataset.generateDerivedUid(),
+        ...empty('ReferencedStudySequence', 'AccessionNumber', 'RequestedProcedureID', 'RequestedProcedureDescription'),
+        ...empty('ScheduledProcedureStepID', 'ScheduledProcedureStepDescription', 'ScheduledProtocolCodeSequence'),
+      },
+    ],
+    ...empty('PatientName', 'PatientID', 'PatientBirthDate', 'PatientSex', 'ReferencedPatientSequence', 'StudyID'),
+    ...empty('PerformedStationName', 'PerformedLocation', 'PerformedProcedureStepDescription'),
+    ...empty('PerformedProcedureTypeDescription', 'ProcedureCodeSequence', 'PerformedProcedureStepEndDate'),
+    ...empty('PerformedProcedureStepEndTime', 'PerformedProtocolCodeSequence', 'PerformedSeriesSequence'),
   };
   const over = { PerformedProcedureStepStatus: 'COMPLETED' };
   await all([['worklist', CFindRequest.createWorklistFindRequest({ AccessionNumber: '' })]]);

@@ -125,6 +125,22 @@ def test_config_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "port = 0 is not accepted" in capsys.readouterr().err
 
 
+def test_config_check_warns_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = '[[peers]]\nname = "ct"\nae_title = "CT"\nhost = "ct.invalid"\nport = 104\n'
+    (tmp_path / "config.toml").write_text(f'{peer}[worklist]\nfolder = "steps"\ntable = "steps.csv"\n')
+    assert main(["config", "check"]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(" is not there")[0].split()[-2:] for line in said[:2]] == [
+        ["folder", str(tmp_path / "steps")],
+        ["table", str(tmp_path / "steps.csv")],
+    ]
+    assert "[[peers]] ct: host ct.invalid has no network address" in said[2]
+    (tmp_path / "steps").mkdir()
+    (tmp_path / "steps.csv").touch()
+    main(["config", "check"])
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 def test_key_new(capsys: pytest.CaptureFixture[str]) -> None:
     keys = set()
     for _ in range(2):

@@ -108,6 +108,18 @@ def test_what_is_not_committed_is_sent_again_and_asked_again(archive: Archive, c
     wait_for(lambda: is_given(archive, [uid]), seconds=20, what="it is promised")
 
 
+def test_what_is_committed_and_failed_in_one_report_is_not_committed(archive: Archive, committer: Committer) -> None:
+    committer.how, committer.contradicts_itself = "later", True
+    uid, other = publish(archive, ct()), publish(archive, ct())
+    committer.lacking = {uid: 0x0112}
+    send(archive, committer)
+    while asker(archive, committer).step():
+        pass
+    for ds in committer.open:
+        assert committer.answer(ds) == 0x0000
+    assert [archive.promises.state("archive", one) for one in (uid, other)] == [Promised.REFUSED, Promised.GIVEN]
+
+
 def test_after_three_refusals_a_person_decides(archive: Archive, committer: Committer) -> None:
     uid = publish(archive, ct())
     committer.lacking = {uid: 0x0110}

@@ -180,6 +180,11 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
             '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\nnotify = ["trail"]',
             "[[peers]] a: notify names 'trail'; accepted: default",
         ),
+        (
+            '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\nmay = "store"',
+            'may = \'store\' is not accepted; accepted: a list, each of "store", "find"',
+        ),
+        ('[projects.default]\nsend_to = "archive"', "accepted: a list, each a name of letters"),
         ("[node]\ncommit_days = 0", "commit_days = 0 is not accepted; accepted: a whole number from 1 to 365"),
         ("[nodes]", "[nodes]: unknown section; accepted: [node], [http]"),
         ("[node]\nprot = 1", "[node]: unknown key 'prot'; accepted: ae_title, host, port"),

@@ -248,6 +248,18 @@ def test_names_in_any_script(character_set: str | list[str], name: str, comment:
     assert not any(part in left.lower() for part in re.split(r"[\^=]", name.lower()) if part), left
 
 
+@pytest.mark.parametrize(
+    ("character_set", "placeholder", "letter"),
+    [("ISO_IR 203", "#", b"\xa6"), (["", "ISO 2022 IR 203"], "####", b"\x1b-b\xa6")],
+)
+def test_names_in_latin_alphabet_9(character_set: str | list[str], placeholder: str, letter: bytes) -> None:
+    """The byte 0xA6, which is a broken bar in Latin alphabet No. 1, is an S with caron (PS3.3 Table C.12-2)."""
+    ds = ct(PatientName=f"{placeholder}ilhan^Jan", ManufacturerModelName="for SILHAN")
+    ds.SpecificCharacterSet = character_set
+    left = clean(raw_of(ds).replace(placeholder.encode(), letter))
+    assert "silhan" not in str(left.ManufacturerModelName).lower()
+
+
 def test_a_wrong_character_set_is_no_crash() -> None:
     ds = ct(PatientName="")
     ds.add_new(0x00100010, "PN", "Muller")

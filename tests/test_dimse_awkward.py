@@ -97,6 +97,26 @@ def with_item(kind: int, value: bytes, *, instead_of: int = 0) -> Mend:
     return change
 
 
+def context(number: int, *names: tuple[int, bytes]) -> tuple[int, bytes]:
+    """A presentation context with these names as syntaxes, 0x30 an abstract and 0x40 a transfer syntax."""
+    return 0x20, bytes((number, 0, 0, 0)) + joined(list(names))
+
+
+def asking(*contexts: tuple[int, bytes]) -> Mend:
+    """These contexts before that for C-ECHO, which is number 1."""
+
+    def change(pdu: bytes) -> bytes:
+        application, *others = items(pdu[74:])
+        return sized(pdu[:74] + joined([application, *contexts, *others]))
+
+    return change
+
+
+def answers_of(body: bytes) -> dict[int, int]:
+    """What became of each context, by its number (PS3.8 Table 9-18)."""
+    return {value[0]: value[2] for kind, value in items(body[68:]) if kind == 0x21}
+
+
 def items(data: bytes) -> list[tuple[int, bytes]]:
     found, at = [], 0
     while at < len(data):
@@ -149,6 +169,11 @@ def test_what_is_to_be_skipped_or_is_written_otherwise_keeps_nobody_out(port: in
             (0, 1, 1, 2),
             id="another application context",
         ),
+        pytest.param(
+            lambda pdu: sized(pdu[:74] + joined([(0x10, b"1.2" * 22), *items(pdu[74:])[1:]])),
+            (0, 1, 1, 2),
+            id="an application context that is no UID",
+        ),
     ],
 )
 def test_what_is_asked_for_wrongly_is_rejected_with_its_reason(
@@ -157,6 +182,76 @@ def test_what_is_asked_for_wrongly_is_rejected_with_its_reason(
     with Wire(port) as wire:
         wire.send(changed(association_request("CT01", "LETHE")))
         assert wire.read() == (REJECT, bytes(reason))
+
+
+ABSTRACT, SYNTAX = (0x30, ECHO.encode()), (0x40, IMPLICIT.encode())
+LONG = b"1.2" * 22
+
+
+@pytest.mark.parametrize(
+    ("wrong", "answer"),
+    [
+        pytest.param(context(3, ABSTRACT), 4, id="no transfer syntax"),
+        pytest.param(context(3, ABSTRACT, (0x40, b"")), 4, id="an empty transfer syntax"),
+        pytest.param(context(3, ABSTRACT, (0x40, LONG)), 4, id="a long transfer syntax"),
+        pytest.param(
+            context(3, ABSTRACT, (0x40, LONG), SYNTAX), 0, id="a long transfer syntax beside one that is known"
+        ),
+        pytest.param(context(3, SYNTAX), 3, id="no abstract syntax"),
+        pytest.param(context(3, (0x30, LONG), SYNTAX), 3, id="a long abstract syntax"),
+        pytest.param(context(3, (0x30, b"1.2.\xff"), SYNTAX), 3, id="an abstract syntax that is no UID"),
+        pytest.param(context(3, ABSTRACT, ABSTRACT, SYNTAX), 3, id="two abstract syntaxes"),
+        pytest.param(context(3), 3, id="nothing"),
+    ],
+)
+def test_a_context_that_lacks_something_is_rejected_and_the_others_are_not(
+    port: int, caplog: pytest.LogCaptureFixture, wrong: tuple[int, bytes], answer: int
+) -> None:
+    with Wire(port) as wire:
+        wire.send(asking(wrong)(association_request("CT01", "LETHE", ECHO, IMPLICIT)))
+        kind, body = wire.read()
+        assert (kind, answers_of(body)) == (ACCEPT, {1: 0, 3: answer})
+        wire.send(fragment(command(0x30, NUMBER, sop_class=ECHO), 3))
+        kind, body = wire.read()
+        assert (kind, status_of(body)) == (P_DATA, 0x0000)
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(asking(context(1, (0x30, CT.encode()), SYNTAX)), id="a number that is used twice"),
+        pytest.param(asking(context(2, ABSTRACT, SYNTAX)), id="an even number"),
+        pytest.param(asking(context(0, ABSTRACT, SYNTAX)), id="no number"),
+        pytest.param(lambda pdu: sized(pdu + b"\x50\0\0\x09ab"), id="an item that goes on after the end"),
+    ],
+)
+def test_contexts_that_cannot_be_told_apart_end_the_association_in_one_line(
+    port: int, caplog: pytest.LogCaptureFixture, changed: Mend
+) -> None:
+    """PS3.8 7.1.1.13: the requestor gives each an unused identifier, an odd one (Table 9-13)."""
+    with Wire(port) as wire:
+        wire.send(changed(association_request("CT01", "LETHE", ECHO, IMPLICIT)))
+        assert wire.read()[0] == ABORT
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(with_item(0x52, b"1.2.\xff", instead_of=0x52), id="an implementation class that is no UID"),
+        pytest.param(with_item(0x54, b"\0\3\xff\xff\xff\1\1"), id="roles for what is no SOP Class"),
+        pytest.param(with_item(0x56, b"\0\3\xff\xff\xff\1"), id="extended negotiation for what is no SOP Class"),
+        pytest.param(with_item(0x57, b"\0\3\xff\xff\xff"), id="a related general class that is none"),
+    ],
+)
+def test_a_name_that_is_no_uid_beside_the_contexts_is_skipped_without_a_word(
+    port: int, caplog: pytest.LogCaptureFixture, changed: Mend
+) -> None:
+    with Wire(port) as wire:
+        wire.send(changed(association_request("CT01", "LETHE", ECHO, IMPLICIT)))
+        assert wire.read()[0] == ACCEPT
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_an_answer_is_no_longer_than_the_peer_takes(port: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
@@ -17,6 +19,7 @@ from query_peer import PATIENT_FIND, STUDY_FIND, STUDY_GET, answering, asking, f
 
 from lethe.node.choices import Ability, Queries
 from lethe.node.config import Peer
+from lethe.node.dimse.wanted import STUDY_ROOT, wanted
 from lethe.storage.archive import Archive
 
 CT, MR, PLAN = "CT_small.dcm", "MR_small.dcm", "rtplan.dcm"
@@ -225,6 +228,27 @@ def test_the_character_set_of_an_answer_can_express_it(port: int, asks: str | li
     ((result,), _) = asked(port, query)
     assert result.PatientName == "Yamada^Tarou=山田^太郎=やまだ^たろう"
     assert result.SpecificCharacterSet == answers
+
+
+def test_latin_alphabet_9_is_written(port: int) -> None:
+    query = identifier("STUDY", SpecificCharacterSet="ISO_IR 203", ReferringPhysicianName="eluard*")
+    ((result,), _) = asked(port, query)
+    assert (result.ReferringPhysicianName, result.SpecificCharacterSet) == ("Éluard^Paul", "ISO_IR 203")
+
+
+def test_latin_alphabet_9_is_read(port: int) -> None:
+    """Which the receiver at that port has learned; its bytes mean something else in Latin alphabet No. 1."""
+    assert port
+    elements = (
+        (0x00080005, b"CS", b"ISO_IR 203"),
+        (0x00080052, b"CS", b"STUDY "),
+        (0x00100010, b"PN", b"\xa6\xb4\xbc* "),
+    )
+    data = b"".join(
+        struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value for tag, vr, value in elements
+    )
+    asked_for = wanted(pydicom.dcmread(BytesIO(data), force=True), STUDY_ROOT)
+    assert asked_for.keys["00100010"]["Value"] == [{"Alphabetic": "ŠŽŒ*"}]
 
 
 def test_ascii_names_no_character_set(port: int) -> None:

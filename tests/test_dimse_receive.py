@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -21,15 +22,17 @@ from pynetdicom.transport import AddressInformation
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
-from lethe.node.dimse.admission import Admission
+from lethe.node.dimse.admission import UNKNOWN_ADDRESS, UNKNOWN_CALLER, Admission
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
+from lethe.node.dimse.refusals import Refusals
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
 from lethe.node.dimse.transport import Connection
 from lethe.node.routing import always
 from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
 from lethe.storage.errors import Refused, Unavailable
-from lethe.storage.intake import Plan
+from lethe.storage.intake import Origin, Plan
 from lethe.storage.jobs import Stage, State
 
 CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -177,6 +180,76 @@ def test_another_called_ae_title_is_rejected(archive: Archive, port: int) -> Non
         Destination(peer(port, "WRONG"), "CT01").echo()
     entry = archive.audit.newest(1)[0]
     assert (entry.action, entry.actor) == ("association-rejected", "CT01@127.0.0.1")
+
+
+def rejections(archive: Archive) -> list[tuple[str, str, int]]:
+    """Whom the audit trail has as rejected, which title was called, and how many times more."""
+    entries = (one.as_dict() for one in archive.audit.entries())
+    rejected = [one for one in entries if one["action"] == "association-rejected"]
+    return [(one["actor"], one["detail"].get("called", ""), one["detail"].get("times", 0)) for one in rejected]
+
+
+def call(port: int, title: str, caller: str = "CT01") -> None:
+    with pytest.raises(Unavailable, match="rejected the association"):
+        Destination(peer(port, title), caller).echo()
+
+
+def test_who_is_rejected_again_and_again_is_counted(archive: Archive) -> None:
+    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), always("default"))
+    port = receiver.start("127.0.0.1", 0)
+    for _ in range(5):
+        call(port, "WRONG")
+    call(port, "OTHER")
+    told = [("CT01@127.0.0.1", "WRONG", 0), ("CT01@127.0.0.1", "OTHER", 0)]
+    assert rejections(archive) == told
+    receiver.stop(0.5)
+    assert rejections(archive) == [*told, ("CT01@127.0.0.1", "WRONG", 4)]
+
+
+def test_titles_that_are_made_up_do_not_fill_the_audit_trail(archive: Archive) -> None:
+    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), always("default"))
+    port = receiver.start("127.0.0.1", 0)
+    for number in range(20):
+        call(port, "WRONG", f"MADE_UP_{number}")
+    assert [actor for actor, _, _ in rejections(archive)] == [f"MADE_UP_{number}@127.0.0.1" for number in range(8)]
+    receiver.stop(0.5)
+    assert rejections(archive)[8:] == [("@127.0.0.1", "", 12)]
+
+
+def test_the_number_of_rejections_is_told_when_the_interval_is_over(archive: Archive) -> None:
+    refusals, caller = Refusals(archive, seconds=0.2), Actor("CT01", "192.0.2.7")
+    for _ in range(3):
+        refusals.note(caller, "association-rejected", {"called": "WRONG"})
+
+    def told() -> int:
+        return sum(times or 1 for _, _, times in rejections(archive))
+
+    wait_for(lambda: told() == 3, what="it is told by itself")
+    refusals.note(caller, "association-rejected", {"called": "WRONG"})  # in another interval: at once
+    assert told() == 4
+    refusals.tell()
+
+
+def test_a_peer_stays_known_while_no_name_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller, asked, ask = Origin("CT01", "127.0.0.1"), [], socket.getaddrinfo
+
+    def answer(*where: Any) -> Any:
+        asked.append(where)
+        if len(asked) > 1:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return ask(*where)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    monkeypatch.setattr("lethe.node.dimse.admission._ADDRESSES_HOLD", 0.0)
+    admission = Admission("LETHE", [Peer("ct", "CT01", "localhost", 104)], trust_loopback=False)
+    assert [admission.rejection(caller, "LETHE") for _ in range(3)] == [None] * 3
+    assert len(asked) == 3
+
+
+def test_a_peer_whose_host_has_no_address_is_told_apart_from_a_stranger() -> None:
+    admission = Admission("LETHE", [Peer("ct", "CT01", "ct.invalid", 104)], trust_loopback=False)
+    rejected = [admission.rejection(Origin(title, "127.0.0.1"), "LETHE") for title in ("CT01", "CT02")]
+    assert rejected == [UNKNOWN_ADDRESS, UNKNOWN_CALLER]
 
 
 @pytest.mark.parametrize(

@@ -341,6 +341,28 @@ def test_a_move_can_be_cancelled(archive: Archive) -> None:
     assert counts(statuses[-1]) == (3, 2, 0, 0)
 
 
+def test_a_move_to_who_says_nothing_can_be_cancelled(archive: Archive) -> None:
+    taker, over = Taker(), threading.Event()
+    with (
+        taking(taker) as to,
+        answering(archive, [to], answer_seconds=3600) as port,
+        asking(port, STUDY_MOVE) as association,
+    ):
+
+        def answer(_event: Event) -> int:
+            association.send_c_cancel(5, association.accepted_contexts[0].context_id)
+            over.wait(60)  # longer than who asks waits for a response
+            return 0x0000
+
+        taker.answer = answer
+        try:
+            statuses = [status for status, _ in association.send_c_move(study(), "TAKER", STUDY_MOVE, msg_id=5)]
+        finally:
+            over.set()
+    assert int(statuses[-1].Status) == 0xFE00
+    assert counts(statuses[-1]) == (4, 0, 1, 0)
+
+
 def acceptors(port: int) -> list[Any]:
     """The running associations that were made to us."""
     import threading

@@ -42,8 +42,18 @@ def step(**attributes: object) -> Dataset:
     ds, scheduled = Dataset(), Dataset()
     scheduled.StudyInstanceUID = new_uid()
     scheduled.AccessionNumber = PHI["AccessionNumber"]
+    for keyword in ("ReferencedStudySequence", "ScheduledProtocolCodeSequence"):
+        setattr(scheduled, keyword, [])
+    for keyword in ("RequestedProcedureID", "RequestedProcedureDescription"):
+        setattr(scheduled, keyword, "")
+    scheduled.ScheduledProcedureStepID = scheduled.ScheduledProcedureStepDescription = ""
     ds.ScheduledStepAttributesSequence = [scheduled]
     ds.PatientName, ds.PatientID = PHI["PatientName"], PHI["PatientID"]
+    ds.PatientBirthDate = ds.PatientSex = ds.StudyID = ""
+    ds.ReferencedPatientSequence = ds.ProcedureCodeSequence = ds.PerformedProtocolCodeSequence = []
+    ds.PerformedStationName = ds.PerformedLocation = ""
+    ds.PerformedProcedureStepDescription = ds.PerformedProcedureTypeDescription = ""
+    ds.PerformedProcedureStepEndDate = ds.PerformedProcedureStepEndTime = ""
     ds.PerformedProcedureStepID = "PPS-1"
     ds.PerformedStationAETitle = "CT01"
     ds.PerformedProcedureStepStartDate, ds.PerformedProcedureStepStartTime = "20240131", "0930"
@@ -117,11 +127,19 @@ def test_a_step_must_begin_in_progress_and_complete(
     assert not archive.performed.counts()
 
 
-def test_a_missing_attribute_is_told(modality: Association) -> None:
-    for keyword in ("PerformedProcedureStepID", "Modality", "PerformedProcedureStepStatus"):
+def test_a_missing_attribute_is_told(archive: Archive, modality: Association) -> None:
+    """PS3.4 5.4.2.1: also one that may be empty."""
+    whole = step()
+    for element in whole:
         ds = step()
-        delattr(ds, keyword)
+        del ds[element.tag]
+        status, _ = modality.send_n_create(ds, MPPS, new_uid())
+        assert (status.Status, status.ErrorComment) == (0x0120, element.keyword)
+    for element in whole.ScheduledStepAttributesSequence[0]:
+        ds = step()
+        del ds.ScheduledStepAttributesSequence[0][element.tag]
         assert create(modality, new_uid(), ds) == 0x0120
+    assert not archive.performed.counts()
 
 
 @pytest.mark.parametrize(("study", "status"), [(None, 0x0120), ("", 0x0121)])

@@ -16,7 +16,7 @@ from pydicom.uid import generate_uid
 from ups_clients import change, post, read, warnings
 
 from lethe.node.choices import PixelPolicy
-from lethe.node.config import Config, Project
+from lethe.node.config import Config, Project, Route
 from lethe.node.progress import Progress
 from lethe.node.projects import projects_of
 from lethe.node.studyuid import study_uid_of
@@ -28,12 +28,12 @@ from lethe.storage.intake import Origin, Plan
 class Site:
     """A node whose studies are complete after 60 quiet seconds; its parts step when a test says so."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *routes: Route) -> None:
         self.now = 1_000_000.0
         self.archive = Archive(folder / "data", clock=self.clock)
         self.archive.database.pragma("synchronous", 0)
         project = Project("default", complete_after=60, pixel_policy=PixelPolicy.NONE)
-        self.config = Config(projects=(project,), folder=folder)
+        self.config = Config(projects=(project,), routes=routes or Config.routes, folder=folder)
         projects = projects_of(self.config, self.archive.files, self.archive.crosswalk)
         self.worker = Worker(self.archive, projects, "worker-1")
         self.progress = Progress(self.archive, self.config, clock=self.clock)
@@ -187,6 +187,22 @@ def test_a_held_object_is_followed_once_it_has_a_project(site: Site) -> None:
     for _ in range(10):
         site.progress.step()
     assert told(site.item()) == ("SCHEDULED", 0, "0 of 1 objects are clean.")
+
+
+def test_a_route_says_when_a_study_of_its_sources_is_complete(tmp_path: Path) -> None:
+    slow = Route(("CT01",), "default", modality=("CT",), complete_after=300)
+    others = (Route(("MR01",), "default", complete_after=5000), Route(("CT01",), "default", called=("X",)))
+    node = Site(tmp_path, slow, *others)
+    node.take(*study(1))
+    node.clean()
+    node.progress.step()
+    node.now += 299
+    node.progress.step()
+    assert told(node.item())[0] == "IN PROGRESS"
+    node.now += 2
+    node.progress.step()
+    assert told(node.item())[0] == "COMPLETED"
+    node.archive.close()
 
 
 def test_another_process_goes_on_where_one_left_off(site: Site) -> None:

@@ -185,6 +185,7 @@ class TestHealth:
         answer = web.get("/metrics")
         assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
         values = dict(line.split() for line in answer.text.splitlines() if not line.startswith("#"))
+        assert int(values.pop("lethe_disk_free_bytes")) > 0
         assert values == {f"lethe_{name}": str(count) for name, count in archive.counts().items()}
 
 

@@ -225,18 +225,20 @@ def test_each_step_of_a_procedure_is_an_answer_of_its_own(archive: Archive, fold
         receiver.stop(0.5)
 
 
-def test_a_table_is_a_source(archive: Archive, tmp_path: Path) -> None:
+def test_a_table_is_a_source(archive: Archive, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = tmp_path / "list.csv"
     table.write_text(
         "PatientName,PatientID,AccessionNumber,Modality,ScheduledStationAETitle,ScheduledProcedureStepStartDate\n"
         'YAMADA^TAROU=山田^太郎,P1,201,CT,AA01,20240131\n"ČAPEK^KAREL",P2,202,MR,"AA01\\AA02",20240201\n'
-        "TOO^SHORT,P3\nBAD^DATE,P4,204,CT,AA01,yesterday\n",
+        "TOO^SHORT,P3\nBAD^DATE,P4,204,CT,AA01,yesterday\nBAD^DATE,P5,205,CT,AA01,2024-01-31\n"
+        "A^RANGE,P6,206,CT,AA01,20240131-20240201\n",
         encoding="utf-8-sig",
     )
     receiver = serving(archive, Worklist(None, table))
     try:
         port = receiver.start("127.0.0.1", 0)
-        assert accessions(port, query({"Modality": "CT"}))[0] == "201"
+        assert accessions(port, query({"Modality": "CT"})) == ["201"]
+        assert "row 6 of the worklist's table is left out: ScheduledProcedureStepStartDate is not" in caplog.text
         assert accessions(port, query({"ScheduledStationAETitle": "AA02"})) == ["202"]
         for name in ("*=山田*", "=山田*", "山田^太郎", "yamada*", "Yamada*=*太郎"):
             (answer,) = found(port, query({}, PatientName=name, SpecificCharacterSet="ISO_IR 192"))[0]

@@ -1,9 +1,11 @@
-"""Checks the configuration, and the certificates it names."""
+"""Checks the configuration, and what it names: certificates, sources, hosts."""
 
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +19,24 @@ def check(args: argparse.Namespace) -> int:
     config = load_config(Path(args.config or DEFAULT_CONFIG))
     if config.node.tls_certificate:
         _check_certificates(config)
+    for warning in _absent(config):
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{args.config or DEFAULT_CONFIG}: good; {len(config.peers)} peers, {len(config.projects)} projects")
     return OK
+
+
+def _absent(config: Config) -> Iterator[str]:
+    """What is not there now, and may be later: a share that is not mounted, a name server that is away."""
+    folder, table = (config.folder / name if name else None for name in (config.worklist.folder, config.worklist.table))
+    if folder and not folder.is_dir():
+        yield f"[worklist]: folder {folder} is not there; worklist queries fail (0xC000) until it is"
+    if table and not table.is_file():
+        yield f"[worklist]: table {table} is not there; worklist queries fail (0xC000) until it is"
+    for peer in config.peers:
+        try:
+            socket.getaddrinfo(peer.host, peer.port)
+        except OSError:
+            yield f"[[peers]] {peer.name}: host {peer.host} has no network address now; it cannot come in or be sent to"
 
 
 def _check_certificates(config: Config) -> None:

@@ -11,6 +11,7 @@ from .documents import DocumentRule, refuse_documents
 from .faces import FaceRule, refuse_faces
 from .fast import FastLane
 from .frames import FrameRule, leave_frames
+from .latin9 import know_latin_9
 from .pixels import may_carry_text
 from .profile import Profile
 from .pseudonyms import Pseudonyms
@@ -28,6 +29,7 @@ class Deidentifier:
         face_rule: FaceRule = refuse_faces,
         frame_rule: FrameRule = leave_frames,
     ) -> None:
+        know_latin_9()
         self._carefully = partial(
             deidentify,
             profile=profile,

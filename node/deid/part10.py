@@ -23,6 +23,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from .elements import refuse_unreadable
 from .errors import CannotClean
+from .latin9 import know_latin_9
 from .pixeldata import PIXEL_TAGS, PixelSpan, copy_pixels, find_pixels
 from .registry import is_transfer_syntax
 from .report import place
@@ -95,6 +96,7 @@ def read_encoded(
 ) -> Dataset:
     """Read a data set that is encoded like that. pydicom guesses by the first element, and takes a length that looks
     like a VR for one: raises CannotClean where it read another encoding, besides what pydicom raises."""
+    know_latin_9()
     header = read_dataset(data, implicit, little, stop_when=stop_when)
     if header and header.original_encoding != (implicit, little):
         raise CannotClean("the data set is not encoded as its transfer syntax (0002,0010) says, or seems not to be")

@@ -6,6 +6,7 @@ needs, so that a peer who may only store is told so and keeps its association.
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Collection, Sequence
@@ -21,6 +22,8 @@ from ..config import Peer
 from ..loopback import is_loopback, unmapped
 from .certificates import Presented
 from .credentials import Credentials
+
+log = logging.getLogger("lethe.receive")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Caller(Origin):
 
 
 UNKNOWN_CALLER = Rejection(1, 1, 3, "no peer has this AE title and address")
+UNKNOWN_ADDRESS = Rejection(1, 1, 3, "the host of the peer with this AE title has no network address now")
 WRONG_CERTIFICATE = Rejection(1, 1, 3, "its certificate is not that of the peer with this AE title")
 WITHOUT_TLS = Rejection(1, 1, 1, "it has to come by TLS")
 NOT_BY_TLS = Rejection(1, 1, 1, "the peer with this AE title is not set up for TLS")
@@ -113,20 +117,24 @@ class Admission:
     def _why_unknown(self, origin: Origin) -> Rejection:
         named = self._named(origin)
         if not named:
-            return UNKNOWN_CALLER
+            hosts = [peer.host for peer in self.all_peers if peer.ae_title == origin.source]
+            return UNKNOWN_CALLER if all(map(self._addresses, hosts)) else UNKNOWN_ADDRESS
         if _presented(origin) is None:
             return WITHOUT_TLS
         return WRONG_CERTIFICATE if any(peer.tls for peer in named) else NOT_BY_TLS
 
     def _addresses(self, host: str) -> frozenset[str]:
-        """The network addresses of a configured host, asked for once in a while: every message needs them."""
+        """The network addresses of a configured host, asked for once in a while: every message needs them. While nobody
+        can say them, those that were known last are its own."""
         until, addresses = self._known_addresses.get(host, (0.0, frozenset()))
         if time.monotonic() < until:
             return addresses
         try:
             addresses = frozenset(str(entry[4][0]) for entry in socket.getaddrinfo(host, None))
-        except OSError:
-            return frozenset()
+        except OSError as error:
+            if not addresses or not isinstance(error, socket.gaierror) or error.errno != socket.EAI_AGAIN:
+                return frozenset()
+            log.warning("%s: no name server answers; the addresses known before are used", host)
         self._known_addresses[host] = (time.monotonic() + _ADDRESSES_HOLD, addresses)
         return addresses
 

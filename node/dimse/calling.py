@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -54,9 +54,10 @@ def associate(
     handlers: Sequence[EventHandlerType] = (),
     secure: Secure | None = None,
     storing: Storing | None = None,
+    begun: Callable[[PromptAssociation], None] | None = None,
 ) -> PromptAssociation:
     """Ask `ae_title` at that address for an association that proposes these contexts, over TLS if given what makes it.
-    What the peer stores to us on it goes to `storing`.
+    What the peer stores to us on it goes to `storing`. `begun` is told of it before the peer is waited for.
 
     Look at `is_established`, as with `AE.associate`. Raises OSError where the host has no address.
     """
@@ -85,6 +86,8 @@ def associate(
     us.requested_contexts = list(contexts)
     for handler in handlers:
         association.bind(*handler)
+    if begun is not None:
+        begun(association)
     association.request()
     if association.is_established:
         association.start()

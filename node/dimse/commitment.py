@@ -148,11 +148,13 @@ def _asked(ds: Dataset) -> tuple[str, tuple[Reference, ...]]:
 
 
 def _answer(ds: Dataset) -> Answer:
-    given = tuple(str(item.ReferencedSOPInstanceUID) for item in ds.get("ReferencedSOPSequence") or ())
+    """What a report says. An instance that stands in both lists is not committed: somebody may delete what is."""
     refused = {
         str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason") or PROCESSING_FAILURE)
         for item in ds.get("FailedSOPSequence") or ()
     }
+    committed = (str(item.ReferencedSOPInstanceUID) for item in ds.get("ReferencedSOPSequence") or ())
+    given = tuple(uid for uid in committed if uid not in refused)
     return Answer(str(ds.TransactionUID), given, refused)
 
 

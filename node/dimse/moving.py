@@ -24,6 +24,7 @@ from .credentials import Credentials
 from .fitting import MOST_CONTEXTS, Context
 from .giving import Mover
 from .handover import Tally, handed_over, retrieval
+from .heeding import heeding
 from .records import put_on_record
 from .replies import Asked, Reply
 from .scu import Destination
@@ -84,7 +85,7 @@ def _move(
     tally = Tally(archive.index.count(query))
     mover = Mover(asked.origin.source, int(asked.request.MessageID or 0))
     try:
-        with calling(peer, folder=archive.files.incoming()) as destination:
+        with calling(peer, folder=archive.files.incoming()) as destination, heeding(asked, destination.break_off):
             to = _Delivery(archive, destination, mover, archive.index.encodings(query))
             yield from handed_over(archive, asked, query, tally, to.give)
     finally:

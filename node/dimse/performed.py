@@ -33,7 +33,8 @@ NOT_ALL_ARE_KEPT = 0x0001  # PS3.4 F.8.2.1.4: optional attributes that are not s
 SUCCESS, INVALID_VALUE, PROCESSING_FAILURE, DUPLICATE = 0x0000, 0x0106, 0x0110, 0x0111  # PS3.7 C
 NO_SUCH_INSTANCE, INVALID_INSTANCE, MISSING_ATTRIBUTE, MISSING_VALUE = 0x0112, 0x0117, 0x0120, 0x0121
 MAY_NO_LONGER_BE_UPDATED = 0xA506  # PS3.4 Table F.7.2-4
-_NEEDED = (  # type 1 for the SCU of an N-CREATE, PS3.4 Table F.7.2-1
+# PS3.4 Table F.7.2-1, N-CREATE: usage 1/1 must be there and have a value, usage 2/2 must be there (PS3.4 5.4.2.1).
+_NEEDED = (
     "ScheduledStepAttributesSequence",
     "PerformedProcedureStepID",
     "PerformedStationAETitle",
@@ -42,16 +43,42 @@ _NEEDED = (  # type 1 for the SCU of an N-CREATE, PS3.4 Table F.7.2-1
     "PerformedProcedureStepStatus",
     "Modality",
 )
+_THERE = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "ReferencedPatientSequence",
+    "PerformedStationName",
+    "PerformedLocation",
+    "PerformedProcedureStepDescription",
+    "PerformedProcedureTypeDescription",
+    "ProcedureCodeSequence",
+    "PerformedProcedureStepEndDate",
+    "PerformedProcedureStepEndTime",
+    "StudyID",
+    "PerformedProtocolCodeSequence",
+    "PerformedSeriesSequence",
+)
+_THERE_IN_SCHEDULED = (
+    "ReferencedStudySequence",
+    "AccessionNumber",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+    "ScheduledProcedureStepID",
+    "ScheduledProcedureStepDescription",
+    "ScheduledProtocolCodeSequence",
+)
 _INSTANCES = ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence")
-_LONGEST_WORD = 16
+_LONGEST_WORD, _LONGEST_COMMENT = 16, 64
 
 
 class _Wrong(Exception):
-    """A status that is not success."""
+    """A status that is not success, and the keyword of what is wrong."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+    def __init__(self, status: int, keyword: str) -> None:
+        super().__init__(status, keyword)
+        self.status, self.keyword = status, keyword
 
 
 def performed_steps(archive: Archive) -> Service:
@@ -85,7 +112,7 @@ def performed_steps(archive: Archive) -> Service:
 def retrieved_steps(archive: Archive) -> Service:
     """N-GET of what is kept of a step."""
 
-    def on_get(event: Event) -> tuple[int, Dataset | None]:
+    def on_get(event: Event) -> tuple[int | Dataset, Dataset | None]:
         uid = str(event.request.RequestedSOPInstanceUID)  # type: ignore[union-attr]
         try:
             return _told(archive.performed.get(uid), frozenset(event.attribute_identifiers))
@@ -116,19 +143,27 @@ def _told(step: PerformedStep, asked: Collection[BaseTag]) -> tuple[int, Dataset
 
 def _created(ds: Dataset, source: str) -> PerformedStep:
     for keyword in _NEEDED:
+        _demand_value(ds, keyword)
+    for keyword in _THERE:
         _demand(ds, keyword)
     for scheduled in ds.ScheduledStepAttributesSequence:
-        _demand(scheduled, "StudyInstanceUID")
+        _demand_value(scheduled, "StudyInstanceUID")
+        for keyword in _THERE_IN_SCHEDULED:
+            _demand(scheduled, keyword)
     if str(ds.PerformedProcedureStepStatus).strip() != StepState.IN_PROGRESS:
-        raise _Wrong(INVALID_VALUE)
+        raise _Wrong(INVALID_VALUE, "PerformedProcedureStepStatus")
     return _counted(PerformedStep(source, modality=str(ds.Modality)[:_LONGEST_WORD]), ds)
 
 
 def _demand(ds: Dataset, keyword: str) -> None:
     if keyword not in ds:
-        raise _Wrong(MISSING_ATTRIBUTE)
+        raise _Wrong(MISSING_ATTRIBUTE, keyword)
+
+
+def _demand_value(ds: Dataset, keyword: str) -> None:
+    _demand(ds, keyword)
     if not ds[keyword].value:
-        raise _Wrong(MISSING_VALUE)
+        raise _Wrong(MISSING_VALUE, keyword)
 
 
 def _changed(step: PerformedStep, ds: Dataset) -> PerformedStep:
@@ -136,7 +171,7 @@ def _changed(step: PerformedStep, ds: Dataset) -> PerformedStep:
         try:
             step = replace(step, state=StepState(str(ds.PerformedProcedureStepStatus).strip()))
         except ValueError:
-            raise _Wrong(INVALID_VALUE) from None
+            raise _Wrong(INVALID_VALUE, "PerformedProcedureStepStatus") from None
     return _counted(step, ds)
 
 
@@ -149,9 +184,13 @@ def _counted(step: PerformedStep, ds: Dataset) -> PerformedStep:
     return replace(step, series=len(series), instances=instances)
 
 
-def _status_of(error: Exception) -> int:
+def _status_of(error: Exception) -> int | Dataset:
     if isinstance(error, _Wrong):
-        return error.status
+        log.warning("a procedure step is refused: 0x%04X, %s", error.status, error.keyword)
+        ds = Dataset()
+        ds.Status = error.status
+        ds.ErrorComment = error.keyword[:_LONGEST_COMMENT]
+        return ds
     if isinstance(error, NotFound):
         return NO_SUCH_INSTANCE
     if isinstance(error, Unavailable):

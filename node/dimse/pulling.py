@@ -150,7 +150,7 @@ class Pacs(ABC):
                 storing=storing,
             )
         except OSError as error:
-            raise Unavailable(f"{peer.name} has no network address") from error
+            raise Unavailable(f"{peer.name}: its host {peer.host} has no network address") from error
         taken = {str(context.abstract_syntax) for context in association.accepted_contexts}
         if association.is_rejected and may_let_in_later(association):
             raise Unavailable(f"{peer.name} {refusal_of(association)}")

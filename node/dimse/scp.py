@@ -16,16 +16,16 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
-from lethe.storage.database import transaction
 from lethe.storage.intake import Planner
 
+from ..deid.latin9 import know_latin_9
 from .admission import CLOSING, OTHER_CONTEXT, Admission, Caller, Rejection, origin_of
 from .association import PromptAssociation
 from .contexts import narrow_to_first, storage_classes, support_storage
 from .credentials import Credentials
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
 from .listener import Listener, SecureListener
-from .news import News
+from .refusals import Refusals
 from .services import Service, Services
 from .storing import SUCCESS, Storing
 from .unrecognized import decline
@@ -50,6 +50,7 @@ class Receiver:
         limits: Limits = DEFAULT_LIMITS,
         private: Sequence[str] = (),
     ) -> None:
+        know_latin_9()
         self._archive = archive
         self._admission = admission
         self._services = Services(services, admission)
@@ -58,7 +59,7 @@ class Receiver:
         self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object, classes=stored)
         self._closing = False
         self._request_seconds = limits.request_seconds
-        self._refusals = News(60.0)
+        self._refusals = Refusals(archive)
         self._ae = AE(admission.ae_title)
         self._ae.maximum_associations = 1 << 20  # counted by the gate, over all processes
         self._ae.maximum_pdu_size = limits.longest_pdu
@@ -118,6 +119,7 @@ class Receiver:
         while any(one.is_established for one in self._ae.active_associations) and time.monotonic() < deadline:
             time.sleep(0.05)
         self._ae.shutdown()
+        self._refusals.tell()
         self._storing.close()
         self._gate.close()
 
@@ -157,19 +159,15 @@ class Receiver:
         return self._admission.rejection(origin, called)
 
     def _record_rejection(self, origin: Caller, called: str, rejection: Rejection) -> None:
-        with transaction(self._archive.database):
-            actor, detail = Actor(origin.source, origin.address), {"called": called, "why": rejection.why}
-            if origin.presented is not None:
-                detail["certificate"] = origin.presented.fingerprint
-            self._archive.audit.record(actor, "association-rejected", "", detail)
+        detail = {"called": called, "why": rejection.why}
+        if origin.presented is not None:
+            detail["certificate"] = origin.presented.fingerprint
+        self._refusals.note(Actor(origin.source, origin.address), "association-rejected", detail)
 
     def _on_refused(self, address: str, why: str) -> None:
-        """Somebody did not get as far as an association: put on record, but not each time anew."""
+        """Somebody did not get as far as an association."""
         log.warning("TLS with %s failed: %s", address, why)
-        if not self._refusals.is_news((address, why), time.monotonic()):
-            return
         try:
-            with transaction(self._archive.database):
-                self._archive.audit.record(Actor("", address), "connection-refused", "", {"why": why})
+            self._refusals.note(Actor("", address), "connection-refused", {"why": why})
         finally:
             self._archive.close()

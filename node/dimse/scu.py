@@ -57,6 +57,7 @@ class Destination:
         self._ae.acse_timeout, self._ae.dimse_timeout, self._ae.network_timeout = 30, answer_seconds, answer_seconds
         self._ae.connection_timeout = 10
         self._association: PromptAssociation | None = None
+        self._called: PromptAssociation | None = None
         self._proposed: tuple[Proposal, ...] = ()
         self._accepted: dict[Context, int] = {}
         self._messages = itertools.count(1)
@@ -91,6 +92,15 @@ class Destination:
         if self._association is not None and self._association.is_established:
             self._association.release()
         self._association, self._proposed, self._accepted = None, (), {}
+
+    def break_off(self) -> None:
+        """Hang up on a peer that somebody waits for; for another thread."""
+        called = self._called
+        if called is not None and called.connection is not None:
+            called.connection.hang_up()
+
+    def _note_called(self, association: PromptAssociation) -> None:
+        self._called = association
 
     def echo(self) -> int:
         """The status of a C-ECHO. Raises Unavailable."""
@@ -148,9 +158,16 @@ class Destination:
         address = (self.peer.host, self.peer.port)
         secure = secure_for(self.peer, self._credentials)
         try:
-            association = associate(self._ae, address, ae_title=self.peer.ae_title, contexts=contexts, secure=secure)
+            association = associate(
+                self._ae,
+                address,
+                ae_title=self.peer.ae_title,
+                contexts=contexts,
+                secure=secure,
+                begun=self._note_called,
+            )
         except OSError as error:
-            raise Unavailable(f"{self.peer.name} has no network address") from error
+            raise Unavailable(f"{self.peer.name}: its host {self.peer.host} has no network address") from error
         accepts_nothing = association.rejected_contexts and not association.accepted_contexts
         if not association.is_established and not accepts_nothing:
             raise Unavailable(f"{self.peer.name} {refusal_of(association)}")

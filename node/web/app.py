@@ -15,6 +15,7 @@ from jinja2 import StrictUndefined
 from lethe.storage.archive import Archive
 from lethe.storage.users import Permission
 
+from ..deid.latin9 import know_latin_9
 from ..outbox import Outbox
 from . import api, faults, health, login, outgoing, portal, review, upload
 from .arrival import arriving, host_of
@@ -69,6 +70,7 @@ def create_app(
     """
     if auth not in ("local", "none"):
         raise ValueError('auth is "local" or "none"')
+    know_latin_9()
     app = Flask(__name__, instance_path=str(instance_path.resolve()), static_folder=None)
     key = session_key(archive)
     _configure(app, key, public_url, trusted_proxies)

@@ -85,6 +85,8 @@ def _exposition(archive: Archive) -> str:
             f"# TYPE lethe_{name} gauge",
             f"lethe_{name} {count}",
         ]
+    lines += ["# HELP lethe_disk_free_bytes Room on the disk of the data folder.", "# TYPE lethe_disk_free_bytes gauge"]
+    lines.append(f"lethe_disk_free_bytes {free_bytes(archive.folder)}")
     waiting = archive.jobs.destinations()
     if waiting:
         lines += ["# HELP lethe_deliveries Deliveries by destination and state.", "# TYPE lethe_deliveries gauge"]
