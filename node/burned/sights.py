@@ -18,6 +18,7 @@ from .frames import Frames
 from .glances import changing, glanced, is_same_line
 from .looking import Eyes, Seen, needs_tiles
 from .moving import beside, followed
+from .painted import painted
 from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
@@ -176,15 +177,19 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
     plain = plain_picture(frame, inverted=shown.inverted)
     if not proves:
         seen = eyes.look(picture, plain)
-        return Sight(numbers, _with_tint(frame, seen, eyes), plain, engines=tuple(eyes.editions))
+        return Sight(numbers, _with_colours(frame, plain, seen, eyes), plain, engines=tuple(eyes.editions))
     seen = eyes.look(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
-def _with_tint(frame: Pixels, seen: Seen, eyes: Eyes) -> Seen:
-    """The same, and what is written in colour alone."""
-    tint = tint_of(frame, seen.boxes) if frame.ndim == 3 else None
+def _with_colours(frame: Pixels, plain: Picture, seen: Seen, eyes: Eyes) -> Seen:
+    """The same, and what is written in colour alone or painted over a grey picture."""
+    if frame.ndim != 3:
+        return seen
+    tint = tint_of(frame, seen.boxes)
     more = eyes.words(*tint) if tint else []
+    known = [*seen.boxes, *more]
+    more += eyes.close_up(painted(plain, known), known)
     return replace(seen, first=(*seen.first, *more)) if more else seen
 
 

@@ -1,0 +1,121 @@
+"""What is painted over ultrasound: words in colour over bright speckle and vessels, which are found, and vessels,
+spectra and speckle, which are no words; the engines are the real ones."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import pytest
+from burned_pictures import FONT
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from lethe.node.burned.box import Box
+from lethe.node.burned.engines import eyes_of
+from lethe.node.burned.painted import painted
+from lethe.node.burned.sights import _with_colours
+from lethe.node.burned.views import picture_of, plain_picture
+
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+ROWS, COLUMNS = 480, 640
+YELLOW, GREEN, PINK, CYAN = (255, 255, 0), (40, 255, 40), (255, 120, 230), (0, 255, 255)
+
+
+def speckled(seed: int, *, tint: Sequence[float] = (1.0, 1.0, 1.0), light: float = 0.62) -> Picture:
+    """A bright cone of speckle in the tint of a device."""
+    chance = np.random.default_rng(seed)
+    waves = (cv2.GaussianBlur(chance.normal(size=(ROWS, COLUMNS)), (0, 0), 2.2, sigmaY=1.2) for _ in range(2))
+    amount = np.hypot(*waves)
+    grey = (light * amount / amount.mean()).clip(0, 1)
+    cone = cv2.ellipse(np.zeros((ROWS, COLUMNS)), (320, 30), (430, 430), 90, -40, 40, 1, -1)
+    return np.rint((grey * cone)[..., None] * np.array(tint) * 255).astype(np.uint8)
+
+
+def with_vessels(frame: Picture, seed: int) -> Picture:
+    """A Doppler's colours in it: red one way and blue the other, brighter in the middle."""
+    chance, shown = np.random.default_rng(seed), frame.astype(np.float32)
+    for towards in (True, False):
+        track = np.add(np.cumsum(chance.normal(0, 16, (8, 2)), axis=0), (320, 250))
+        lumen = np.zeros((ROWS, COLUMNS), np.uint8)
+        cv2.polylines(lumen, [track.astype(np.int32)], isClosed=False, color=1, thickness=24)
+        fast = cv2.distanceTransform(lumen, cv2.DIST_L2, 3) / 12 + 0.1 * chance.normal(size=lumen.shape)
+        strong, pale = (90 + 165 * fast).clip(0, 255), (400 * fast - 180).clip(0, 255)
+        none = np.zeros_like(strong)
+        colours = np.dstack([strong, pale, none] if towards else [none, pale, strong])
+        shown = np.where(lumen[..., None] > 0, colours, shown)
+    return shown.astype(np.uint8)
+
+
+def written(frame: Picture, text: str, at: tuple[int, int], colour: Colour, size: int = 13) -> tuple[Picture, Box]:
+    image = Image.fromarray(frame)
+    pen, font = ImageDraw.Draw(image), ImageFont.truetype(FONT, size)
+    pen.text(at, text, fill=colour, font=font)
+    return np.asarray(image), Box(*map(int, pen.textbbox(at, text, font=font)))
+
+
+def share_found(frame: Picture, where: Box) -> float:
+    eyes, plain = eyes_of(("rapidocr",)), plain_picture(frame)
+    seen = _with_colours(frame, plain, eyes.look(picture_of(frame), plain), eyes)
+    found = np.zeros(frame.shape[:2], bool)
+    for box in seen.boxes:
+        found[box.rows, box.columns] = True
+    return float(found[where.rows, where.columns].mean())
+
+
+@pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.0, 0.93, 0.8)])
+@pytest.mark.parametrize(("text", "colour"), [("OKONKWO R.", GREEN), ("MRN 4711998", PINK), ("12.03.1961", CYAN)])
+def test_coloured_words_in_bright_speckle_are_found(tint: Sequence[float], text: str, colour: Colour) -> None:
+    frame, where = written(speckled(len(text), tint=tint), text, (270, 300), colour)
+    assert share_found(frame, where) > 0.9
+
+
+@pytest.mark.parametrize(("seed", "colour"), [(1, GREEN), (2, PINK), (3, GREEN)])
+def test_coloured_words_across_the_vessels_of_a_doppler_are_found(seed: int, colour: Colour) -> None:
+    frame, where = written(with_vessels(speckled(seed), seed), "FEATHERSTONE", (265, 255), colour)
+    assert share_found(frame, where) > 0.9
+
+
+@pytest.mark.parametrize("tint", [(1.0, 1.0, 1.0), (1.0, 0.93, 0.8), (0.85, 0.95, 1.0)])
+def test_the_tint_of_a_device_is_nothing_painted(tint: Sequence[float]) -> None:
+    frame = speckled(7, tint=tint)
+    frame[:40] = 26, 38, 89
+    assert not list(painted(frame, []))
+    assert list(painted(written(frame, "OKONKWO R.", (270, 300), GREEN)[0], []))
+
+
+def test_so_many_coloured_places_that_not_all_are_looked_at_are_no_fault() -> None:
+    eyes, blank = eyes_of(("rapidocr",)), np.zeros((600, 600, 3), np.uint8)
+
+    def places() -> Iterator[tuple[Picture, Box]]:
+        for at in range(8):
+            yield blank[:184, :294], Box(0, at, 294, at + 184)
+
+    assert eyes.close_up(places(), []) == []
+
+
+def test_vessels_are_no_word() -> None:
+    for seed in range(4, 8):
+        frame = with_vessels(speckled(seed, light=0.4), seed)
+        assert share_found(frame, Box(0, 0, COLUMNS, ROWS)) < 0.01
+
+
+def spectrum(seed: int) -> Picture:
+    """Six beats of a Doppler's spectrum below a cone of speckle."""
+    chance, frame = np.random.default_rng(seed), speckled(seed)
+    frame[280:] = 0
+    across = np.arange(COLUMNS - 60)
+    beat = across / 95 % 1
+    high = 90 * (0.8 * np.exp(-(((beat - 0.2) / 0.12) ** 2)) + 0.25 * np.exp(-(((beat - 0.5) / 0.2) ** 2)) + 0.12)
+    above = 430 - np.arange(280, ROWS)[:, None]
+    flow = (above > 0) & (above < high[None])
+    level = flow * np.exp(-(((above - 0.75 * high) / (0.35 * high + 3)) ** 2)) * chance.rayleigh(0.9, flow.shape)
+    frame[280:, 20 : COLUMNS - 40] = (255 * level.clip(0, 1))[..., None]
+    return frame
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_spectrum_of_a_doppler_is_no_word_and_who_is_named_above_it_is(seed: int) -> None:
+    frame, where = written(spectrum(seed), "ABERNATHY MARGARET", (12, 6), (255, 255, 255))
+    assert share_found(frame, where) > 0.9
+    assert share_found(frame, Box(0, 285, COLUMNS, ROWS)) < 0.02
