@@ -17,7 +17,8 @@ from .views import Grey, Picture
 READ_SURE = 0.6
 """How sure a reader is of what can be read."""
 _TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
-"""A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
+"""A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00, and
+ribs CCCEC."""
 _ACROSS, _LINE, _LARGE_LINE, _VARIED = 0.8, 8.0, 0.06, 5
 """How long, in terms of the frame and of its height, and how high, in terms of the frame, the trace of a heart is; and
 how many different letters are read at least in a line of text of that size."""
@@ -27,7 +28,7 @@ _RINGS = frozenset("0O")
 """What a single lung is taken for, not without doubt."""
 _ROUND = frozenset("0OoQDC3698(). -")
 """What slices, and ribs, are taken for without a doubt where they fill the frame: such letters alone are then none."""
-_EVEN, _SHARP = 0.025, 0.5
+_EVEN, _SHARP = 0.025, 0.7
 """By how much ink differs from what is around each of its pixels, and how much of the step from ground to ink there is
 within three pixels, both in terms of that step."""
 _BESIDE = np.ones((3, 3), np.uint8)
@@ -38,18 +39,18 @@ def is_large(box: Box, shape: tuple[int, ...]) -> bool:
     return min(box.width, box.height) > _HIGH * min(shape[:2]) or _spans(box, shape)
 
 
-def is_body(picture: Picture, box: Box, reading: Reading) -> bool:
-    """Whether a large box holds one ring and nothing else, is as long as the frame and hardly a letter is seen in it,
-    or shows a few letters, perhaps several times, that are none and were not drawn."""
-    towers = _towers(box, picture.shape)
-    if reading.confidence < READ_SURE:
-        if towers and reading.text in _RINGS:
-            return True
-        if _spans(box, picture.shape) and len(set(reading.text)) < _VARIED:
-            return True
-    return (
-        len(set(_letters(reading))) < _LONG and not is_read(reading, box, picture.shape) and not _is_drawn(picture, box)
-    )
+def is_body(box: Box, reading: Reading, shape: tuple[int, ...]) -> bool:
+    """Whether a large box holds one ring and nothing else, or is as long as the frame and hardly a letter is seen in
+    it."""
+    if reading.confidence >= READ_SURE:
+        return False
+    ring = _towers(box, shape) and reading.text in _RINGS
+    return ring or (_spans(box, shape) and len(set(reading.text)) < _VARIED)
+
+
+def is_no_word(box: Box, reading: Reading, shape: tuple[int, ...]) -> bool:
+    """Whether a large box shows a few letters, perhaps several times, of which none can be read."""
+    return len(set(_letters(reading))) < _LONG and not is_read(reading, box, shape)
 
 
 def is_read(reading: Reading, box: Box, shape: tuple[int, ...], *, enough: int = 1) -> bool:
@@ -57,7 +58,7 @@ def is_read(reading: Reading, box: Box, shape: tuple[int, ...], *, enough: int =
     letters, towers = _letters(reading), _towers(box, shape)
     if towers and set(reading.text) <= _ROUND:
         return False
-    sure = _SURE_OF_LARGE if towers and len(letters) < _LONG else READ_SURE
+    sure = _SURE_OF_LARGE if towers and len(set(letters)) < _LONG else READ_SURE
     return len(letters) >= enough and reading.confidence >= sure
 
 
@@ -76,7 +77,7 @@ def _spans(box: Box, shape: tuple[int, ...]) -> bool:
     return long >= _ACROSS * across and long >= _LINE * high and high >= _LARGE_LINE * min(shape[:2])
 
 
-def _is_drawn(picture: Picture, box: Box) -> bool:
+def is_drawn(picture: Picture, box: Box) -> bool:
     """Whether what is rarer in a box, the bright or the dark, is even and ends sharply."""
     part = picture[box.rows, box.columns]
     grey: Grey = np.ascontiguousarray(part[..., int(cv2.meanStdDev(part)[1].argmax())])

@@ -14,7 +14,7 @@ from math import sqrt
 import numpy as np
 
 from .beside import blocks_of, goes_on
-from .bodies import is_body, is_large, is_read
+from .bodies import is_body, is_drawn, is_large, is_no_word, is_read
 from .box import Box, tiles, without_covered
 from .codes import codes_in
 from .finder import Found, TextFinder
@@ -86,7 +86,7 @@ class Eyes:
         doubtful = [one.box for one in found if one.sure < _SURE]
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
-        bodies = self._bodies((plain, picture), sure)
+        bodies = self._bodies(plain, picture, sure)
         first = without_covered([*(box for box in sure if box not in bodies), *read])
         rest = covered(plain, first)
         if codes := codes_in(rest):
@@ -189,13 +189,18 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
-    def _bodies(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> list[Box]:
+    def _bodies(self, plain: Picture, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those that hold a part of a body, in whichever of the pictures they are read."""
-        left = [box for box in boxes if is_large(box, pictures[0].shape)]
-        for picture in pictures:
-            readings = self.reader.read(picture, left) if left else []
-            left = [box for box, reading in zip(left, readings, strict=True) if is_body(picture, box, reading)]
-        return left
+        large = [box for box in boxes if is_large(box, plain.shape)]
+        if not large:
+            return []
+        read = [*zip(self.reader.read(plain, large), self.reader.read(picture, large), strict=True)]
+        return [
+            box
+            for box, both in zip(large, read, strict=True)
+            if all(is_body(box, one, plain.shape) for one in both)
+            or (all(is_no_word(box, one, plain.shape) for one in both) and not is_drawn(plain, box))
+        ]
 
     def readable(self, picture: Picture, boxes: Sequence[Box], *, lines: Sequence[Box] = ()) -> list[Box]:
         """Those in which something can be read: where one of the lines goes on, a single letter."""

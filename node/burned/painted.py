@@ -25,6 +25,8 @@ _KNOTS, _FEWEST, _DARK = 8, 50, 48
 too dark to tell how much colours differ by themselves."""
 _COLOURED, _NOISE = 16, 5
 """By how many of 255 levels a colour differs from the tint, and by how many times what is usual."""
+_MANY_COLOURED = 10
+"""By how much of 255 levels colours usually differ from the tint in a photo."""
 _NEAR, _DENSE = 12, 10
 """Of a square of so many pixels, every second one, so many are coloured where something may be written."""
 _BESIDE = np.ones((3, 3), np.uint8)
@@ -51,7 +53,10 @@ def painted(colours: Picture, known: Sequence[Box]) -> Iterator[tuple[Picture, B
     planes = _in_planes(half)
     tint = _tint(planes, most)
     strength = _strength(planes - _of(tint, most))
-    usual = float(np.median(strength[::_SOME, ::_SOME][most[::_SOME, ::_SOME] > _DARK] if most.max() > _DARK else 0))
+    lit = most[::_SOME, ::_SOME] > _DARK
+    usual = float(np.median(strength[::_SOME, ::_SOME][lit])) if lit.any() else 0.0
+    if usual > _MANY_COLOURED:
+        return
     marks = (strength > max(_COLOURED, _NOISE * usual)).astype(np.uint8)
     for box in known:
         half_box = Box(*(side // _HALF for side in box)).grown(2, 2).within(*marks.shape[::-1])
