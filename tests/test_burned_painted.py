@@ -2,11 +2,14 @@
 spectra and speckle, which are no words; the engines are the real ones."""
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 
 import cv2
 import numpy as np
 import pytest
+from burned_objects import BASELINE, EXPLICIT, Kind
 from burned_pictures import FONT
+from burned_screens import CINE, frames_of, screen
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,6 +18,10 @@ from lethe.node.burned.engines import eyes_of
 from lethe.node.burned.painted import painted
 from lethe.node.burned.sights import _with_colours
 from lethe.node.burned.views import picture_of, plain_picture
+from lethe.node.config import Config
+from lethe.node.config import Project as ProjectConfig
+from lethe.node.projects import Project, projects_of
+from lethe.storage.archive import Archive
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -98,6 +105,35 @@ def test_vessels_are_no_word() -> None:
     for seed in range(4, 8):
         frame = with_vessels(speckled(seed, light=0.4), seed)
         assert share_found(frame, Box(0, 0, COLUMNS, ROWS)) < 0.01
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    archive = Archive(tmp_path_factory.mktemp("painted"))
+    yield projects_of(Config(projects=(ProjectConfig("one"),)), archive.files)["one"]
+    archive.close()
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, BASELINE])
+def test_coloured_words_in_a_cine_are_covered_in_each_frame_that_has_them(project: Project, syntax: str) -> None:
+    """Speckle that moves, vessels that beat; one line is there all the time, another comes in one frame."""
+    seen, frames = list[tuple[int, Box]](), []
+    for number in range(8):
+        frame = with_vessels(np.roll(speckled(11), 3 * number, axis=1), 12 + number % 2)
+        frame, always = written(frame, "FEATHERSTONE", (180, 330), GREEN, 14)
+        seen.append((number, always))
+        if number == 5:
+            frame, once = written(frame, "MRN 7741998", (330, 150), PINK, 14)
+            seen.append((number, once))
+        frames.append(frame)
+    kind = Kind("YBR_FULL_422" if syntax == BASELINE else "RGB")
+    shown = np.stack(frames)
+    if syntax == BASELINE:
+        shown = np.stack([cv2.cvtColor(one, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]] for one in frames])
+    done = frames_of(b"".join(project.clean(BytesIO(screen(shown, kind, syntax, SOPClassUID=CINE))).chunks()))
+    for number, box in seen:
+        part = done[number][box.rows, box.columns].reshape(-1, 3).astype(int)
+        assert np.ptp(part, axis=0).max() < 24, (number, box)
 
 
 def spectrum(seed: int) -> Picture:

@@ -32,6 +32,8 @@ _NEAR, _DENSE = 12, 10
 _BESIDE = np.ones((3, 3), np.uint8)
 _LINES = np.ones((1, 25), np.uint8), np.ones((25, 1), np.uint8)
 """A banner is even, and its edge and those of a Doppler's box are straight; no letter is."""
+_NEAR_BY = np.ones((5, 5), np.uint8)
+"""Vessels beat: beside what was coloured, something may be in the next frame."""
 _AROUND = 12
 _LARGEST, _STRONGER = 200_000, (0, 48, 96)
 """Pixels of a place that is still worth it, and how strong the colours are of what is looked for in larger ones."""
@@ -43,9 +45,10 @@ _MOST = 0.35
 Wide = npt.NDArray[np.float32]
 
 
-def painted(colours: Picture, known: Sequence[Box]) -> Iterator[tuple[Picture, Box]]:
+def painted(colours: Picture, known: Sequence[Box], before: Grey | None = None) -> Iterator[tuple[Picture, Box]]:
     """Where in a frame something coloured is, outside of boxes that are known, and the picture of that place without
-    the frame's own tint; small places first."""
+    the frame's own tint; small places first. What was coloured in frames before, as `blank` has it to begin with, is
+    left out and added to."""
     half = np.ascontiguousarray(colours[::_HALF, ::_HALF])
     most, least = _extremes(half)
     if np.count_nonzero(cv2.subtract(most, least) > _COLOURED) < _DENSE:
@@ -66,11 +69,19 @@ def painted(colours: Picture, known: Sequence[Box]) -> Iterator[tuple[Picture, B
     marks &= (cv2.morphologyEx(strength, cv2.MORPH_GRADIENT, _BESIDE) > _COLOURED).astype(np.uint8)
     for line in _LINES:
         marks &= 1 - np.asarray(cv2.morphologyEx(marks, cv2.MORPH_OPEN, line), np.uint8)
+    if before is not None:
+        fresh, marks = marks, marks & (1 - before)
+        before |= np.asarray(cv2.dilate(fresh, _NEAR_BY), np.uint8)
     for place in sorted(_places(marks, strength), key=lambda one: one.area):
         part = np.ascontiguousarray(colours[place.rows, place.columns])
         away = _in_planes(part) - _of(tint, _extremes(part)[0])
         shown = (away[..., 0], away[..., 1], _strength(away))
         yield np.dstack([standing_out(np.ascontiguousarray(one)) for one in shown]), place
+
+
+def blank(shape: tuple[int, ...]) -> Grey:
+    """That in no frame of that shape anything was coloured."""
+    return np.zeros((-(-shape[0] // _HALF), -(-shape[1] // _HALF)), np.uint8)
 
 
 def _places(marks: Grey, strength: Wide) -> Iterator[Box]:

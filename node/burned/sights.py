@@ -15,10 +15,10 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .form import Pixels
 from .frames import Frames
-from .glances import changing, glanced, is_same_line
+from .glances import Alike, changing, glanced, is_same_line
 from .looking import Eyes, Seen, needs_tiles
 from .moving import beside, followed
-from .painted import painted
+from .painted import blank, painted
 from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
@@ -91,6 +91,22 @@ def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]]
         known=lambda number: [*seen, *moved[number]],
         look=lambda numbers: _still(shown, numbers, eyes),
     )
+    for sight in _painted_in(shown, fresh, seen, eyes):
+        yield replace(sight, frames=scene, steady=steady, alone=partial(_plain, shown))
+
+
+def _painted_in(shown: Shown, fresh: Sequence[Alike], seen: Sequence[Box], eyes: Eyes) -> Iterator[Sight]:
+    """What is painted in some of the frames, where nothing was in those before them."""
+    known, before = list(seen), None
+    for numbers in fresh:
+        frame = shown.frame(numbers[0])
+        if frame.ndim != 3:
+            return
+        plain = plain_picture(frame)
+        before = blank(plain.shape) if before is None else before
+        if words := eyes.close_up(painted(plain, known, before), known):
+            known += words
+            yield Sight(numbers, Seen(tuple(words)), plain, single=numbers[0])
 
 
 def in_film(shown: Showing, numbers: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
