@@ -16,7 +16,7 @@ from .views import Grey, Picture
 
 READ_SURE = 0.6
 """How sure a reader is of what can be read."""
-_TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
+_TOWERING, _SURE_OF_LARGE, _LONG, _FEW = 0.13, 0.9, 4, 3
 """A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00, and
 ribs CCCEC."""
 _ACROSS, _LINE, _LARGE_LINE, _VARIED = 0.8, 8.0, 0.06, 5
@@ -31,6 +31,8 @@ _ROUND = frozenset("0OoQDC3698(). -")
 _EVEN, _SHARP = 0.025, 0.7
 """By how much ink differs from what is around each of its pixels, and how much of the step from ground to ink there is
 within three pixels, both in terms of that step."""
+_THICK, _SPECTRUM = 0.12, 0.6
+"""What share of its box a body fills at least, without its edge, and how much of the frame a spectrum spans."""
 _BESIDE = np.ones((3, 3), np.uint8)
 
 
@@ -58,7 +60,8 @@ def is_read(reading: Reading, box: Box, shape: tuple[int, ...], *, enough: int =
     letters, towers = _letters(reading), _towers(box, shape)
     if towers and set(reading.text) <= _ROUND:
         return False
-    sure = _SURE_OF_LARGE if towers and len(set(letters)) < _LONG else READ_SURE
+    few = len(letters) < _LONG or len(set(letters)) < _FEW
+    sure = _SURE_OF_LARGE if towers and few else READ_SURE
     return len(letters) >= enough and reading.confidence >= sure
 
 
@@ -78,12 +81,16 @@ def _spans(box: Box, shape: tuple[int, ...]) -> bool:
 
 
 def is_drawn(picture: Picture, box: Box) -> bool:
-    """Whether what is rarer in a box, the bright or the dark, is even and ends sharply."""
+    """Whether what is rarer in a box, the bright or the dark, may be ink: it is even and ends sharply, or there is too
+    little of it to tell it from the speckle it is written on. A spectrum, which is as thin, spans the frame."""
     part = picture[box.rows, box.columns]
     grey: Grey = np.ascontiguousarray(part[..., int(cv2.meanStdDev(part)[1].argmax())])
     _, split = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     ink = np.asarray(split if 2 * np.count_nonzero(split) <= split.size else 1 - split, np.uint8)
     inner, edge = cv2.erode(ink, _BESIDE) > 0, cv2.morphologyEx(ink, cv2.MORPH_GRADIENT, _BESIDE) > 0
+    across = picture.shape[1] if box.width >= box.height else picture.shape[0]
+    if inner.mean() < _THICK and max(box.width, box.height) < _SPECTRUM * across:
+        return True
     if not inner.any() or not edge.any():
         return True
     wide = grey.astype(np.float32)

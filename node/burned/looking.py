@@ -20,7 +20,7 @@ from .codes import codes_in
 from .finder import Found, TextFinder
 from .gate import Gate
 from .islands import Places, spanned
-from .reader import Reader
+from .reader import Reader, Reading
 from .views import Grey, Picture, evened
 
 _USUAL = 736 * 736
@@ -48,6 +48,10 @@ _EVEN, _EDGE = 2, 16
 """By how many greys the pixels of a row or column differ in which nothing is written, and how many more pixels beside
 what is written are looked at."""
 _READ_LETTERS = 2
+_SPELT, _SPELT_SURE = 4, 0.4
+"""So many different letters are a word in colour, however badly they are read, from that sureness on."""
+_SURE_CLOSE = 0.4
+"""How sure finders must be of what they see so large."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,10 @@ class Eyes:
                 return words
             left = max(left - where.area * scale * scale, 0)
             before = [box.moved(-where.left, -where.top) for box in known]
-            found = [one.box for one in self._finds(picture, scale) if not _is_known(one.box, before)]
-            read = self.readable(picture, found)
+            sure = [one.box for one in self._finds(picture, scale) if one.sure >= _SURE_CLOSE]
+            found = [box for box in sure if not _is_known(box, before)]
+            readings = self.reader.read(picture, found) if found else []
+            read = [box for box, one in zip(found, readings, strict=True) if _spells(one, box, picture.shape)]
             more = [box for box in found if box in read or any(goes_on(box, line) for line in read)]
             words += [box.moved(where.left, where.top) for box in more]
         return words
@@ -215,6 +221,13 @@ class Eyes:
                 enough=1 if any(goes_on(box, line) for line in lines) else _READ_LETTERS,
             )
         ]
+
+
+def _spells(reading: Reading, box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether something can be read, or several letters are seen, if not for sure: vessels are one or two."""
+    if is_read(reading, box, shape, enough=_READ_LETTERS):
+        return True
+    return len(set(reading.text.replace(" ", ""))) >= _SPELT and reading.confidence >= _SPELT_SURE
 
 
 def covered(picture: Picture, boxes: Sequence[Box]) -> Picture:

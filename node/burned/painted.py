@@ -25,7 +25,7 @@ _KNOTS, _FEWEST, _DARK = 8, 50, 48
 too dark to tell how much colours differ by themselves."""
 _COLOURED, _NOISE = 16, 5
 """By how many of 255 levels a colour differs from the tint, and by how many times what is usual."""
-_MANY_COLOURED = 10
+_MANY_COLOURED = 13
 """By how much of 255 levels colours usually differ from the tint in a photo."""
 _NEAR, _DENSE = 12, 10
 """Of a square of so many pixels, every second one, so many are coloured where something may be written."""
