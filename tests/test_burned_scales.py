@@ -20,6 +20,11 @@ def test_a_column_that_grows_evenly_is_a_scale() -> None:
     assert found(("10", 600, 70), ("5", 604, 130), ("O", 604, 190)) == {0, 1, 2}
 
 
+def test_boxes_of_a_scale_may_differ_in_how_far_they_reach_past_their_digits() -> None:
+    boxes = [Box(748, 412, 771, 427), Box(747, 434, 773, 452), Box(749, 459, 770, 474), Box(750, 484, 769, 495)]
+    assert scale_marks(boxes, ["80", "60", "40", "20"]) == {0, 1, 2, 3}
+
+
 def test_a_row_is_one_too() -> None:
     assert found(("0", 100, 400), ("1", 200, 400), ("2.5", 342, 400)) == {0, 1, 2}
 

@@ -7,13 +7,14 @@ text gone, a detector looks for it in noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 
 from .beside import blocks_of, goes_on
+from .bodies import is_body, is_drawn, is_large, is_no_word, is_read
 from .box import Box, tiles, without_covered
 from .codes import codes_in
 from .finder import Found, TextFinder
@@ -40,20 +41,17 @@ _LARGE = 72
 """How high, in pixels as a finder has them, the box of a line may be to be seen as well as can be."""
 _LAST_LOOKS = 3
 """How often what comes to light under what was covered is covered, too, before the object is refused for it."""
+_CLOSE_UP, _MOST_CLOSE = 2.0, 0.4
+"""By how much small places are enlarged, and what all of them may cost, in terms of a look at a whole frame."""
 _KNOWN = 0.5
 _EVEN, _EDGE = 2, 16
 """By how many greys the pixels of a row or column differ in which nothing is written, and how many more pixels beside
 what is written are looked at."""
-_READ_SURE, _READ_LETTERS = 0.6, 2
-_TOWERING, _SURE_OF_LARGE, _LONG = 0.13, 0.9, 4
-"""A few letters higher than that part of a frame are text only if read without any doubt: lungs are a doubtful 00."""
-_ACROSS, _LINE, _LARGE_LINE, _VARIED = 0.8, 8.0, 0.06, 5
-"""How long, in terms of the frame and of its height, and how high, in terms of the frame, the trace of a heart is; and
-how many different letters are read at least in a line of text of that size."""
-_RINGS = frozenset("0O")
-"""What a single lung is taken for, not without doubt."""
-_ROUND = frozenset("0OoQDC3698(). -")
-"""What slices, and ribs, are taken for without a doubt where they fill the frame: such letters alone are then none."""
+_READ_LETTERS = 2
+_SPELT, _SPELT_SURE = 4, 0.4
+"""So many different letters are a word in colour, however badly they are read, from that sureness on."""
+_SURE_CLOSE = 0.4
+"""How sure finders must be of what they see so large."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Eyes:
         doubtful = [one.box for one in found if one.sure < _SURE]
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
-        bodies = self._bodies((plain, picture), sure)
+        bodies = self._bodies(plain, picture, sure)
         first = without_covered([*(box for box in sure if box not in bodies), *read])
         rest = covered(plain, first)
         if codes := codes_in(rest):
@@ -118,6 +116,24 @@ class Eyes:
         scale, part = max(_scale(picture.shape), _LEAST), np.ascontiguousarray(picture[where.rows, where.columns])
         found = self._found(part, min(scale, _scale(part.shape)))
         return self.readable(picture, [one.box.moved(where.left, where.top) for one in found])
+
+    def close_up(self, places: Iterable[tuple[Picture, Box]], known: Sequence[Box]) -> list[Box]:
+        """What can be read in pictures of small places, each seen as large as is worth it; the first ones are seen
+        best. What is known is left out; what goes on where something is read need not be read itself."""
+        left, words = _USUAL * _MOST_CLOSE, list[Box]()
+        for picture, where in places:
+            scale = min(sqrt(left / where.area), _CLOSE_UP)
+            if scale < 1:
+                return words
+            left = max(left - where.area * scale * scale, 0)
+            before = [box.moved(-where.left, -where.top) for box in known]
+            sure = [one.box for one in self._finds(picture, scale) if one.sure >= _SURE_CLOSE]
+            found = [box for box in sure if not _is_known(box, before)]
+            readings = self.reader.read(picture, found) if found else []
+            read = [box for box, one in zip(found, readings, strict=True) if _spells(one, box, picture.shape)]
+            more = [box for box in found if box in read or any(goes_on(box, line) for line in read)]
+            words += [box.moved(where.left, where.top) for box in more]
+        return words
 
     def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
         """What is found closer, with all that was found covered: where the picture is then even, nothing is."""
@@ -179,14 +195,18 @@ class Eyes:
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
         return [one for finder in self.finders for one in finder.find(picture, scale)]
 
-    def _bodies(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> list[Box]:
-        """Those that hold a lung or the trace of a heart, in whichever of the pictures they are read."""
-        shape = pictures[0].shape
-        left = [box for box in boxes if _towers(box, shape) or _spans(box, shape)]
-        for picture in pictures:
-            readings = self.reader.read(picture, left) if left else []
-            left = [box for box, reading in zip(left, readings, strict=True) if _is_body(box, reading, shape)]
-        return left
+    def _bodies(self, plain: Picture, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
+        """Those that hold a part of a body, in whichever of the pictures they are read."""
+        large = [box for box in boxes if is_large(box, plain.shape)]
+        if not large:
+            return []
+        read = [*zip(self.reader.read(plain, large), self.reader.read(picture, large), strict=True)]
+        return [
+            box
+            for box, both in zip(large, read, strict=True)
+            if all(is_body(box, one, plain.shape) for one in both)
+            or (all(is_no_word(box, one, plain.shape) for one in both) and not is_drawn(plain, box))
+        ]
 
     def readable(self, picture: Picture, boxes: Sequence[Box], *, lines: Sequence[Box] = ()) -> list[Box]:
         """Those in which something can be read: where one of the lines goes on, a single letter."""
@@ -194,12 +214,20 @@ class Eyes:
         return [
             box
             for box, reading in zip(boxes, readings, strict=True)
-            if _is_read(
+            if is_read(
                 reading,
-                towers=_towers(box, picture.shape),
+                box,
+                picture.shape,
                 enough=1 if any(goes_on(box, line) for line in lines) else _READ_LETTERS,
             )
         ]
+
+
+def _spells(reading: Reading, box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether something can be read, or several letters are seen, if not for sure: vessels are one or two."""
+    if is_read(reading, box, shape, enough=_READ_LETTERS):
+        return True
+    return len(set(reading.text.replace(" ", ""))) >= _SPELT and reading.confidence >= _SPELT_SURE
 
 
 def covered(picture: Picture, boxes: Sequence[Box]) -> Picture:
@@ -236,34 +264,6 @@ def _written(colours: Sequence[Grey], axis: int) -> Places:
     """The rows (1) or columns (0) in which pixels differ."""
     differ = [one.max(axis=axis).astype(np.int16) - one.min(axis=axis) for one in colours]
     return np.flatnonzero(np.max(differ, axis=0) > _EVEN)
-
-
-def _towers(box: Box, shape: tuple[int, ...]) -> bool:
-    return min(box.width, box.height) > _TOWERING * min(shape[:2])
-
-
-def _spans(box: Box, shape: tuple[int, ...]) -> bool:
-    """Whether a line of large letters would reach from one side of the frame to the other, or nearly."""
-    across, high = (shape[1], box.height) if box.width >= box.height else (shape[0], box.width)
-    long = max(box.width, box.height)
-    return long >= _ACROSS * across and long >= _LINE * high and high >= _LARGE_LINE * min(shape[:2])
-
-
-def _is_body(box: Box, reading: Reading, shape: tuple[int, ...]) -> bool:
-    """Whether a box holds one large ring and nothing else, or is as long as the frame and hardly a letter is seen in
-    it: of both a detector can be as sure as of text."""
-    if reading.confidence >= _READ_SURE:
-        return False
-    ring = _towers(box, shape) and reading.text in _RINGS
-    return ring or (_spans(box, shape) and len(set(reading.text)) < _VARIED)
-
-
-def _is_read(reading: Reading, *, towers: bool, enough: int) -> bool:
-    letters = len(reading.text.replace(" ", ""))
-    if towers and set(reading.text) <= _ROUND:
-        return False
-    sure = _SURE_OF_LARGE if towers and letters < _LONG else _READ_SURE
-    return letters >= enough and reading.confidence >= sure
 
 
 def _is_known(box: Box, boxes: Sequence[Box]) -> bool:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations, pairwise
+from statistics import median
 from typing import NamedTuple
 
 from .box import Box
 
 _NUMBER = re.compile(r"(?:\d|[1-9]\d)(?:[.,][05])?")
 _FEWEST = 3
+_APART = 1.3
+"""How many heights of their boxes numbers are from one to the next; of lines of text it is one."""
 _FAR, _LONGEST = 3.0, 2.2
 """How far around a digit, in lengths of its box, nothing else may stand for it to be alone, and how much longer than
 wide that may be: so a digit and its tick are, and no two digits."""
@@ -88,7 +91,8 @@ def _evenly(marks: Sequence[_Mark]) -> set[int]:
 def _stand_apart(marks: Sequence[_Mark]) -> bool:
     """Unlike lines of text one below the other."""
     places = sorted(marks, key=lambda mark: mark.along)
-    return all(two.along - one.along >= 1.5 * max(one.height, two.height) for one, two in pairwise(places))
+    height = median(mark.height for mark in marks)  # of boxes that reach past their digits, one more than the other
+    return all(two.along - one.along >= _APART * height for one, two in pairwise(places))
 
 
 def _aligned(one: _Mark, other: _Mark) -> bool:

@@ -15,9 +15,10 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .form import Pixels
 from .frames import Frames
-from .glances import changing, glanced, is_same_line
+from .glances import Alike, changing, glanced, is_same_line
 from .looking import Eyes, Seen, needs_tiles
 from .moving import beside, followed
+from .painted import blank, painted
 from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
@@ -90,6 +91,22 @@ def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]]
         known=lambda number: [*seen, *moved[number]],
         look=lambda numbers: _still(shown, numbers, eyes),
     )
+    for sight in _painted_in(shown, fresh, seen, eyes):
+        yield replace(sight, frames=scene, steady=steady, alone=partial(_plain, shown))
+
+
+def _painted_in(shown: Shown, fresh: Sequence[Alike], seen: Sequence[Box], eyes: Eyes) -> Iterator[Sight]:
+    """What is painted in some of the frames, where nothing was in those before them."""
+    known, before = list(seen), None
+    for numbers in fresh:
+        frame = shown.frame(numbers[0])
+        if frame.ndim != 3:
+            return
+        plain = plain_picture(frame)
+        before = blank(plain.shape) if before is None else before
+        if words := eyes.close_up(painted(plain, known, before), known):
+            known += words
+            yield Sight(numbers, Seen(tuple(words)), plain, single=numbers[0])
 
 
 def in_film(shown: Showing, numbers: Sequence[int], eyes: Eyes) -> Iterator[Sight]:
@@ -176,15 +193,19 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
     plain = plain_picture(frame, inverted=shown.inverted)
     if not proves:
         seen = eyes.look(picture, plain)
-        return Sight(numbers, _with_tint(frame, seen, eyes), plain, engines=tuple(eyes.editions))
+        return Sight(numbers, _with_colours(frame, plain, seen, eyes), plain, engines=tuple(eyes.editions))
     seen = eyes.look(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
-def _with_tint(frame: Pixels, seen: Seen, eyes: Eyes) -> Seen:
-    """The same, and what is written in colour alone."""
-    tint = tint_of(frame, seen.boxes) if frame.ndim == 3 else None
+def _with_colours(frame: Pixels, plain: Picture, seen: Seen, eyes: Eyes) -> Seen:
+    """The same, and what is written in colour alone or painted over a grey picture."""
+    if frame.ndim != 3:
+        return seen
+    tint = tint_of(frame, seen.boxes)
     more = eyes.words(*tint) if tint else []
+    known = [*seen.boxes, *more]
+    more += eyes.close_up(painted(plain, known), known)
     return replace(seen, first=(*seen.first, *more)) if more else seen
 
 

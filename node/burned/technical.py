@@ -64,7 +64,7 @@ _END = r"(?![^\W_]|[.,/\-]?\d)"
 _UNITS = (
     r"mm/mV|[cm]?m/s(?:ec)?|s/mm[²2]|mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
     r"|[mcdµμu]?Gy[ .·*x\-]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?"
-    r"|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|mg/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
+    r"|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|m?g/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
     r"|lp/mm|daN|dpi|rpm|frames?|images?|slices?|phases?|averages?|[fp]/s|k?cts|mV"
 )
 _WITH_UNIT = rf"(?:{_NUMBER}(?: ?[x×/\-] ?{_NUMBER}){{0,2}} ?(?:{_UNITS})|[+\-]?\d{{1,2}}(?:[.,]\d{{1,2}})? ?cm)"
