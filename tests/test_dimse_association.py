@@ -24,6 +24,7 @@ from lethe.node.dimse.calling import associate
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
 from lethe.node.dimse.standstill import Standstill
+from lethe.node.dimse.transport import Connection
 from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
@@ -63,6 +64,27 @@ def test_who_waits_for_an_answer_hears_of_the_end_although_the_reactor_looks_as_
         waiter.join(10)
         assert heard == [(None, None)]
         association.dul._bell.close()
+
+
+def test_a_peer_never_waits_for_a_delayed_acknowledgement(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once, fill = list[int](), Connection.fill
+
+    def watched(connection: Connection, view: memoryview) -> int:
+        came = fill(connection, view)
+        assert connection.socket is not None
+        at_once.append(connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
+        return came
+
+    monkeypatch.setattr(Connection, "fill", watched)
+    port = receiver.start("127.0.0.1", 0)
+    with Destination(Peer("lethe", "LETHE", "127.0.0.1", port), "MODALITY") as destination:
+        for _ in range(5):  # from the first answer on, Linux takes it for a conversation and delays
+            destination.open([CONTEXT])
+            assert destination.deliver(saved(ct(), tmp_path), CONTEXT).status == 0x0000
+    assert len(at_once) > 30  # at both ends
+    assert all(at_once)
 
 
 def test_a_connection_that_closes_before_its_association_runs_is_a_normal_ending(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pynetdicom import evt
 from pynetdicom.transport import T_CONNECT, AddressInformation
 
-from .transport import Connection
+from .transport import Connection, acknowledge_at_once
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -111,6 +111,7 @@ class SecureConnection(Connection):
             view[:1], self._ahead, filled = self._ahead, b"", 1
         while filled < len(view):
             try:
+                acknowledge_at_once(sock)
                 with self._openssl:
                     came = sock.recv_into(view[filled:])
             except ssl.SSLWantReadError:

@@ -85,6 +85,7 @@ class Connection(AssociationSocket):
         the peer stops in the middle."""
         sock, filled = self._socket(), 0
         while filled < len(view):
+            acknowledge_at_once(sock)
             came = sock.recv_into(view[filled:], 0, socket.MSG_WAITALL)
             if not came:
                 break
@@ -131,3 +132,13 @@ class Connection(AssociationSocket):
         if sock is None:
             raise OSError("the connection is closed")
         return sock
+
+
+def acknowledge_at_once(sock: socket.socket) -> None:
+    """Have what came, and comes next, acknowledged without delay, where the system can (Linux forgets it again).
+
+    Peers that leave Nagle's algorithm on, as DCMTK does unless told otherwise, hold the end of a message back until the
+    rest of it is acknowledged, and that the kernel puts off by 40 ms: they sent us 23 small images a second.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
