@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -133,6 +134,7 @@ def blast(images: list[Image], port: int, title: str, associations: int) -> floa
 
 def send_all(images: list[Image], port: int, title: str) -> tuple[float, float]:
     with Wire(port) as wire:
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _, accepted = wire.associate(called=title)
         at = accepted.index(b"\x51\0\0\x04") + 4
         piece = min(int.from_bytes(accepted[at : at + 4], "big") or PIECE, PIECE + 6) - 6

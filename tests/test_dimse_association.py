@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -23,8 +24,8 @@ from lethe.node.dimse.association import PromptAssociation
 from lethe.node.dimse.calling import associate
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
+from lethe.node.dimse.signals import Bell
 from lethe.node.dimse.standstill import Standstill
-from lethe.node.dimse.transport import Connection
 from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
@@ -69,15 +70,15 @@ def test_who_waits_for_an_answer_hears_of_the_end_although_the_reactor_looks_as_
 def test_a_peer_never_waits_for_a_delayed_acknowledgement(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once, fill = list[int](), Connection.fill
+    at_once, wait = list[int](), Bell.wait
 
-    def watched(connection: Connection, view: memoryview) -> int:
-        came = fill(connection, view)
-        assert connection.socket is not None
-        at_once.append(connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
-        return came
+    def watched(bell: Bell, other: int, seconds: float | None) -> bool:
+        if other >= 0:
+            with socket.socket(fileno=os.dup(other)) as sock:
+                at_once.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
+        return wait(bell, other, seconds)
 
-    monkeypatch.setattr(Connection, "fill", watched)
+    monkeypatch.setattr(Bell, "wait", watched)
     port = receiver.start("127.0.0.1", 0)
     with Destination(Peer("lethe", "LETHE", "127.0.0.1", port), "MODALITY") as destination:
         for _ in range(5):  # from the first answer on, Linux takes it for a conversation and delays

@@ -117,6 +117,7 @@ class Reactor(DULServiceProvider):
             return self._bell.wait(-1, self._patience())
         if sock.holds_decrypted:
             return True
+        sock.expect_more()
         return self._bell.wait(sock.descriptor, self._patience()) and sock.has_data()
 
     def _is_transport_event(self) -> bool:

@@ -111,10 +111,10 @@ class SecureConnection(Connection):
             view[:1], self._ahead, filled = self._ahead, b"", 1
         while filled < len(view):
             try:
-                acknowledge_at_once(sock)
                 with self._openssl:
                     came = sock.recv_into(view[filled:])
             except ssl.SSLWantReadError:
+                acknowledge_at_once(sock)
                 self._await(sock, select.POLLIN)
                 continue
             except ssl.SSLWantWriteError:

@@ -71,6 +71,11 @@ class Connection(AssociationSocket):
         """Whether what has come, as the kernel says, is for us to read."""
         return True
 
+    def expect_more(self) -> None:
+        """To be called before waiting: have acknowledged what has come."""
+        with suppress(OSError):
+            acknowledge_at_once(self._socket())
+
     @property
     def ready(self) -> bool:
         """Whether something can be read now, be it that the peer has closed."""
@@ -83,7 +88,8 @@ class Connection(AssociationSocket):
     def fill(self, view: memoryview) -> int:
         """Read until the view is full. Returns how many bytes came before the peer closed. Raises OSError, also where
         the peer stops in the middle."""
-        sock, filled = self._socket(), 0
+        sock = self._socket()
+        filled = _at_hand(sock, view)
         while filled < len(view):
             acknowledge_at_once(sock)
             came = sock.recv_into(view[filled:], 0, socket.MSG_WAITALL)
@@ -134,8 +140,16 @@ class Connection(AssociationSocket):
         return sock
 
 
+def _at_hand(sock: socket.socket, view: memoryview) -> int:
+    """Read what has come already. Returns how many bytes that were."""
+    try:
+        return sock.recv_into(view, 0, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return 0
+
+
 def acknowledge_at_once(sock: socket.socket) -> None:
-    """Have what came, and comes next, acknowledged without delay, where the system can (Linux forgets it again).
+    """Have what came acknowledged without delay, where the system can; before each wait, for Linux forgets it again.
 
     Peers that leave Nagle's algorithm on, as DCMTK does unless told otherwise, hold the end of a message back until the
     rest of it is acknowledged, and that the kernel puts off by 40 ms: they sent us 23 small images a second.
