@@ -20,6 +20,7 @@ from deid_objects import (
     sample,
     sequence,
 )
+from pydicom.dataset import Dataset
 
 from lethe.node.deid import pseudonyms
 from lethe.node.deid.decisions import Decisions
@@ -408,6 +409,28 @@ def test_a_patient_called_like_our_marks_is_cleaned(name: str) -> None:
 def test_marks_of_an_earlier_tool_are_replaced() -> None:
     result = clean(ct(DeidentificationMethod="by FEATHERSTONE", PatientIdentityRemoved="NO"))
     assert "FEATHERSTONE" not in str(result)
+
+
+def code(value: str, scheme: str = "DCM", meaning: str = "by FEATHERSTONE") -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+@pytest.mark.parametrize("changed", ["MODIFIED", "REMOVED", "UNMODIFIED", ""])
+def test_what_was_done_before_stays_true(changed: str) -> None:
+    came = ct(
+        DeidentificationMethodCodeSequence=[code("113100"), code("113107"), code("113107", "99X"), code("999999")],
+        LongitudinalTemporalInformationModified=changed,
+    )
+    result = clean(came, Profile([Option.RETAIN_LONGITUDINAL_FULL_DATES]))
+    codes = {item.CodeValue: item.CodeMeaning for item in result.DeidentificationMethodCodeSequence}
+    assert list(codes) == ["113100", "113107", "113106"]
+    assert result.LongitudinalTemporalInformationModified == (changed or "UNMODIFIED")
+    assert "FEATHERSTONE" not in str(result)
+    again = clean(result, Profile([Option.RETAIN_LONGITUDINAL_FULL_DATES]))
+    assert again.DeidentificationMethodCodeSequence == result.DeidentificationMethodCodeSequence
+    assert clean(came).LongitudinalTemporalInformationModified == "REMOVED"
 
 
 def test_the_receipt_holds_places_and_rules_and_no_value() -> None:

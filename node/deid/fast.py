@@ -28,7 +28,7 @@ from .pixels import READS, may_carry_text
 from .profile import Option, Profile
 from .pseudonyms import Pseudonyms
 from .raw import CutShort, Elements, NotUsual, top_level, transfer_syntax_of, value_of
-from .receipt import mark, receipt
+from .receipt import TOLD_BEFORE, mark, receipt
 from .registry import is_storage_class, is_transfer_syntax
 from .report import Done, Report
 from .scene import Scene, Setting
@@ -78,7 +78,7 @@ class FastLane:
     def _clean(self, file: BinaryIO) -> Cleaned:
         layout, elements = self._taken_apart(file)
         by_tag = dict(elements)
-        if not _TOGETHER.isdisjoint(by_tag):
+        if not _TOGETHER.isdisjoint(by_tag) or not TOLD_BEFORE.isdisjoint(by_tag):
             raise NotUsual
         # pydicom decodes this one where others need it, and writes it as what it is.
         if layout.transfer_syntax != ImplicitVRLittleEndian and by_tag.get(_REPRESENTATION, _US)[4:6] != _US[4:6]:
