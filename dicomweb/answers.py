@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from lethe.storage.archive import Archive
 from lethe.storage.audit import SYSTEM, Actor
 from lethe.storage.entries import DicomJson
-from lethe.storage.errors import NotFound, Refused, Unavailable
+from lethe.storage.errors import NotFound, Refused, TooWide, Unavailable
 from lethe.storage.holdings import Held
 
 from . import accept, multipart
@@ -36,7 +36,7 @@ from .rendering import Array, Look
 from .shape import shape_of
 
 _LOG = logging.getLogger("lethe.dicomweb")
-_STATUS: dict[type[Exception], int] = {Refused: 400, NotFound: 404, NotAcceptable: 406, Unavailable: 503}
+_STATUS: dict[type[Exception], int] = {TooWide: 413, Refused: 400, NotFound: 404, NotAcceptable: 406, Unavailable: 503}
 _RETRY_AFTER = "10"
 _AT_ONCE = 4 << 20
 

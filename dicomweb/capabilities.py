@@ -84,9 +84,9 @@ class Resource:
         return self.kind in _SEARCHES and not self.path.endswith("}")
 
     @property
-    def is_picture(self) -> bool:
-        """Whether GET draws here."""
-        return self.kind in ("rendered", "thumbnail")
+    def _wishes(self) -> tuple[str, ...]:
+        """What may be wished of what GET draws here."""
+        return {"rendered": WISHES, "thumbnail": ("viewport",)}.get(self.kind, ())
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Resource:
         """The query parameters."""
         if method not in _READS:
             return _ASKED.get((method, self.path), ())
-        return "accept", *(PAGING if self.is_search else WISHES if self.is_picture else ())
+        return "accept", *(PAGING if self.is_search else self._wishes)
 
     def done(self, method: str) -> str:
         """The status of a success."""

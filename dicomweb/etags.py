@@ -33,16 +33,16 @@ def tag_for(*asked: object) -> Tag:
     return Tag(hashlib.sha256(repr(asked).encode()).hexdigest()[:32])
 
 
-def unchanged(tag: Tag) -> Response | None:
+def unchanged(tag: Tag, *, vary: str = "Accept") -> Response | None:
     """304 where the client has what the tag names already, 412 where it wants nothing but what another tag names,
-    otherwise None (RFC 9110 13.2.2)."""
+    otherwise None (RFC 9110 13.2.2). `vary`: by what the answer differs, which caches are told each time."""
     if request.if_match and not (request.if_match.star_tag or (tag.exact and request.if_match.contains(tag.name))):
-        return _without_body(412, tag)
-    return _without_body(304, tag) if request.if_none_match.contains_weak(tag.name) else None
+        return _without_body(412, tag, vary)
+    return _without_body(304, tag, vary) if request.if_none_match.contains_weak(tag.name) else None
 
 
-def _without_body(status: int, tag: Tag) -> Response:
-    response = tagged(Response(status=status), tag)
+def _without_body(status: int, tag: Tag, vary: str) -> Response:
+    response = tagged(Response(status=status, headers={"Vary": vary}), tag)
     del response.headers["Content-Type"]
     return response
 

@@ -60,5 +60,5 @@ def _filter() -> dict[tuple[str, ...], str]:
                 pairs[-1] = (pairs[-1][0], f"{pairs[-1][1]},{piece}")
             else:
                 raise Refused("filter is a list of attributes with their values, such as WorklistLabel=CT")
-    given = [(name, values[0]) for name, values in request.args.lists() if searchkeys.is_key(name) and name != "filter"]
+    given = [(name, values[0]) for name, values in request.args.lists() if searchkeys.is_key(name)]
     return {searchkeys.path_of(name): value for name, value in [*pairs, *given]}

@@ -95,7 +95,7 @@ def _parameters(one: Resource, method: str) -> list[dict[str, Any]]:
 def _responses(one: Resource, method: str) -> dict[str, Any]:
     statuses = [*((one.done(method), *_OF_WORKITEMS) if one.is_worklist else _ANSWERS[method]), *_EVERYWHERE]
     if method in ("GET", "HEAD"):
-        statuses += ["204"] if one.is_search else [] if one.is_worklist else ["206", "304", "416"]
+        statuses += ["204", "413"] if one.is_search else [] if one.is_worklist else ["206", "304", "416"]
     responses: dict[str, Any] = {status: {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
     if method == "GET":
         responses["200"] = {"description": _DESCRIPTIONS["200"], "content": {name: {} for name in one.given}}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,8 +49,8 @@ _RETURNED = {
 }
 _RETURNED_IF_KNOWN = {
     Level.STUDY: ("00080005", "00080201"),
-    Level.SERIES: (),
-    Level.INSTANCE: ("00280008", "00280010", "00280011", "00280100"),
+    Level.SERIES: ("00080201",),
+    Level.INSTANCE: ("00080201", "00280008", "00280010", "00280011", "00280100"),
 }
 _PATH_UIDS = ("0020000D", "0020000E")
 _AVAILABILITY, _RETRIEVE_URL, _AVAILABLE_SYNTAX = "00080056", "00081190", "00083002"
@@ -59,8 +60,8 @@ _NO_KEYS = (COUNTED - SEARCHABLE.keys()) | {_RETRIEVE_URL, _AVAILABLE_SYNTAX}
 """What is returned and cannot be searched for."""
 
 
-_GIVEN_BACK = ("AE", "CS", "LO", "SH", "UI")
-"""The VRs whose values match only as they are spelt (PS3.4 C.2.2.2.1)."""
+_AS_SPELT, _AS_NUMBERS = ("AE", "CS", "LO", "SH", "UI"), ("IS", "SL", "SS", "UL", "US")
+"""The VRs whose values match only as they are spelt (PS3.4 C.2.2.2.1), and those of whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,12 @@ def _wish(level: Level, levels: tuple[Level, ...], keys: Sequence[Match | Within
 
 def _is_of_lower(key: Match, level: Level) -> bool:
     """Whether the key asks for the very value of an attribute that only a lower level has."""
-    exact = len(key.values) == 1 and key.values[0] not in ("", EMPTY) and not set(key.values[0]) & set("*?")
-    below = key.tag in SEARCHABLE and SEARCHABLE[key.tag][0] > level
-    return exact and below and dictionary_VR(key.tag) in _GIVEN_BACK
+    if len(key.values) != 1 or is_private(key.tag) or SEARCHABLE.get(key.tag, (Level.INSTANCE,))[0] <= level:
+        return False
+    value, vr = key.values[0], dictionary_VR(key.tag)
+    if vr in _AS_NUMBERS:
+        return bool(re.fullmatch(r"[+-]?[0-9]{1,18}", value))
+    return vr in _AS_SPELT and value not in ("", EMPTY) and not set(value) & set("*?")
 
 
 def _results(service: Service, query: Query, entries: Sequence[Entry], wish: _Wish) -> Iterator[bytes]:
@@ -171,11 +175,16 @@ def _result(base: str, entry: Entry, wish: _Wish) -> DicomJson:
             result[tag] = known[tag]
         elif tag in SEARCHABLE and SEARCHABLE[tag][0] <= entry.level:
             result[tag] = _empty(tag)
-    result |= {tag: {"vr": dictionary_VR(tag), "Value": [value]} for tag, value in wish.below}
+    result |= {tag: _given_back(tag, value) for tag, value in wish.below if tag not in known}
     if entry.level == Level.INSTANCE and (wish.everything or _AVAILABLE_SYNTAX in wish.tags):
         result[_AVAILABLE_SYNTAX] = {"vr": "UI", "Value": [asked_for_by(entry.transfer_syntax)]}
     result[_RETRIEVE_URL] = {"vr": "UR", "Value": [_retrieve_url(base, entry)]}
     return result | _OF_ALL
+
+
+def _given_back(tag: str, value: str) -> dict[str, object]:
+    vr = dictionary_VR(tag)
+    return {"vr": vr, "Value": [int(value) if vr in _AS_NUMBERS else value]}
 
 
 def _levels(level: Level, uids: Sequence[str | None]) -> tuple[Level, ...]:

@@ -28,7 +28,7 @@ from .multipart import Part
 from .pictures import Viewport
 from .shape import Shape, shape_of
 from .stills import still
-from .wishes import Wishes, wishes
+from .wishes import Wishes, wishes, wishes_of_thumbnail
 
 _THUMBNAIL = Viewport(256, 256)
 _MOST_ANIMATED = 1000
@@ -66,7 +66,7 @@ def thumbnail(
     held = _image_of(service, uids, part=0.5) or _video_of(service, uids)
     if held is None:
         raise NotFound("it has no image")
-    wanted = wishes()
+    wanted = wishes_of_thumbnail()
     named = None if numbers is None else frames.parse_numbers(numbers)
     if pixels.is_video(held.transfer_syntax):
         return _of_video(service, held, named, wanted.within(_THUMBNAIL))
@@ -117,14 +117,13 @@ def _of_video(service: Service, held: Held, named: Sequence[int] | None, wanted:
     tag = tag_for(held.file, number, offer.media_type, offer.packing, wanted)
     if known := unchanged(tag):
         return known
-    wanted = _with_caption(service, held, wanted)
-    picture = captioned(pictures.fitted(still(service, held, number), wanted.viewport), wanted.caption)
+    picture = pictures.fitted(still(service, held, number), wanted.viewport)
     data = pictures.encoded(picture, offer.media_type, wanted.quality)
     if offer.packing is Packing.SINGLE:
         response = _alone(data, offer)
     else:
         response = multipart_body([Part(offer.media_type, "", lambda: (data,), len(data))], offer.media_type)
-    return warned(service, tagged(response, tag), wanted.passed_over)
+    return tagged(response, tag)
 
 
 def answer(

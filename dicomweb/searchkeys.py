@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask import request
-from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_dict
 
 from lethe.storage.entries import is_uid
 from lethe.storage.errors import Refused
@@ -17,7 +17,7 @@ from lethe.storage.query import EMPTY, Match, Resembles, Within
 
 _CONTROLS = {
     *("limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "multiplevaluematching"),
-    "accept",
+    *("accept", "filter", "deletionlock"),
 }
 _SEVERAL = {"AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"}
 """The VRs for which Multiple Value Matching is defined (PS3.4 C.2.2.2.8)."""
@@ -26,6 +26,8 @@ _MOST_ALTERNATIVES = 32
 Several = Callable[[str, tuple[str, ...]], tuple[tuple[str, ...], ...]]
 """Of the tag and the values of a key: groups of values; of each group at least one has to match."""
 _BIGGEST = 2**62
+_KEYWORDS = {keyword.lower(): tag for keyword, tag in keyword_dict.items() if keyword and tag >> 16}
+"""By their keywords in lower case, without those of commands."""
 
 
 def matches() -> tuple[Match | Within, ...]:
@@ -119,9 +121,13 @@ def _vr_of(tag: str) -> str:
 
 
 def is_key(name: str) -> bool:
-    """Whether a parameter means an attribute: DICOM keywords begin with a capital, tags with a digit. Anything else,
-    such as `_`, `access_token` or `X-Signature`, is a parameter we do not know and pass over."""
-    return name.lower() not in _CONTROLS and bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
+    """Whether a parameter means an attribute: DICOM keywords, however they are spelt, for who misses one would be given
+    everything; what begins with a capital, as they do; tags, which begin with a digit. Anything else, such as `_`,
+    `access_token` or `X-Signature`, is a parameter we do not know and pass over."""
+    if name.lower() in _CONTROLS:
+        return False
+    named = name.lower().partition(".")[0] in _KEYWORDS
+    return named or bool(re.match(r"[A-Z][0-9A-Za-z.]*$|[0-9(]|[a-f][0-9A-Fa-f]{7}$", name))
 
 
 def _alternatives(tag: str, value: str) -> tuple[str, ...]:
@@ -194,10 +200,10 @@ def path_of(name: str) -> tuple[str, ...]:
 
 
 def tag_of(name: str) -> str:
-    """The eight-digit tag of an attribute that is named by keyword or tag. Raises Refused."""
+    """The eight-digit tag of an attribute that is named by keyword, in any case, or tag. Raises Refused."""
     if re.fullmatch(r"[0-9A-Fa-f]{8}", name):
         return name.upper()
-    tag = tag_for_keyword(name) if name else None  # the dictionary has retired elements without a keyword
+    tag = _KEYWORDS.get(name.lower())
     if tag is None:
         raise Refused(
             "an attribute is named by its keyword or the eight digits of its tag; one of the names is neither"

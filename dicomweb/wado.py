@@ -41,7 +41,7 @@ def _metadata(service: Service, *uids: str) -> Response:
     as_xml = wants_xml()
     version, base = service.archive.index.version_of(*uids), service.base()
     tag = tag_for(uids, version, base, as_xml)
-    if known := unchanged(tag):
+    if known := unchanged(tag, vary="Accept, Accept-Encoding"):
         return known
     keep = Keep(service.ready, (base, uids), version)
     if not as_xml and (ready := json_kept(keep)):

@@ -46,6 +46,8 @@ def _retrieved(service: Service) -> Response:
     held = _held(service, *_UIDS)
     wanted = _content_types()
     if any(one.media_type == _DICOM for one in wanted):
+        if "frameNumber" in request.args:  # one of rendered images (PS3.18 9.5)
+            raise Refused("an object as application/dicom has all of its frames; frameNumber is for images")
         return _object(service, held)
     if document := documents.document(service, held, wanted or (MediaRange("*/*"),)):
         return document

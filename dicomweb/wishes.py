@@ -50,6 +50,11 @@ def wishes() -> Wishes:
     return Wishes(_window(), _viewport(), _quality(), icc_profile(), annotation())
 
 
+def wishes_of_thumbnail() -> Wishes:
+    """The one wish that there is of a thumbnail, its viewport (PS3.18 10.4.1.1.6). Raises Refused."""
+    return Wishes(None, _viewport(), DEFAULT_QUALITY)
+
+
 def annotation() -> tuple[str, ...]:
     """PS3.18 8.3.5.1.1, and 9.5.1.1 alike: what is to be written onto the picture."""
     return tuple(

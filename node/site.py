@@ -20,7 +20,7 @@ from .outbox import Outbox
 from .routing import Router
 from .web.app import create_app, root_url
 from .web.arrival import came_by_proxy
-from .web.credentials import ADMIN_TOKEN_VARIABLE, Caller
+from .web.credentials import ADMIN_TOKEN_VARIABLE, READ_TOKEN_VARIABLE, Caller
 from .web.redact import blueprint as redact_blueprint
 
 _MEGABYTE = 1_000_000
@@ -62,6 +62,7 @@ def build_app(config: Config, archive: Archive) -> Flask:
         archive,
         auth=config.auth.mode,
         admin_token=os.environ.get(ADMIN_TOKEN_VARIABLE, ""),
+        read_token=os.environ.get(READ_TOKEN_VARIABLE, ""),
         blueprints=[
             (
                 dicomweb_blueprint(archive, dicomweb_url, reception=reception, actor=actor, events_url=events_url),

@@ -47,7 +47,17 @@ def is_open(term: Match | Within) -> bool:
     """Whether a term asks for nothing: universal matching (PS3.4 C.2.2.2.3), at every depth."""
     if isinstance(term, Within):
         return all(is_open(one) for one in term.terms)
-    return not term.values or any(value == "" or set(value) == {"*"} for value in term.values)
+    return not term.values or any(
+        value == "" or (set(value) == {"*"} and _has_wildcards(term)) for value in term.values
+    )
+
+
+def _has_wildcards(term: Match) -> bool:
+    """Whether `*` means anything for the VR (PS3.4 C.2.2.2.4); private attributes are taken for text."""
+    try:
+        return dictionary_VR(int(term.tag, 16)).partition(" or ")[0] in WILDCARD_VRS
+    except (KeyError, ValueError):
+        return True
 
 
 def private_tag(attributes: Json, tag: str, creator: str) -> str:

@@ -19,9 +19,10 @@ _SHORTEST = 12
 
 
 class Role(StrEnum):
-    """What a person is here for. One role so far; the guard asks for permissions, not for roles."""
+    """What a person, or the holder of a token, is here for; the guard asks for permissions, not for roles."""
 
     ADMINISTRATOR = "administrator"
+    READER = "reader"
 
 
 class Permission(StrEnum):
@@ -45,7 +46,10 @@ class Permission(StrEnum):
     """Read, make, claim and follow workitems; those of clients may name patients."""
 
 
-GRANTS = {Role.ADMINISTRATOR: frozenset(Permission)}
+GRANTS = {
+    Role.ADMINISTRATOR: frozenset(Permission),
+    Role.READER: frozenset((Permission.ANYONE, Permission.READ)),
+}
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 

@@ -187,6 +187,14 @@ def test_a_picture_is_not_sent_twice(archive, url):
     assert client.get(f"{base}?viewport=9,9", headers={"If-None-Match": tag}).status_code == 200
 
 
+def test_a_thumbnail_heeds_its_viewport_alone(archive, url):
+    client, base = app_over(archive).test_client(), f"{url('CT_small.dcm')}/thumbnail"
+    plain = client.get(base).data
+    for other in ("annotation=patient", "window=10,5,linear", "window=none", "quality=5", "iccprofile=yes"):
+        assert client.get(f"{base}?{other}").data == plain, other
+    assert client.get(f"{base}?viewport=none").status_code == 400
+
+
 def test_a_study_is_shown_by_an_image_even_if_its_first_series_has_none(archive, get):
     uids = {"StudyInstanceUID": "1.4"}
     publish(archive, "test-SR.dcm", SOPInstanceUID="1.4.1", SeriesInstanceUID="1.4.2", SeriesNumber=1, **uids)

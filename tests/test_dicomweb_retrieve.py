@@ -350,6 +350,7 @@ def test_metadata_is_compressed_for_who_wants_it_and_has_an_etag_that_changes(tm
     tag = packed.headers["ETag"]
     unchanged = web.get(url, If_None_Match=tag)
     assert (unchanged.status_code, unchanged.data, unchanged.headers["ETag"]) == (304, b"", tag)
+    assert unchanged.headers["Vary"] == packed.headers["Vary"]
     publish(web.archive, "CT_small.dcm", SOPInstanceUID="1.2.3.4")
     changed = web.get(url, If_None_Match=tag)
     assert (changed.status_code, len(changed.json)) == (200, 2)

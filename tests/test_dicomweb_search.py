@@ -10,6 +10,7 @@ from dicomweb_archive import app_over, publish
 
 from lethe.dicomweb import qido
 from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
 
 ROOT = "http://node.test/dicom-web"
 
@@ -87,6 +88,42 @@ def test_series_and_instances_have_theirs(get, archive):
         url = result["00081190"]["Value"][0]
         assert url.endswith(f"/instances/{result['00080018']['Value'][0]}")
         assert get(url.removeprefix(ROOT)).status_code == 200
+
+
+def test_a_keyword_in_any_case_is_a_key_and_never_passed_over(get):
+    for name in ("PatientID", "patientID", "patientid", "PATIENTID"):
+        assert get(f"/studies?{name}=nobody").status_code == 204
+    assert len(get("/instances?rows=64&includefield=columns").json) == 4
+    assert len(get("/studies?_=1&access_token=x&status=y").json) == len(get("/studies").json)
+
+
+def test_an_offset_from_utc_is_told_at_every_level(archive, get):
+    publish(archive, "CT_small.dcm", SOPInstanceUID="1.2.3.77", SeriesInstanceUID="1.2.3.7", StudyInstanceUID="1.2.3.6",
+            TimezoneOffsetFromUTC="+0100")  # fmt: skip
+    try:
+        for path in ("/studies?StudyInstanceUID=1.2.3.6", "/studies/1.2.3.6/series", "/studies/1.2.3.6/instances",
+                     "/studies/1.2.3.6/series/1.2.3.7/instances"):  # fmt: skip
+            assert values(get(path), "00080201") == ["+0100"], path
+    finally:
+        archive.delete("1.2.3.6", actor=Actor("somebody"))
+
+
+def test_a_key_of_a_lower_level_is_given_back(get):
+    assert values(get("/studies?Rows=64"), "00280010") == values(get("/series?Rows=64"), "00280010") == [64]
+    assert values(get("/studies?PhotometricInterpretation=MONOCHROME2&Rows=64"), "00280004") == ["MONOCHROME2"]
+
+
+def test_a_search_that_would_read_too_much_says_so(get, monkeypatch):
+    monkeypatch.setattr("lethe.storage.selection.MOST_READ", 2)
+    response = get("/instances?Rows=64")
+    assert response.status_code == 413
+    assert "ask for a study" in response.json["error"]
+
+
+def test_a_star_is_no_number_and_no_date(get):
+    for key in ("Rows", "AcquisitionNumber", "AcquisitionDate", "ContentTime", "InstanceNumber", "StudyDate"):
+        assert get(f"/instances?{key}=*").status_code == 400, key
+    assert len(get("/instances?Manufacturer=*").json) == 7
 
 
 def test_relational_searches_add_the_levels_above(get, archive):

@@ -35,7 +35,7 @@ from lethe.dicomweb.stow import Reception
 from lethe.node.config import Config, Http
 from lethe.node.projects import projects_of
 from lethe.node.routing import always
-from lethe.node.site import ADMIN_TOKEN_VARIABLE, build_app
+from lethe.node.site import ADMIN_TOKEN_VARIABLE, READ_TOKEN_VARIABLE, build_app
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
@@ -339,6 +339,19 @@ class TestTheDoor:
         assert door.delete("/dicom-web/studies/1.2", headers=bearer).status_code == 403
         assert door.get("/dicom-web/studies", headers=bearer).status_code == 204
         assert archive.counts()["received"] == 0
+
+    def test_who_may_read_changes_nothing(self, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(READ_TOKEN_VARIABLE, "a-token-for-viewers")
+        door = build_app(Config(folder=archive.folder.parent, http=Http(stow_wait=0)), archive).test_client()
+        bearer = {"Authorization": "Bearer a-token-for-viewers"}
+        assert door.get("/dicom-web/studies", headers=bearer).status_code == 204
+        assert door.get("/fhir/R4/ImagingStudy", headers=bearer).status_code == 200
+        assert door.post("/dicom-web/studies", data=body_of(encoded(ct())), headers=CLEAN | bearer).status_code == 403
+        assert door.delete("/dicom-web/studies/1.2", headers=bearer).status_code == 403
+        assert door.get("/dicom-web/workitems", headers=bearer).status_code == 403
+        assert archive.counts()["received"] == 0
+        for wrong in ("", "a-token-for-viewer"):
+            assert door.get("/dicom-web/studies", headers={"Authorization": f"Bearer {wrong}"}).status_code == 401
 
     def test_a_page_of_ours_uploads_and_a_page_of_another_site_does_not(
         self, door: FlaskClient, archive: Archive

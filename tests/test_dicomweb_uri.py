@@ -110,6 +110,7 @@ def test_several_frames_are_an_object_unless_one_is_asked_for(get):
     for wrong in ("0", "16", "x", "-1", ""):
         assert get("rtdose.dcm", frameNumber=wrong).status_code == 400
     assert get("CT_small.dcm", frameNumber="1").status_code == 400
+    assert get("rtdose.dcm", frameNumber="2", contentType="application/dicom").status_code == 400
 
 
 def test_rows_columns_and_region_keep_the_aspect(get):

@@ -55,6 +55,7 @@ def create_app(
     blueprints: Sequence[tuple[Blueprint, str]],
     outbox: Outbox,
     instance_path: Path,
+    read_token: str = "",
     public_url: str = "",
     dicom_address: str = "LETHE at 127.0.0.1:11112",
     cors_origins: Sequence[str] = (),
@@ -66,7 +67,7 @@ def create_app(
     `auth` is "local" or "none"; `blueprints` come with their URL prefix; `outbox` knows the destinations;
     `dicom_address` is ours as "AETITLE at host:port"; pages of `cors_origins` may use DICOMweb and FHIR;
     `trusted_proxies` are addresses and networks whose word is taken; reads that come within `audit_reads` seconds are
-    audited together, with 0 none are. An empty `admin_token` lets nobody in.
+    audited together, with 0 none are. An empty `admin_token` or `read_token` lets nobody in.
     """
     if auth not in ("local", "none"):
         raise ValueError('auth is "local" or "none"')
@@ -74,7 +75,7 @@ def create_app(
     app = Flask(__name__, instance_path=str(instance_path.resolve()), static_folder=None)
     key = session_key(archive)
     _configure(app, key, public_url, trusted_proxies)
-    credentials = Credentials(archive, admin_token, key)
+    credentials = Credentials(archive, admin_token, key, read_token=read_token)
     cors = Cors(cors_origins)
     app.before_request(cors.answer_preflight)
     app.before_request(Guard(credentials, auth=auth, public_url=public_url, cors=cors).check)

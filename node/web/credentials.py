@@ -25,8 +25,8 @@ from lethe.storage.users import GRANTS, Permission, Role, User
 
 from .throttle import Throttle
 
-ADMIN_TOKEN_VARIABLE = "LETHE_ADMIN_TOKEN"
-"""Names the administrator's bearer token in the environment."""
+ADMIN_TOKEN_VARIABLE, READ_TOKEN_VARIABLE = "LETHE_ADMIN_TOKEN", "LETHE_READ_TOKEN"
+"""Name bearer tokens in the environment: the administrator's, and that of who may read what is clean."""
 _REMEMBERED = 300.0
 _MOST_REMEMBERED = 256
 
@@ -63,13 +63,22 @@ def everyone(address: str) -> Caller:
 
 
 class Credentials:
-    """Checks credentials against the users of one archive and the administrator's token, if there is one."""
+    """Checks credentials against the users of one archive and the tokens, if there are any."""
 
     def __init__(
-        self, archive: Archive, admin_token: str, key: bytes, *, clock: Callable[[], float] = time.monotonic
+        self,
+        archive: Archive,
+        admin_token: str,
+        key: bytes,
+        *,
+        read_token: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._archive = archive
-        self._token = admin_token.strip().encode()
+        self._tokens = (
+            ("admin-token", admin_token.strip().encode(), Role.ADMINISTRATOR),
+            ("read-token", read_token.strip().encode(), Role.READER),
+        )
         self._key = key
         self._memory_key = secrets.token_bytes(32)
         self._clock = clock
@@ -100,9 +109,10 @@ class Credentials:
         return None
 
     def by_token(self, token: str, address: str) -> Caller:
-        """The holder of the administrator's token. Raises Unknown; an unset token matches nothing."""
-        if self._token and hmac.compare_digest(token.encode(), self._token):
-            return Caller("admin-token", address, GRANTS[Role.ADMINISTRATOR])
+        """The holder of a token. Raises Unknown; an unset token matches nothing."""
+        for name, secret, role in self._tokens:
+            if secret and hmac.compare_digest(token.encode(), secret):
+                return Caller(name, address, GRANTS[role])
         if not self._per_address.wait(address):
             self._per_address.failed(address)
             self._record("login-refused", Actor("unknown", address), "token")
