@@ -31,6 +31,7 @@ from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within,
 from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept, nothing, warned
 from .dicomjson import served
+from .givenback import of_an_instance, with_matching_items
 from .instances import asked_for_by
 from .nativexml import wants_xml, xml_parts
 from .searchkeys import creator_of, fields_asked, is_private, page_asked
@@ -75,6 +76,10 @@ class _Wish:
     """Private keys with their creators."""
     below: tuple[tuple[str, str], ...] = ()
     """Keys of a lower level and the one value that was asked for, which a series or an instance of each result has."""
+    keys: tuple[Match | Within, ...] = ()
+    """Those that ask for something that no column answers: it has been read for each result before."""
+    sequences: tuple[Within, ...] = ()
+    """Those of which no more is wanted than matches."""
 
 
 def studies(service: Service) -> Response:
@@ -136,7 +141,9 @@ def _wish(level: Level, levels: tuple[Level, ...], keys: Sequence[Match | Within
     known = {key.tag for key in keys if not key.creator}
     private = tuple((key.tag, key.creator) for key in keys if key.creator)
     below = tuple((key.tag, key.values[0]) for key in keys if isinstance(key, Match) and _is_of_lower(key, level))
-    return _Wish(levels, frozenset({*tags, *creators, *known}), everything, private, below)
+    asking = tuple(key for key in keys if not is_open(key) and (key.creator or key.tag not in SEARCHABLE))
+    sequences = tuple(key for key in keys if isinstance(key, Within) and not everything and key.tag not in tags)
+    return _Wish(levels, frozenset({*tags, *creators, *known}), everything, private, below, asking, sequences)
 
 
 def _is_of_lower(key: Match, level: Level) -> bool:
@@ -155,6 +162,10 @@ def _results(service: Service, query: Query, entries: Sequence[Entry], wish: _Wi
     for entry in entries:
         result = _result(base, entry, wish)
         result |= more.get(entry.sop_uid, {})
+        rest = [key for key in wish.keys if key.creator or key.tag not in result]
+        if rest and entry.level != Level.INSTANCE:
+            result |= of_an_instance(service.archive.index, query, entry, rest)
+        result = with_matching_items(result, wish.sequences)
         text = json.dumps(dict(sorted(result.items())), separators=(",", ":"), ensure_ascii=False)
         yield served(text.encode(), base)
 

@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 from dicomweb_archive import app_over, publish
+from pydicom.dataset import Dataset
 
 from lethe.dicomweb import qido
 from lethe.storage.archive import Archive
@@ -111,6 +112,44 @@ def test_an_offset_from_utc_is_told_at_every_level(archive, get):
 def test_a_key_of_a_lower_level_is_given_back(get):
     assert values(get("/studies?Rows=64"), "00280010") == values(get("/series?Rows=64"), "00280010") == [64]
     assert values(get("/studies?PhotometricInterpretation=MONOCHROME2&Rows=64"), "00280004") == ["MONOCHROME2"]
+
+
+def requests(*items: tuple[str, str]) -> list[Dataset]:
+    found = []
+    for step, procedure in items:
+        item = Dataset()
+        item.ScheduledProcedureStepID, item.RequestedProcedureID, item.RequestedProcedureDescription = (
+            step,
+            procedure,
+            "x",
+        )
+        found.append(item)
+    return found
+
+
+def test_of_a_sequence_what_matches_is_given_back(archive, get):
+    uids = {"SOPInstanceUID": "1.2.3.88", "SeriesInstanceUID": "1.2.3.8", "StudyInstanceUID": "1.2.3.9"}
+    items = requests(("S1", "R1"), ("S2", "R2"))
+    publish(archive, "CT_small.dcm", RequestAttributesSequence=items, ReferencedImageSequence=[], **uids)
+    try:
+        for path in ("/instances", "/series", "/studies", "/studies/1.2.3.9/instances", "/studies/1.2.3.9/series"):
+            (item,) = get(f"{path}?RequestAttributesSequence.ScheduledProcedureStepID=S1").json[0]["00400275"]["Value"]
+            assert {tag: one["Value"] for tag, one in item.items()} == {"00400009": ["S1"], "00401001": ["R1"]}, path
+            asked = "RequestAttributesSequence.RequestedProcedureDescription=x"
+            two = get(f"{path}?{asked}").json[0]["00400275"]["Value"]
+            assert [sorted(item) for item in two] == [["00321060", "00400009", "00401001"]] * 2
+            whole = get(f"{path}?RequestAttributesSequence.RequestedProcedureID=R2&includefield=all").json[0]
+            assert len(whole["00400275"]["Value"]) == 2
+    finally:
+        archive.delete("1.2.3.9", actor=Actor("somebody"))
+
+
+def test_a_private_key_is_given_back_at_every_level(get):
+    key = "00090010=GEMS_IDEN_01&00091001=GE_GENESIS_FF"
+    for path in ("/studies", "/series", "/instances"):
+        (result,) = get(f"{path}?{key}").json
+        assert result["00090010"]["Value"] == ["GEMS_IDEN_01"]
+        assert result["00091001"]["Value"] == ["GE_GENESIS_FF"]
 
 
 def test_a_search_that_would_read_too_much_says_so(get, monkeypatch):
