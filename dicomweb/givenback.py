@@ -26,8 +26,18 @@ def of_an_instance(index: Index, query: Query, entry: Entry, keys: Sequence[Key]
     uids = [Match("0020000D", (entry.study_uid,)), *([Match("0020000E", (entry.series_uid,))] * bool(entry.series_uid))]
     for body in index.metadata(Query(Level.INSTANCE, (*query.matches, *uids), limit=1)):
         metadata: DicomJson = json.loads(gzip.decompress(body))
-        return dict(_named(metadata, keys))
+        return dict(named(metadata, keys))
     return {}
+
+
+def named(attributes: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[tuple[str, Any]]:
+    """The attributes that keys name, private ones with their creators."""
+    for key in keys:
+        tag = _place(attributes, key)
+        if tag in attributes:
+            yield tag, attributes[tag]
+            if key.creator:
+                yield creator_of(tag), attributes[creator_of(tag)]
 
 
 def with_matching_items(result: DicomJson, keys: Sequence[Within]) -> DicomJson:
@@ -40,16 +50,6 @@ def with_matching_items(result: DicomJson, keys: Sequence[Within]) -> DicomJson:
     return narrowed
 
 
-def _named(attributes: Mapping[str, Any], keys: Sequence[Key]) -> Iterator[tuple[str, Any]]:
-    """The attributes that keys name, private ones with their creators."""
-    for key in keys:
-        tag = _place(attributes, key)
-        if tag in attributes:
-            yield tag, attributes[tag]
-            if key.creator:
-                yield creator_of(tag), attributes[creator_of(tag)]
-
-
 def _place(attributes: Mapping[str, Any], key: Key) -> str:
     return private_tag(attributes, key.tag, key.creator) if key.creator else key.tag
 
@@ -57,7 +57,7 @@ def _place(attributes: Mapping[str, Any], key: Key) -> str:
 def _narrowed(element: dict[str, Any], key: Within) -> dict[str, Any]:
     items = [item for item in element.get("Value") or () if _matches(item, key)]
     kept = [
-        {tag: item[tag] for tag in _OF_ITEMS.get(key.tag, ()) if tag in item} | dict(_named(item, key.terms))
+        {tag: item[tag] for tag in _OF_ITEMS.get(key.tag, ()) if tag in item} | dict(named(item, key.terms))
         for item in items
     ]
     inner = [one for one in key.terms if isinstance(one, Within)]

@@ -24,14 +24,14 @@ from pydicom.datadict import dictionary_VR
 from lethe.storage.computed import COUNTED
 from lethe.storage.entries import SEARCHABLE, DicomJson, Entry, first_text
 from lethe.storage.errors import Refused
-from lethe.storage.holding import holds, is_open, key_of, private_tag
+from lethe.storage.holding import holds, is_open, key_of
 from lethe.storage.matching import keyword_of
 from lethe.storage.query import EMPTY, AnyOf, Level, Match, Query, Term, Within, with_moments
 
 from . import searchkeys
 from .answers import Keep, Service, json_array, json_kept, nothing, warned
 from .dicomjson import served
-from .givenback import of_an_instance, with_matching_items
+from .givenback import named, of_an_instance, with_matching_items
 from .instances import asked_for_by
 from .nativexml import wants_xml, xml_parts
 from .searchkeys import creator_of, fields_asked, is_private, page_asked
@@ -72,8 +72,8 @@ class _Wish:
     levels: tuple[Level, ...]
     tags: frozenset[str]
     everything: bool
-    private: tuple[tuple[str, str], ...] = ()
-    """Private keys with their creators."""
+    private: tuple[Match | Within, ...] = ()
+    """Private keys, which know their creators."""
     below: tuple[tuple[str, str], ...] = ()
     """Keys of a lower level and the one value that was asked for, which a series or an instance of each result has."""
     keys: tuple[Match | Within, ...] = ()
@@ -139,7 +139,7 @@ def _wish(level: Level, levels: tuple[Level, ...], keys: Sequence[Match | Within
     # A private element is of no use without the element that says whose it is.
     creators = {creator_of(tag) for tag in tags if is_private(tag) and tag[4:6] != "00"}
     known = {key.tag for key in keys if not key.creator}
-    private = tuple((key.tag, key.creator) for key in keys if key.creator)
+    private = tuple(key for key in keys if key.creator)
     below = tuple((key.tag, key.values[0]) for key in keys if isinstance(key, Match) and _is_of_lower(key, level))
     asking = tuple(key for key in keys if not is_open(key) and (key.creator or key.tag not in SEARCHABLE))
     sequences = tuple(key for key in keys if isinstance(key, Within) and not everything and key.tag not in tags)
@@ -159,13 +159,14 @@ def _is_of_lower(key: Match, level: Level) -> bool:
 def _results(service: Service, query: Query, entries: Sequence[Entry], wish: _Wish) -> Iterator[bytes]:
     base = service.base()
     more = _not_remembered(service, query, entries, wish)
+    of_instances = wish.keys if query.level != Level.INSTANCE else ()
     for entry in entries:
         result = _result(base, entry, wish)
         result |= more.get(entry.sop_uid, {})
-        rest = [key for key in wish.keys if key.creator or key.tag not in result]
-        if rest and entry.level != Level.INSTANCE:
+        if rest := [key for key in of_instances if key.creator or key.tag not in result]:
             result |= of_an_instance(service.archive.index, query, entry, rest)
-        result = with_matching_items(result, wish.sequences)
+        if wish.sequences:
+            result = with_matching_items(result, wish.sequences)
         text = json.dumps(dict(sorted(result.items())), separators=(",", ":"), ensure_ascii=False)
         yield served(text.encode(), base)
 
@@ -224,7 +225,6 @@ def _not_remembered(service: Service, query: Query, entries: Sequence[Entry], wi
     found: dict[str, DicomJson] = {}
     for body in service.archive.index.metadata(query):
         metadata = json.loads(gzip.decompress(body))
-        places = [tag for tag in (private_tag(metadata, *key) for key in wish.private) if tag]
-        wanted = (*missing, *places, *map(creator_of, places))
-        found[first_text(metadata, "00080018")] = {tag: metadata[tag] for tag in wanted if tag in metadata}
+        remembered = {tag: metadata[tag] for tag in missing if tag in metadata}
+        found[first_text(metadata, "00080018")] = remembered | dict(named(metadata, wish.private))
     return found

@@ -43,10 +43,10 @@ _MOST_REMEMBERED = 16 << 20
 _RECEIPT = _SCENE = 1 << 14
 _NOT_HERE = frozenset({DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, *PIXELS_ELSEWHERE})
 # What becomes of these depends on other elements or on other rules: the role of a person; a document; concept, text,
-# number and date of a content item.
-_TOGETHER = frozenset(
-    {int(RESPONSIBLE_PERSON_ROLE), int(ENCAPSULATED_DOCUMENT), 0x0040A043, 0x0040A160, 0x0040A30A, 0x0040A121}
-)
+# number and date of a content item; what an earlier de-identification says.
+_TOGETHER = TOLD_BEFORE | {
+    *(int(RESPONSIBLE_PERSON_ROLE), int(ENCAPSULATED_DOCUMENT), 0x0040A043, 0x0040A160, 0x0040A30A, 0x0040A121)
+}
 _READS: dict[PixelRule, tuple[int, ...]] = {may_carry_text: READS, pass_pixels: ()}
 """What the rules about pixels read of a header; of others it is not known."""
 
@@ -78,7 +78,7 @@ class FastLane:
     def _clean(self, file: BinaryIO) -> Cleaned:
         layout, elements = self._taken_apart(file)
         by_tag = dict(elements)
-        if not _TOGETHER.isdisjoint(by_tag) or not TOLD_BEFORE.isdisjoint(by_tag):
+        if not _TOGETHER.isdisjoint(by_tag):
             raise NotUsual
         # pydicom decodes this one where others need it, and writes it as what it is.
         if layout.transfer_syntax != ImplicitVRLittleEndian and by_tag.get(_REPRESENTATION, _US)[4:6] != _US[4:6]:
