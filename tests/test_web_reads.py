@@ -78,6 +78,26 @@ def test_searches_tell_by_what_but_not_for_whom(
     ]
 
 
+def test_a_search_of_fhir_tells_by_what_however_it_was_sent(
+    web: FlaskClient, archive: Archive, reads: list[Reads], entry: Entry
+) -> None:
+    query = "patient:identifier=DOE&modality=CT&_count=5&John-Doe=1"
+    assert web.get(f"/fhir/R4/ImagingStudy?{query}").status_code == 200
+    for path in ("/fhir/R4/ImagingStudy/_search", "/fhir/R4/ImagingStudy/_search/"):
+        assert web.post(f"{path}?modality=CT", data={"patient:identifier": "DOE", "Jane": "1"}).status_code == 200
+    assert web.post("/fhir/R4/ImagingStudy", data={"modality": "CT"}).status_code == 405
+    ((_, action, subject, requests),) = written(archive, reads)
+    assert (action, subject, requests) == ("searched", "", {"fhir ImagingStudy modality,patient": 3})
+
+
+def test_a_study_read_by_fhir_is_named_with_a_slash_or_without(
+    web: FlaskClient, archive: Archive, reads: list[Reads], entry: Entry
+) -> None:
+    for path in (f"/fhir/R4/ImagingStudy/{entry.study_uid}", f"/fhir/R4/ImagingStudy/{entry.study_uid}/"):
+        assert web.get(path).status_code == 200
+    assert [one[1:] for one in written(archive, reads)] == [("accessed", entry.study_uid, {"fhir ImagingStudy": 2})]
+
+
 def test_what_gives_nothing_of_an_object_is_no_entry(web: FlaskClient, archive: Archive, reads: list[Reads]) -> None:
     for path in ("/dicom-web/", "/dicom-web/openapi.json", "/dicom-web/studies/1.2.3", "/", "/fhir/R4/metadata"):
         web.get(path)

@@ -14,6 +14,7 @@ from flask import Request, Response, g
 from flask.globals import request_ctx
 from pydicom.datadict import tag_for_keyword
 
+from lethe.fhir.search import VOCABULARIES
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor, Record
 from lethe.storage.database import transaction
@@ -53,7 +54,7 @@ class Reads:
     def note(self, response: Response) -> Response:
         """For `app.after_request`: count the request, if it was one that reads and was answered."""
         asked = request_ctx.request
-        if response.status_code in _ANSWERED and asked.method in ("GET", "HEAD"):
+        if response.status_code in _ANSWERED and (asked.method in ("GET", "HEAD") or _is_posted_search(asked)):
             read = _read(asked)
             if read is not None:
                 caller: Caller = g.caller
@@ -120,7 +121,12 @@ def _read(asked: Request) -> tuple[str, str, str] | None:
         return (action, study, what) if action and study else None
     if asked.blueprint == "wadouri":
         return "accessed", asked.args.get("studyUID", "").strip(" \0"), "wado-uri"
-    return _of_fhir(asked.path) if asked.path.startswith("/fhir/") else None
+    return _of_fhir(asked) if asked.path.startswith("/fhir/") else None
+
+
+def _is_posted_search(asked: Request) -> bool:
+    """Whether it is a search of FHIR whose parameters are in the body."""
+    return asked.method == "POST" and asked.path.startswith("/fhir/") and asked.path.rstrip("/").endswith("/_search")
 
 
 @lru_cache(maxsize=256)
@@ -133,12 +139,15 @@ def _of_dicomweb(endpoint: str) -> tuple[str, str]:
     return ("searched", rest) if kind == _SEARCHES else ("accessed", rest if kind == "wado" else kind)
 
 
-def _of_fhir(path: str) -> tuple[str, str, str] | None:
-    resource, _, identity = path.split("/", 3)[-1].partition("/")
-    if not resource.isalpha() or resource == "metadata":
+def _of_fhir(asked: Request) -> tuple[str, str, str] | None:
+    resource, _, identity = asked.path.split("/", 3)[-1].rstrip("/").partition("/")
+    if resource not in VOCABULARIES:
         return None
-    known = identity if _LOGICAL_ID.fullmatch(identity) else ""
-    return "accessed" if known else "searched", known, f"fhir {resource[:40]}"
+    if _LOGICAL_ID.fullmatch(identity):
+        return "accessed", identity, f"fhir {resource}"
+    names = {re.split("[:.]", name)[0] for source in (asked.args, asked.form) for name in source}
+    known = sorted(names & VOCABULARIES[resource].parameters.keys())
+    return "searched", "", f"fhir {resource} {','.join(known)}".rstrip()
 
 
 def _keys(asked: Request) -> str:
