@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from urllib.parse import quote, unquote
 
-from lethe.storage.query import Order
+from lethe.storage.query import Order, Place
 
 from .outcome import invalid, unsupported
 
@@ -83,7 +84,8 @@ class Asked:
     criteria: tuple[Criterion, ...] = ()
     count: int = DEFAULT_COUNT
     offset: int = 0
-    order: Order = Order.STORED
+    after: Place = ()
+    orders: tuple[Order, ...] = ()
     includes: frozenset[str] = frozenset()
     shape: Shape = Shape()
     used: tuple[tuple[str, str], ...] = ()
@@ -143,6 +145,8 @@ def _understand_one(asked: Asked, name: str, value: str, vocabulary: Vocabulary)
     """The search with one parameter more; None where it can be ignored."""
     if name in ("_count", "_offset"):
         return _paged(asked, name, value)
+    if name == "_after":
+        return replace(asked, after=_place(value))
     if name in ("_summary", "_elements"):
         return _using(_control(asked, name, value), name, value)
     if name in _PRESENTATION:
@@ -197,10 +201,20 @@ def _control(asked: Asked, name: str, value: str) -> Asked:
 
 
 def _sorted(asked: Asked, value: str, vocabulary: Vocabulary) -> Asked | None:
-    """Sorted by one key: a second one is as if unknown, for the index sorts by one."""
-    if value not in vocabulary.sorts:
+    """Sorted by these keys, one after another; where one of them is unknown, by none of them."""
+    names = list(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if not names or not vocabulary.sorts.issuperset(names):
         return None
-    return _using(replace(asked, order=_ORDERS[value]), "_sort", value)
+    return _using(replace(asked, orders=tuple(_ORDERS[name] for name in names)), "_sort", ",".join(names))
+
+
+def written(place: Place) -> str:
+    """A place in an order as the value of a parameter, which `_after` gives back."""
+    return ",".join(quote(text, safe="") for text in place)
+
+
+def _place(value: str) -> Place:
+    return tuple(unquote(part) for part in value.split(","))
 
 
 def _split_name(name: str) -> tuple[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lethe.storage.entries import Entry
-from lethe.storage.errors import NotFound
 from lethe.storage.index import Index
 from lethe.storage.matching import stored_text
 from lethe.storage.query import Equals, Level, Order, Query
@@ -42,10 +41,11 @@ def patient_of(study: Entry) -> PatientKey:
 
 
 def all_patients(index: Index) -> list[PatientKey]:
-    """Every patient, in an order that stays."""
+    """Every patient, by id, so that each stands where it stood, whoever comes or goes."""
     keys = [PatientKey(value) for value in index.values(_PATIENT_ID)]
     without_id = index.find(Query(Level.STUDY, (Equals(_PATIENT_ID, ("",)),)))
-    return keys + [PatientKey("", study.study_uid) for study in without_id]
+    keys += [PatientKey("", study.study_uid) for study in without_id]
+    return sorted(keys, key=lambda key: key.id)
 
 
 def patients_with_ids(index: Index, ids: Iterable[str]) -> list[PatientKey]:
@@ -54,9 +54,6 @@ def patients_with_ids(index: Index, ids: Iterable[str]) -> list[PatientKey]:
     return [key for key in all_patients(index) if key.id in wanted] if wanted else []
 
 
-def latest_study(index: Index, key: PatientKey) -> Entry:
-    """The patient's study that changed last; it speaks for the patient. Raises NotFound."""
-    found = index.find(Query(Level.STUDY, (key.term,), limit=1, order=Order.NEWEST))
-    if not found:
-        raise NotFound("there is no such patient")
-    return found[0]
+def latest_study(index: Index, key: PatientKey) -> Entry | None:
+    """The patient's study that changed last; it speaks for the patient. None where the last one was withdrawn."""
+    return next(iter(index.find(Query(Level.STUDY, (key.term,), limit=1, order=Order.NEWEST))), None)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from lethe.storage.entries import Entry
 from lethe.storage.index import Index
-from lethe.storage.query import Equals, Level, Query
+from lethe.storage.query import Equals, Level, Order, Place, Query
 
 from .conditions import IMAGING_STUDY, Site, study_uids, terms
 from .mapping import ENDPOINT_ID, endpoint, imaging_study, patient
 from .outcome import not_found
-from .parameters import Asked, Criterion, Shape, Summary, Vocabulary
+from .parameters import Asked, Shape, Summary, Vocabulary, written
 from .patients import PatientKey, all_patients, latest_study, patient_of, patients_with_ids
 from .resources import Resource
 
@@ -39,25 +39,33 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
 
 
 @dataclass(frozen=True)
+class Page:
+    """Some of what a search found; `place` is where the last one stands, empty where none comes after it."""
+
+    resources: list[Resource]
+    place: Place = ()
+
+
+@dataclass(frozen=True)
 class Matches:
-    """What a search found: how many, and a function from offset and count to the resources of a page."""
+    """What a search found: how many, and a function that gives the page that was asked for."""
 
     total: int
-    page: Callable[[int, int], list[Resource]]
+    page: Callable[[], Page]
 
 
 def search(kind: str, asked: Asked, site: Site, dicomweb: str) -> Resource:
     """The searchset Bundle."""
     matches = _matches(kind, asked, site, dicomweb)
-    found = [] if asked.only_counts else matches.page(asked.offset, asked.count)
-    included = _included(found, asked, site.index, dicomweb)
-    entries = [_entry(site.base, resource, "match", asked.shape) for resource in found]
+    page = Page([]) if asked.only_counts else matches.page()
+    included = _included(page.resources, asked, site.index, dicomweb)
+    entries = [_entry(site.base, resource, "match", asked.shape) for resource in page.resources]
     entries += [_entry(site.base, resource, "include", Shape()) for resource in included]
     return {
         "resourceType": "Bundle",
         "type": "searchset",
         "total": matches.total,
-        "link": _links(f"{site.base}/{kind}", asked, len(found), matches.total),
+        "link": _links(f"{site.base}/{kind}", asked, page, matches.total),
         "entry": entries,
     }
 
@@ -97,16 +105,21 @@ def _matches(kind: str, asked: Asked, site: Site, dicomweb: str) -> Matches:
     if kind == "ImagingStudy":
         return _studies(asked, site)
     if kind == "Patient":
-        return _patients(asked.criteria, site.index)
-    return _endpoints(asked.criteria, dicomweb)
+        return _patients(asked, site.index)
+    return _endpoints(asked, dicomweb)
 
 
 def _studies(asked: Asked, site: Site) -> Matches:
     conditions = terms(asked.criteria, site)
 
-    def page(offset: int, count: int) -> list[Resource]:
-        found = site.index.find(Query(Level.STUDY, conditions, limit=count, offset=offset, order=asked.order))
-        return _imaging_studies(site.index, _bounded(found))
+    def page() -> Page:
+        first, *then = asked.orders or (Order.STORED,)
+        query = Query(Level.STUDY, conditions, order=first, then=tuple(then), after=asked.after)
+        # One more than is wanted: whether there is a next page is not known by the total, which changes meanwhile.
+        placed = site.index.page(replace(query, limit=asked.count + 1, offset=0 if asked.after else asked.offset))
+        studies = _bounded([study for study, _ in placed[: asked.count]])
+        last = placed[len(studies) - 1][1] if len(studies) < len(placed) else ()
+        return Page(_imaging_studies(site.index, studies), last)
 
     return Matches(site.index.count(Query(Level.STUDY, conditions)), page)
 
@@ -124,7 +137,9 @@ def _imaging_studies(index: Index, studies: Sequence[Entry]) -> list[Resource]:
     of_these = (Equals("0020000D", tuple(study.study_uid for study in studies)),)
     series = _by_study(index.find(Query(Level.SERIES, of_these)))
     instances = _by_study(index.find(Query(Level.INSTANCE, of_these)))
-    return [imaging_study(s, series.get(s.study_uid, []), instances.get(s.study_uid, [])) for s in studies]
+    # What has been withdrawn between these questions is not there; it is not a study of nothing.
+    there = [study for study in studies if study.study_uid in series and study.study_uid in instances]
+    return [imaging_study(study, series[study.study_uid], instances[study.study_uid]) for study in there]
 
 
 def _by_study(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
@@ -134,26 +149,33 @@ def _by_study(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     return groups
 
 
-def _patients(criteria: Sequence[Criterion], index: Index) -> Matches:
+def _patients(asked: Asked, index: Index) -> Matches:
     keys = all_patients(index)
-    for criterion in criteria:
+    for criterion in asked.criteria:
         if criterion.name == "_id":
             ids = set(criterion.texts())
             keys = [key for key in keys if key.id in ids]
         else:
             codes = {token.code for token in criterion.tokens() if not token.system}
             keys = [key for key in keys if key.patient_id in codes]
-    return Matches(len(keys), lambda offset, count: _patient_resources(index, keys[offset : offset + count]))
+
+    def page() -> Page:
+        rest = [key for key in keys if (key.id,) > asked.after] if asked.after else keys[asked.offset :]
+        found = rest[: asked.count]
+        return Page(_patient_resources(index, found), (found[-1].id,) if len(found) < len(rest) else ())
+
+    return Matches(len(keys), page)
 
 
 def _patient_resources(index: Index, keys: Sequence[PatientKey]) -> list[Resource]:
-    return [patient(key, latest_study(index, key)) for key in keys]
+    described = ((key, latest_study(index, key)) for key in keys)
+    return [patient(key, study) for key, study in described if study is not None]
 
 
-def _endpoints(criteria: Sequence[Criterion], dicomweb: str) -> Matches:
-    found = all(ENDPOINT_ID in criterion.texts() for criterion in criteria)
+def _endpoints(asked: Asked, dicomweb: str) -> Matches:
+    found = all(ENDPOINT_ID in criterion.texts() for criterion in asked.criteria)
     resources = [endpoint(dicomweb)] if found else []
-    return Matches(len(resources), lambda offset, count: resources[offset : offset + count])
+    return Matches(len(resources), lambda: Page([] if asked.after else resources[asked.offset :]))
 
 
 def _included(found: Sequence[Resource], asked: Asked, index: Index, dicomweb: str) -> list[Resource]:
@@ -178,21 +200,29 @@ def _entry(base: str, resource: Resource, mode: str, shape: Shape) -> Resource:
     return {"fullUrl": address, "resource": shaped(resource, shape), "search": {"mode": mode}}
 
 
-def _links(address: str, asked: Asked, found: int, total: int) -> list[Resource]:
-    """Self always; the pages around it where there are any. All can be fetched by GET, whatever the search came by."""
+def _links(address: str, asked: Asked, page: Page, total: int) -> list[Resource]:
+    """Self always; the pages around it where there are any. All can be fetched by GET, whatever the search came by.
+
+    The next page begins after the last study of this one, not after a number of them, and so meets every study once
+    that is there all the time, whatever is published or withdrawn. The number tells where to go back to.
+    """
     if asked.only_counts:
         return [_link("self", address, [*asked.used, *([("_count", "0")] if asked.count == 0 else [])])]
     size = ("_count", str(asked.count))
-    here = [("_offset", str(asked.offset))] if asked.offset else []
-    links = [_link("self", address, [*asked.used, size, *here])]
-    if asked.offset or found < total:
+    links = [_link("self", address, [*asked.used, size, *_position(asked.offset, asked.after)])]
+    if asked.offset or page.place:
         links.append(_link("first", address, [*asked.used, size]))
     if asked.offset:
         previous = max(0, min(asked.offset, total) - asked.count)
         links.append(_link("prev", address, [*asked.used, size, ("_offset", str(previous))]))
-    if found and asked.offset + found < total:
-        links.append(_link("next", address, [*asked.used, size, ("_offset", str(asked.offset + found))]))
+    if page.place:
+        position = _position(asked.offset + len(page.resources), page.place)
+        links.append(_link("next", address, [*asked.used, size, *position]))
     return links
+
+
+def _position(offset: int, after: Place) -> list[tuple[str, str]]:
+    return [("_offset", str(offset))] * bool(offset) + [("_after", written(after))] * bool(after)
 
 
 def _link(relation: str, address: str, parameters: Sequence[tuple[str, str]]) -> Resource:

@@ -17,7 +17,7 @@ from .enrolment import Enrolment
 from .entries import PATIENT_TAGS, STUDY_ATTRIBUTES, CleanInstance, DicomJson, Entry, is_uid
 from .errors import NotFound
 from .indextables import index_tables
-from .query import Equals, Level, Query
+from .query import Equals, Level, Place, Query
 from .selection import Selection
 
 _PORTION = 500
@@ -69,6 +69,17 @@ class Index:
         select = self._selection.select(query, self._columns(query.level))
         select = select.order_by(*self._selection.order(query)).limit(query.limit).offset(query.offset)
         return self._entries(query, list(select.dicts()))
+
+    def page(self, query: Query) -> list[tuple[Entry, Place]]:
+        """The entries that match, in the query's order, each with its place in it, from which a later query goes on."""
+        keys = self._selection.keys(query)
+        names = [f"key_{number}" for number in range(len(keys))]
+        aliased = [key.column.alias(name) for key, name in zip(keys, names, strict=True)]
+        select = self._selection.select(query, [*self._columns(query.level), *aliased])
+        select = select.order_by(*self._selection.order(query)).limit(query.limit).offset(query.offset)
+        rows = list(select.dicts())
+        places = [tuple(str(row[name]) for name in names) for row in rows]
+        return list(zip(self._entries(query, rows), places, strict=True))
 
     def stream(self, query: Query) -> Iterator[Entry]:
         """The entries that match, in the order they came, however many: each portion is read by a statement of its

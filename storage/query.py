@@ -101,6 +101,9 @@ class Not:
     term: Term
 
 
+Place: TypeAlias = tuple[str, ...]
+"""Where an entry stands in an order, as `Index.page` tells it: the values by which it is sorted."""
+
 Term: TypeAlias = Match | Within | Moment | Equals | Changed | AnyOf | Not
 """One condition of a query."""
 
@@ -119,13 +122,16 @@ def with_moments(terms: Sequence[Term]) -> tuple[Term, ...]:
 @dataclass(frozen=True)
 class Query:
     """What is looked for. All matches must hold; a match of a lower level asks that one such series or instance
-    exists. `limit` None means all; `counted` names attributes that are counted for each result, so only when wanted
-    (`computed.py`)."""
+    exists. `limit` None means all; `then` are orders among entries that are alike in `order`; `after` leaves out the
+    studies at that place or before it, so that pages follow one another whatever came or went meanwhile; `counted`
+    names attributes that are counted for each result, so only when wanted (`computed.py`)."""
 
     level: Level
     matches: tuple[Term, ...] = ()
     limit: int | None = None
     offset: int = 0
     order: Order = Order.STORED
+    then: tuple[Order, ...] = ()
+    after: Place = ()
     changed_since: float = 0.0
     counted: frozenset[str] = frozenset()

@@ -7,7 +7,8 @@ too many instances would have to be read for that, the query is refused.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from peewee import JOIN, SQL, fn
@@ -17,10 +18,22 @@ from .errors import Refused, TooWide
 from .holding import is_open, key_of
 from .indextables import IndexTables
 from .matching import Attribute, any_of, condition, equality, keyword_of, moment, resemblance
-from .query import AnyOf, Changed, Equals, Level, Match, Moment, Not, Order, Query, Resembles, Term, Within
+from .query import AnyOf, Changed, Equals, Level, Match, Moment, Not, Order, Place, Query, Resembles, Term, Within
 
 MOST_READ = 100_000
 """How many instances are read to answer one query."""
+
+
+_GREATEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """A column by which entries are sorted, and how its values are read from a `Place`."""
+
+    column: Any
+    read: Callable[[str], Any] = str
+    descending: bool = False
 
 
 class Selection:
@@ -37,6 +50,8 @@ class Selection:
         conditions = [self._condition(level, term) for term in sorted(query.matches, key=_reads_instances)]
         if query.changed_since:
             conditions.append(self._tables.of(query.level).updated >= query.changed_since)
+        if query.after:
+            conditions.append(_beyond(self.keys(query), query.after))
         if query.level != Level.PATIENT:
             return _narrowed(self._joined(query.level, columns), conditions)
         study = self._tables.study
@@ -53,21 +68,27 @@ class Selection:
         return select
 
     def order(self, query: Query) -> list[Any]:
-        """The columns by which the query wants its entries sorted; no two entries are alike in all of them."""
-        study, table = self._tables.study, self._tables.of(query.level)
-        if query.order == Order.NEWEST:
-            return [table.updated.desc(), table.id.desc()]
-        if query.order == Order.OLDEST:
-            return [table.updated, table.id]
-        if query.order == Order.STARTED:
-            return [study.study_date, study.study_time, table.id]
-        if query.order == Order.STARTED_DESCENDING:
-            return [study.study_date.desc(), study.study_time.desc(), table.id]
-        if query.level <= Level.STUDY:
-            return [study.id]
-        series = self._tables.series
-        order = [series.study, series.number, series.id]
-        return order + ([table.number, table.id] if query.level == Level.INSTANCE else [])
+        """The columns by which the query wants its entries sorted, each with its direction."""
+        return [key.column.desc() if key.descending else key.column for key in self.keys(query)]
+
+    def keys(self, query: Query) -> list[SortKey]:
+        """The same as values; no two entries are alike in all of them."""
+        keys = [key for order in (query.order, *query.then) for key in self._keys_of(order, query.level)]
+        return [*keys, SortKey(self._tables.of(query.level).id, int, query.order == Order.NEWEST)]
+
+    def _keys_of(self, order: Order, level: Level) -> list[SortKey]:
+        study, series = self._tables.study, self._tables.series
+        if order in (Order.NEWEST, Order.OLDEST):
+            return [SortKey(self._tables.of(level).updated, float, order == Order.NEWEST)]
+        if order in (Order.STARTED, Order.STARTED_DESCENDING):
+            down = order == Order.STARTED_DESCENDING
+            return [SortKey(study.study_date, str, down), SortKey(study.study_time, str, down)]
+        if level <= Level.STUDY:
+            return []
+        numbered = [SortKey(series.study, int), SortKey(series.number, int)]
+        return numbered + (
+            [SortKey(series.id, int), SortKey(self._tables.instance.number, int)] * (level > Level.SERIES)
+        )
 
     def _condition(self, level: Level, match: Term) -> Any:
         if isinstance(match, AnyOf):
@@ -165,6 +186,21 @@ class Selection:
 def _compare(table: Any, attribute: Attribute, match: Match | Equals) -> Any:
     compare = equality if isinstance(match, Equals) else condition
     return compare(table, attribute, match.values)
+
+
+def _beyond(keys: list[SortKey], place: Place) -> Any:
+    """That an entry comes after the place: beyond it in one key, and in those before that one alike."""
+    try:
+        values = [key.read(text) for key, text in zip(keys, place, strict=True)]
+    except ValueError:
+        raise Refused("there is no such place in that order") from None
+    if any(isinstance(value, int) and abs(value) > _GREATEST for value in values):
+        raise Refused("there is no such place in that order")
+    beyond = SQL("FALSE")
+    for key, value in reversed(list(zip(keys, values, strict=True))):
+        further = key.column < value if key.descending else key.column > value
+        beyond = further | ((key.column == value) & beyond)
+    return beyond
 
 
 def _narrowed(select: Any, conditions: list[Any]) -> Any:

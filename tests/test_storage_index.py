@@ -3,6 +3,7 @@
 import gzip
 import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -566,6 +567,33 @@ def test_pages_add_up_to_the_whole_in_every_order(index, order, level):
     assert uids(index, level, order=order, offset=2) == whole[2:]
     assert index.count(Query(level, limit=1, offset=1)) == len(whole)
     assert uids(index, level, limit=0) == []
+
+
+@pytest.mark.parametrize("then", [(), (Order.NEWEST,), (Order.STARTED_DESCENDING, Order.OLDEST)])
+@pytest.mark.parametrize("order", list(Order))
+def test_a_page_goes_on_after_a_place(index, order, then):
+    for study in range(6):
+        enter(index, study, StudyDate="20240101" if study % 2 else None, StudyTime=f"1{study % 3}'x\x1f")
+    query = Query(Level.STUDY, order=order, then=then)
+    placed = index.page(query)
+    assert [entry for entry, _ in placed] == index.find(query)
+    for number, (_, place) in enumerate(placed, 1):
+        assert index.page(replace(query, after=place)) == placed[number:]
+
+
+def test_an_order_decides_among_those_that_are_alike_in_the_one_before(index):
+    for study, date in ((1, "20240102"), (2, "20240101"), (3, "20240102"), (4, "20240101")):
+        enter(index, study, StudyDate=date)
+    assert studies(index, order=Order.STARTED, then=(Order.NEWEST,)) == [4, 2, 3, 1]
+    assert studies(index, order=Order.STARTED, then=(Order.OLDEST,)) == [2, 4, 1, 3]
+    assert studies(index, order=Order.NEWEST, then=(Order.STARTED,)) == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("place", [("x",), ("1", "2"), (str(2**63),)])
+def test_a_place_of_another_order_is_refused(index, place):
+    enter(index, 1)
+    with pytest.raises(Refused):
+        index.page(Query(Level.STUDY, after=place))
 
 
 def test_the_order_of_numbers_is_by_value_within_a_series(index):
