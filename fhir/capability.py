@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from .conditions import IMAGING_STUDY
 from .resources import Resource
 from .search import VOCABULARIES
@@ -10,7 +12,12 @@ _WRITTEN = "2026-11-20"
 _ID = {"name": "_id", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id", "type": "token"}
 _PARAMETERS: dict[str, list[Resource]] = {
     "ImagingStudy": [
-        {"name": name, "definition": parameter.definition, "type": parameter.kind}
+        {
+            "name": name,
+            "definition": parameter.definition,
+            "type": parameter.kind,
+            "documentation": f"modifiers: {', '.join(sorted(VOCABULARIES['ImagingStudy'].parameters[name]))}",
+        }
         for name, parameter in IMAGING_STUDY.items()
     ],
     "Patient": [
@@ -25,18 +32,31 @@ _PARAMETERS: dict[str, list[Resource]] = {
 }
 
 
-def capability_statement(base: str) -> Resource:
-    """The CapabilityStatement of the server at that base."""
+def security(*, accounts: bool, other_origins: bool) -> Resource:
+    """Who may ask: with accounts those who say who they are, else whoever reaches the address; pages of other origins
+    where some are let in."""
+    if not accounts:
+        return {"cors": other_origins, "description": "there are no accounts: who reaches this address may read"}
+    basic = {"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "Basic"}
+    return {
+        "cors": other_origins,
+        "service": [{"coding": [basic]}],
+        "description": "HTTP Basic with an account's name and password, or a bearer token that the operator hands out",
+    }
+
+
+def capability_statement(base: str, secured: Resource) -> Resource:
+    """The CapabilityStatement of the server at that base, which is secured so."""
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": _WRITTEN,
         "kind": "instance",
-        "software": {"name": "Lethe"},
+        "software": {"name": "Lethe", "version": version("lethe-node")},
         "implementation": {"description": "Lethe, a DICOM de-identification gateway: its clean studies", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "rest": [{"mode": "server", "resource": [_resource(kind) for kind in VOCABULARIES]}],
+        "rest": [{"mode": "server", "security": secured, "resource": [_resource(kind) for kind in VOCABULARIES]}],
     }
 
 

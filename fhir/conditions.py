@@ -20,11 +20,13 @@ from .resources import ID
 
 _STUDY_UID = "0020000D"
 _STUDY_DATE = "00080020"
+_BODY_PART = "00180015"
 _OID = "urn:oid:"
 _STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
 _NOTHING = AnyOf(())
 _EVERYTHING = Not(_NOTHING)
 _BEFORE = (Prefix.LT, Prefix.LE, Prefix.EB, Prefix.NE)
+_DATED = Not(Equals(_STUDY_DATE, ("",)))
 _AFTER = (Prefix.GT, Prefix.GE, Prefix.SA, Prefix.NE)
 
 
@@ -39,17 +41,19 @@ class Site:
 
 @dataclass(frozen=True)
 class SearchParameter:
-    """One search parameter: its type, its canonical name, the modifiers it knows and the condition it makes."""
+    """One search parameter: its type, its canonical name, the condition it makes, the modifiers it knows beside
+    `missing`, which all know, and when a study has it."""
 
     kind: str
     definition: str
     term: Callable[[Criterion, Site], Term]
     modifiers: frozenset[str] = frozenset()
+    present: Term = _EVERYTHING
 
 
 def terms(criteria: Iterable[Criterion], site: Site) -> tuple[Term, ...]:
     """The conditions that hold for exactly the studies looked for. Raises Problem."""
-    return tuple(IMAGING_STUDY[criterion.name].term(criterion, site) for criterion in criteria)
+    return tuple(_term(IMAGING_STUDY[criterion.name], criterion, site) for criterion in criteria)
 
 
 def study_uids(index: Index, ids: Iterable[str]) -> tuple[str, ...]:
@@ -70,6 +74,14 @@ def reference_ids(values: Iterable[str], kind: str, base: str) -> list[str]:
         if ID.fullmatch(found):
             ids.append(found)
     return ids
+
+
+def _term(parameter: SearchParameter, criterion: Criterion, site: Site) -> Term:
+    if criterion.modifier != "missing":
+        return parameter.term(criterion, site)
+    if criterion.values not in (("true",), ("false",)):
+        raise invalid("with :missing the value is true or false")
+    return parameter.present if criterion.values == ("false",) else Not(parameter.present)
 
 
 def _id(criterion: Criterion, site: Site) -> Term:
@@ -135,6 +147,14 @@ def _started(criterion: Criterion, site: Site) -> Term:
 
 def _last_updated(criterion: Criterion, site: Site) -> Term:
     return AnyOf(tuple(_changed(text, site.now) for text in criterion.texts()))
+
+
+def _body_site(criterion: Criterion, site: Site) -> Term:
+    """By how it is called, since no code says where: text that begins so, in whatever case (R4 search, :text)."""
+    if criterion.modifier != "text":
+        return _nothing(criterion, site)
+    beginnings = [text.strip().upper() for text in criterion.texts()]
+    return AnyOf(tuple(Match(_BODY_PART, (f"{text}*",)) for text in beginnings if not set(text) & set("*?")))
 
 
 def _nothing(criterion: Criterion, _site: Site) -> Term:
@@ -276,23 +296,27 @@ _WHO = frozenset({"identifier", "Practitioner", "PractitionerRole"})
 _ORDERS = frozenset({"identifier", "Appointment", "AppointmentResponse", "CarePlan", "ServiceRequest", "Task"})
 _PERFORMERS = _WHO | {"CareTeam", "Device", "Organization", "Patient", "RelatedPerson"}
 _ABSENT: Mapping[str, SearchParameter] = {
-    "_profile": SearchParameter("uri", _named("Resource-profile"), _nothing),
-    "_security": SearchParameter("token", _named("Resource-security"), _nothing, _NOT),
-    "_tag": SearchParameter("token", _named("Resource-tag"), _nothing, _NOT),
-    "basedon": SearchParameter("reference", _named("ImagingStudy-basedon"), _nothing, _ORDERS),
-    "bodysite": SearchParameter("token", _named("ImagingStudy-bodysite"), _nothing, _NOT),
-    "encounter": SearchParameter(
-        "reference", _named("clinical-encounter"), _nothing, frozenset({"Encounter", "identifier"})
-    ),
-    "interpreter": SearchParameter("reference", _named("ImagingStudy-interpreter"), _nothing, _WHO),
-    "performer": SearchParameter("reference", _named("ImagingStudy-performer"), _nothing, _PERFORMERS),
-    "reason": SearchParameter("token", _named("ImagingStudy-reason"), _nothing, _NOT),
-    "referrer": SearchParameter("reference", _named("ImagingStudy-referrer"), _nothing, _WHO),
+    name: SearchParameter(kind, _named(definition), _nothing, modifiers, _NOTHING)
+    for name, kind, definition, modifiers in (
+        ("_profile", "uri", "Resource-profile", frozenset[str]()),
+        ("_security", "token", "Resource-security", _NOT),
+        ("_source", "uri", "Resource-source", frozenset[str]()),
+        ("_tag", "token", "Resource-tag", _NOT),
+        ("basedon", "reference", "ImagingStudy-basedon", _ORDERS),
+        ("encounter", "reference", "clinical-encounter", frozenset({"Encounter", "identifier"})),
+        ("interpreter", "reference", "ImagingStudy-interpreter", _WHO),
+        ("performer", "reference", "ImagingStudy-performer", _PERFORMERS),
+        ("reason", "token", "ImagingStudy-reason", _NOT),
+        ("referrer", "reference", "ImagingStudy-referrer", _WHO),
+    )
 }
 """Passed over, they would find every study there is."""
 IMAGING_STUDY: Mapping[str, SearchParameter] = {
     "_id": SearchParameter("token", _named("Resource-id"), _id),
     "_lastUpdated": SearchParameter("date", _named("Resource-lastUpdated"), _last_updated),
+    "bodysite": SearchParameter(
+        "token", _named("ImagingStudy-bodysite"), _body_site, _NOT | {"text"}, Match(_BODY_PART, ("?*",))
+    ),
     "dicom-class": SearchParameter("token", _named("ImagingStudy-dicom-class"), _dicom_class),
     "endpoint": SearchParameter("reference", _named("ImagingStudy-endpoint"), _endpoint, frozenset({"Endpoint"})),
     "identifier": SearchParameter("token", _named("clinical-identifier"), _identifier),
@@ -300,7 +324,7 @@ IMAGING_STUDY: Mapping[str, SearchParameter] = {
     "modality": SearchParameter("token", _named("ImagingStudy-modality"), _modality, _NOT),
     "patient": SearchParameter("reference", _named("clinical-patient"), _patient, frozenset({"Patient", "identifier"})),
     "series": SearchParameter("token", _named("ImagingStudy-series"), _series),
-    "started": SearchParameter("date", _named("ImagingStudy-started"), _started),
+    "started": SearchParameter("date", _named("ImagingStudy-started"), _started, present=_DATED),
     "status": SearchParameter("token", _named("ImagingStudy-status"), _status, _NOT),
     "subject": SearchParameter(
         "reference", _named("ImagingStudy-subject"), _patient, frozenset({"Patient", "identifier"})

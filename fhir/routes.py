@@ -43,6 +43,7 @@ class Place:
     archive: Archive
     base_url: Callable[[], str]
     dicomweb_url: Callable[[], str]
+    secured: Resource
 
     @property
     def site(self) -> Site:
@@ -50,10 +51,12 @@ class Place:
         return Site(self.archive.index, self.base_url().rstrip("/"), datetime.now(UTC))
 
 
-def blueprint(archive: Archive, base_url: Callable[[], str], dicomweb_url: Callable[[], str]) -> Blueprint:
+def blueprint(
+    archive: Archive, base_url: Callable[[], str], dicomweb_url: Callable[[], str], secured: Resource
+) -> Blueprint:
     """The FHIR R4 facade over an archive. The functions say, within a request, under which addresses clients reach
-    the FHIR base and the DICOMweb root."""
-    place = Place(archive, base_url, dicomweb_url)
+    the FHIR base and the DICOMweb root; `secured` is what `metadata` says about who may."""
+    place = Place(archive, base_url, dicomweb_url, secured)
     routes = Blueprint("fhir", __name__)
     _add_interactions(routes, place)
     _add_fallback(routes)
@@ -72,7 +75,7 @@ def _add_interactions(routes: Blueprint, place: Place) -> None:
     @routes.get("/metadata", **_OPEN_TO_SLASHES)
     @needs(Permission.ANYONE)
     def metadata() -> Response:
-        return _answer(capability_statement(place.site.base), _query())
+        return _answer(capability_statement(place.site.base, place.secured), _query())
 
     @routes.get(f"/{_KINDS}", **_OPEN_TO_SLASHES)
     @needs(Permission.READ)
@@ -90,6 +93,8 @@ def _add_interactions(routes: Blueprint, place: Place) -> None:
     @routes.get(f"/{_KINDS}/<identifier>", **_OPEN_TO_SLASHES)
     @needs(Permission.READ)
     def read_one(kind: str, identifier: str) -> Response:
+        if identifier == "_search":
+            raise _not_allowed(_allowed(f"{kind}/_search"))
         if not ID.fullmatch(identifier):
             raise not_found()
         pairs = _query()
@@ -102,7 +107,7 @@ def _add_fallback(routes: Blueprint) -> None:
     """What no interaction answers: a wrong method, an unknown type, or what methods there are. As a route, so that it
     is told in FHIR."""
 
-    @routes.route("/", defaults={"path": ""}, methods=_METHODS, provide_automatic_options=False)
+    @routes.route("/", defaults={"path": ""}, methods=_METHODS, **_OPEN_TO_SLASHES)
     @routes.route("/<path:path>", methods=_METHODS, provide_automatic_options=False)
     @needs(Permission.READ)
     def fallback(path: str) -> Response:
@@ -110,9 +115,12 @@ def _add_fallback(routes: Blueprint) -> None:
         if allowed and request.method == "OPTIONS":
             return Response(headers={"Allow": ", ".join(allowed)}, content_type=CONTENT_TYPE)
         if allowed:
-            text = "this interaction is not supported here"
-            raise Problem(405, "not-supported", text, {"Allow": ", ".join(allowed)})
+            raise _not_allowed(allowed)
         raise Problem(404, "not-supported", f"there is nothing here but metadata, {', '.join(VOCABULARIES)}")
+
+
+def _not_allowed(allowed: tuple[str, ...]) -> Problem:
+    return Problem(405, "not-supported", "this interaction is not supported here", {"Allow": ", ".join(allowed)})
 
 
 def _allowed(path: str) -> tuple[str, ...]:

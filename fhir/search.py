@@ -28,7 +28,7 @@ _MANDATORY = {
 
 VOCABULARIES: Mapping[str, Vocabulary] = {
     "ImagingStudy": Vocabulary(
-        {name: parameter.modifiers for name, parameter in IMAGING_STUDY.items()},
+        {name: parameter.modifiers | {"missing"} for name, parameter in IMAGING_STUDY.items()},
         {f"ImagingStudy:{element}": element for element in ("endpoint", "patient", "subject")},
         frozenset({"started", "-started", "_lastUpdated", "-_lastUpdated"}),
     ),

@@ -10,6 +10,7 @@ from flask import Flask, g, request
 from lethe.dicomweb.routes import blueprint as dicomweb_blueprint
 from lethe.dicomweb.stow import Reception
 from lethe.dicomweb.wadouri import blueprint as wadouri_blueprint
+from lethe.fhir.capability import security
 from lethe.fhir.routes import blueprint as fhir_blueprint
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
@@ -58,6 +59,10 @@ def build_app(config: Config, archive: Archive) -> Flask:
         wait=config.http.stow_wait,
         largest=config.http.stow_largest * _MEGABYTE,
     )
+    secured = security(
+        accounts=config.auth.mode != "none",
+        other_origins=bool(config.http.cors_origins),
+    )
     return create_app(
         archive,
         auth=config.auth.mode,
@@ -70,7 +75,7 @@ def build_app(config: Config, archive: Archive) -> Flask:
             ),
             (wadouri_blueprint(archive, dicomweb_url), "/wado"),
             (redact_blueprint(archive, config), "/api/v1"),
-            (fhir_blueprint(archive, lambda: f"{root()}/fhir/R4", dicomweb_url), "/fhir/R4"),
+            (fhir_blueprint(archive, lambda: f"{root()}/fhir/R4", dicomweb_url, secured), "/fhir/R4"),
         ],
         outbox=Outbox(archive, config),
         public_url=config.http.public_url,

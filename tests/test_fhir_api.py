@@ -24,6 +24,7 @@ from flask.testing import FlaskClient
 from werkzeug.exceptions import Unauthorized
 from werkzeug.test import TestResponse
 
+from lethe.fhir.capability import security
 from lethe.fhir.routes import blueprint
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
@@ -84,7 +85,8 @@ class Clinic:
         self.archive = Archive(folder, clock=lambda: self.now)
         self._incoming = self.archive.files.incoming()
         self.app = Flask("clinic", instance_path=str(folder))
-        routes = blueprint(self.archive, lambda: BASE, lambda: DICOMWEB)
+        secured = security(accounts=True, other_origins=False)
+        routes = blueprint(self.archive, lambda: BASE, lambda: DICOMWEB, secured)
         self.app.register_blueprint(routes, url_prefix="/fhir/R4")
         self.client: FlaskClient = self.app.test_client()
         self._number = 0
@@ -500,6 +502,13 @@ def test_counts_equal_the_arrays_and_the_index(three: Clinic) -> None:
         ("_sort=-_lastUpdated", "321"),
         ("_sort=_lastUpdated,-started", "123"),
         ("_sort=-started,_lastUpdated", "213"),
+        ("started:missing=true", "3"),
+        ("started:missing=false", "12"),
+        ("modality:missing=true", ""),
+        ("subject:missing=false", "123"),
+        ("basedon:missing=true", "123"),
+        ("performer:missing=false", ""),
+        ("_source=x", ""),
         ("_sort=-started,rubbish", "123"),
         ("unknown=1&_revinclude=x&Patient=1", "123"),
         ("basedon=ServiceRequest/1", ""),
@@ -764,7 +773,6 @@ def test_a_posted_search_is_the_same_search(three: Clinic) -> None:
     assert valid(posted, 200) == three.resource("ImagingStudy?status=available&modality=CT&_count=1")
     assert valid(three.client.post("/fhir/R4/ImagingStudy/_search"), 200)["total"] == 3
     refusal(three.client.post("/fhir/R4/ImagingStudy/_search", json={}), 415, "not-supported")
-    refusal(three.get("ImagingStudy/_search?modality=CT"), 404, "not-found")
 
 
 def test_patients_can_be_searched(three: Clinic) -> None:
@@ -798,6 +806,8 @@ def test_patients_can_be_searched(three: Clinic) -> None:
         "_pretty=perhaps",
         "identifier=a|b|c",
         "identifier=|",
+        "modality:missing=perhaps",
+        "modality:missing=true,false",
         "series=urn:oid:2.25.2.2",
         "_id=" + "1," * 300,
     ],
@@ -811,8 +821,8 @@ def test_a_wrong_value_is_refused_and_not_repeated(three: Clinic, parameters: st
 @pytest.mark.parametrize(
     "parameters",
     [
-        "modality:missing=true",
         "modality:text=x",
+        "started:missing.x=true",
         "patient.name=x",
         "patient:Device=1",
         "started:exact=1",
@@ -976,6 +986,43 @@ def test_what_is_included_may_be_named_with_its_type_or_be_all(three: Clinic) ->
 @pytest.mark.parametrize("path", ["metadata", "ImagingStudy", "ImagingStudy/2.25.1", "Endpoint/dicom-web"])
 def test_a_slash_at_the_end_changes_nothing(three: Clinic, path: str) -> None:
     assert three.resource(f"{path}/") == three.resource(path)
+
+
+def test_a_body_site_is_found_as_it_is_called(clinic: Clinic) -> None:
+    clinic.publish(study="2.25.1", body_part="CHEST")
+    clinic.publish(study="2.25.2", body_part=None)
+    clinic.publish(study="2.25.2", series="2.25.2.2", body_part="HEADNECK")
+    clinic.publish(study="2.25.3", body_part=None)
+    for asked, found in (
+        ("bodysite:text=chest", ["2.25.1"]),
+        ("bodysite:text=head,CHE", ["2.25.1", "2.25.2"]),
+        ("bodysite:text=EST", []),
+        ("bodysite:text=*", []),
+        ("bodysite:text=CH?ST", []),
+        ("bodysite:missing=true", ["2.25.3"]),
+        ("bodysite:missing=false", ["2.25.1", "2.25.2"]),
+        ("bodysite=CHEST", []),  # it has no code
+        ("bodysite:not=CHEST", ["2.25.1", "2.25.2", "2.25.3"]),
+    ):
+        assert clinic.found(asked) == found, asked
+
+
+def test_a_search_that_must_be_posted_is_no_resource(three: Clinic) -> None:
+    response = three.get("ImagingStudy/_search?modality=CT")
+    refusal(response, 405, "not-supported")
+    assert response.headers["Allow"] == "POST, OPTIONS"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_base_without_a_slash_is_no_page(three: Clinic, method: str) -> None:
+    refusal(three.client.open("/fhir/R4", method=method), 404, "not-supported")
+
+
+def test_metadata_says_who_may_ask(three: Clinic) -> None:
+    (rest,) = three.resource("metadata")["rest"]
+    assert rest["security"]["cors"] is False
+    assert rest["security"]["service"][0]["coding"][0]["code"] == "Basic"
+    assert security(accounts=False, other_origins=True).keys() == {"cors", "description"}
 
 
 def test_options_names_the_methods_of_an_address_and_no_other(three: Clinic) -> None:

@@ -39,7 +39,7 @@ def test_a_browser_that_asks_first_needs_no_credentials(web: FlaskClient, path: 
     assert "Content-Type" not in answer.headers
     assert answer.headers["Access-Control-Allow-Origin"] == VIEWER
     assert {"GET", "POST", "DELETE"} <= listed(answer.headers["Access-Control-Allow-Methods"])
-    wanted = {"Accept", "Content-Type", "Authorization", "If-None-Match", "Range"}
+    wanted = {"Accept", "Content-Type", "Authorization", "If-None-Match", "If-Modified-Since", "X-Request-Id", "Range"}
     assert wanted <= listed(answer.headers["Access-Control-Allow-Headers"])
     assert {"Origin", "Access-Control-Request-Method"} <= listed(answer.headers["Vary"])
     assert "Access-Control-Allow-Credentials" not in answer.headers

@@ -13,7 +13,10 @@ from flask import Response, request
 
 _ADDRESSES = ("/dicom-web", "/fhir", "/wado")
 _METHODS = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
-_TAKEN = "Accept, Accept-Language, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Prefer, Range"
+_TAKEN = (
+    "Accept, Accept-Language, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, "
+    "Prefer, Range, X-Request-Id"
+)
 _SHOWN = (
     "Accept-Ranges, Allow, Content-Length, Content-Location, Content-Range, ETag, Last-Modified, Link, Location, "
     "Retry-After, Warning, WWW-Authenticate, X-Request-Id"

@@ -84,7 +84,7 @@ def _outcome(status: int, detail: str) -> Response:
     code = _ISSUES.get(status, "exception" if status >= 500 else "invalid")
     issue = {"severity": "error", "code": code, "diagnostics": detail}
     body = {"resourceType": "OperationOutcome", "issue": [issue]}
-    return Response(json.dumps(body), mimetype="application/fhir+json")
+    return Response(json.dumps(body), content_type="application/fhir+json; charset=utf-8")
 
 
 def _title(status: int) -> str:
