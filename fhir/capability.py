@@ -8,7 +8,7 @@ from .conditions import IMAGING_STUDY
 from .resources import Resource
 from .search import VOCABULARIES
 
-_WRITTEN = "2026-11-20"
+_WRITTEN = "2026-11-30"
 _ID = {"name": "_id", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id", "type": "token"}
 _PARAMETERS: dict[str, list[Resource]] = {
     "ImagingStudy": [

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 DEFAULT_CONFIG = "config.toml"
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 class _Version(argparse.Action):
@@ -24,9 +24,20 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, as everything here does; argparse shows the usage as well."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line. What it parses holds `command`, None where there was none, and `run`."""
-    whole = argparse.ArgumentParser(prog="lethe", description="A DICOM node that forgets who the patient was.")
+    whole = _Parser(
+        prog="lethe",
+        description="A DICOM node that forgets who the patient was.",
+        epilog="example: lethe serve --config config.toml; every command explains itself: lethe COMMAND --help",
+    )
     whole.add_argument("--version", action=_Version, nargs=0, help="say which edition this is")
     commands = whole.add_subparsers(dest="command", metavar="COMMAND")
     _node(commands)
@@ -222,10 +233,11 @@ def _certificate(commands: _Commands) -> None:
 
 def _group(commands: _Commands, name: str, text: str) -> _Commands:
     """The first word of commands of two."""
-    return commands.add_parser(name, help=text, description=text).add_subparsers(required=True, metavar="COMMAND")
+    group = commands.add_parser(name, help=text, description=text, epilog=f"example: lethe {name} COMMAND --help")
+    return group.add_subparsers(required=True, metavar="COMMAND")
 
 
-def _add(commands: _Commands, name: str, run: str, text: str, example: str) -> argparse.ArgumentParser:
+def _add(commands: _Commands, name: str, run: str, text: str, example: str) -> _Parser:
     one = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
     one.add_argument("--config", metavar="FILE", help=f"configuration (default: {DEFAULT_CONFIG})")
     one.set_defaults(run=run)

@@ -109,6 +109,37 @@ def test_an_unknown_command_is_one_clear_line(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as end:
         main(["forget"])
     assert end.value.code == 2
+    assert_one_line(capsys, "lethe: argument COMMAND: invalid choice: 'forget'")
+
+
+def assert_one_line(capsys: pytest.CaptureFixture[str], beginning: str) -> None:
+    """Nothing is printed, and one line is said that begins so."""
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deidentify"], "lethe deidentify: the following arguments are required: SRC, DST"),
+        (["send", "x"], "lethe send: the following arguments are required: --to"),
+        (["audit"], "lethe audit: the following arguments are required: COMMAND"),
+        (["crosswalk", "find"], "lethe crosswalk: argument COMMAND: invalid choice"),
+        (["status", "--yaml"], "lethe: unrecognized arguments: --yaml"),
+    ],
+)
+def test_what_is_missing_is_one_clear_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert_one_line(capsys, said)
+
+
+@pytest.mark.parametrize("words", [[], ["audit"], ["crosswalk"]])
+def test_a_group_of_commands_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--help"])
+    assert "example: lethe " in capsys.readouterr().out
 
 
 def test_a_configuration_that_was_named_must_exist(capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,7 +314,7 @@ def test_a_number_that_is_none_is_one_clear_line(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([*arguments, number])
-    assert "error: " in capsys.readouterr().err
+    assert_one_line(capsys, f"lethe {' '.join(arguments[: 2 if len(arguments) > 1 else 1])}: ")
 
 
 def test_who_reads_what_is_printed_may_stop_early(tmp_path: Path) -> None:
@@ -332,6 +363,14 @@ def test_results_below_the_source_are_not_cleaned_again(tmp_path: Path, capsys: 
     for _ in range(2):
         assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "in" / "clean")]) == 0
         assert capsys.readouterr().out.endswith("1 clean, 0 refused\n")
+
+
+@pytest.mark.parametrize("target", ["in", "."])
+def test_results_do_not_go_where_the_files_are(target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = saved(ct(), tmp_path / "in").read_bytes()
+    assert main(["deidentify", "in", target]) == 2
+    assert_one_line(capsys, f"lethe: {target}: all files are in the folder for the results")
+    assert [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()] == [before]
 
 
 @pytest.mark.parametrize("command", [["deidentify", "empty", "out"], ["send", "empty", "--to", "A@127.0.0.1:9"]])

@@ -231,6 +231,7 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
         ),
         ("[http]\nevents_port = 8080", "events_port = 8080 is port as well"),
         ("[http]\nevents_port = 11112", "events_port = 11112 is [node] port as well"),
+        ("[projects.trial]", "[[routes]]: none, and no project 'default' to which everything would go"),
         ("[worklist]\nfolder = 5", "folder = 5 is not accepted"),
         ("[worklist]\ntable = []", "table = [] is not accepted"),
         ("[node]\ndatabase = 5", "database = 5 is not accepted"),
@@ -314,6 +315,7 @@ def test_a_project_names_its_step(tmp_path: Path) -> None:
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     assert len(mistakes(tmp_path, "[node]\nport = 0\nworkers = 0\n[http]\nport = -1\n[what]")) == 4
+    assert len(mistakes(tmp_path, "[projects.trial]\n[http]\nevents_port = 8080")) == 2
 
 
 def test_two_peers_of_one_name(tmp_path: Path) -> None:

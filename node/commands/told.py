@@ -15,6 +15,8 @@ def files_told(sources: Sequence[Path], *, apart_from: Path | None = None) -> li
         if not source.exists():
             raise UserError(f"{source}: there is no such file or folder")
     paths = files_below(sources, apart_from)
+    if not paths and apart_from is not None and files_below(sources, None):
+        raise UserError(f"{apart_from}: all files are in the folder for the results, which has to be another one")
     if not paths:
         raise UserError(f"{', '.join(map(str, sources))}: there are no files in it")
     return paths
