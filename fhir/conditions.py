@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 
-from lethe.storage.entries import Entry
 from lethe.storage.index import Index
-from lethe.storage.query import AnyOf, Changed, Equals, Level, Match, Not, Query, Term
+from lethe.storage.query import AnyOf, Equals, Match, Not, Term
 
+from .dates import DATED, changed, started
 from .mapping import DCM, ENDPOINT_ID, NO_MODALITY, STUDY_UID_SYSTEM, URI_SYSTEM, fhir_id
-from .moments import Days, Prefix, Span, later, moment, parse, shifted
 from .outcome import invalid
 from .parameters import Criterion, Token
 from .patients import patients_with_ids
 from .resources import ID
 
 _STUDY_UID = "0020000D"
-_STUDY_DATE = "00080020"
 _BODY_PART = "00180015"
 _OID = "urn:oid:"
 _STATUS_SYSTEM = "http://hl7.org/fhir/imagingstudy-status"
 _NOTHING = AnyOf(())
 _EVERYTHING = Not(_NOTHING)
-_BEFORE = (Prefix.LT, Prefix.LE, Prefix.EB, Prefix.NE)
-_DATED = Not(Equals(_STUDY_DATE, ("",)))
-_AFTER = (Prefix.GT, Prefix.GE, Prefix.SA, Prefix.NE)
 
 
 @dataclass(frozen=True)
@@ -142,11 +136,11 @@ def _dicom_class(criterion: Criterion, _site: Site) -> Term:
 
 
 def _started(criterion: Criterion, site: Site) -> Term:
-    return AnyOf(tuple(_started_one(text, site) for text in criterion.texts()))
+    return AnyOf(tuple(started(text, site.now, site.index) for text in criterion.texts()))
 
 
 def _last_updated(criterion: Criterion, site: Site) -> Term:
-    return AnyOf(tuple(_changed(text, site.now) for text in criterion.texts()))
+    return AnyOf(tuple(changed(text, site.now) for text in criterion.texts()))
 
 
 def _body_site(criterion: Criterion, site: Site) -> Term:
@@ -176,115 +170,6 @@ def _perhaps_not(criterion: Criterion, term: Term) -> Term:
 
 def _always(holds: bool) -> Term:
     return _EVERYTHING if holds else _NOTHING
-
-
-def _started_one(text: str, site: Site) -> Term:
-    prefix, when = parse(text)
-    if prefix == Prefix.AP:
-        when = _approximate(when, site.now)
-    if isinstance(when, Days):
-        return _by_day(prefix, when)
-    return _by_time(prefix, when, site.index)
-
-
-def _approximate(when: Days | Span, now: datetime) -> Days:
-    """Wider by a tenth of the time between then and now, as R4 recommends; whole days are exact enough for that."""
-    days = when if isinstance(when, Days) else Days(when.begins.date(), when.ends.date())
-    margin = math.ceil(abs((now.date() - days.first).days) / 10)
-    return Days(shifted(days.first, -margin), shifted(days.last, margin))
-
-
-def _by_day(prefix: Prefix, days: Days) -> Term:
-    """By the study's own date: a study lies on one day, so overlapping and lying within are the same."""
-    until, since = _until(shifted(days.first, -1)), _since(shifted(days.last, 1))
-    ranges = {
-        Prefix.EQ: [f"{_da(days.first)}-{_da(days.last)}"],
-        Prefix.AP: [f"{_da(days.first)}-{_da(days.last)}"],
-        Prefix.NE: [*_unless(days.first == date.min, until), *_unless(days.last == date.max, since)],
-        Prefix.GE: [_since(days.first)],
-        Prefix.LE: [_until(days.last)],
-        Prefix.GT: _unless(days.last == date.max, since),
-        Prefix.SA: _unless(days.last == date.max, since),
-        Prefix.LT: _unless(days.first == date.min, until),
-        Prefix.EB: _unless(days.first == date.min, until),
-    }[prefix]
-    return _dates(ranges)
-
-
-def _by_time(prefix: Prefix, span: Span, index: Index) -> Term:
-    """By the instant. No zone is further than a day from UTC, so the date decides for all but the studies of the few
-    days around the span; those are looked at one by one."""
-    first, last = shifted(span.begins.date(), -1), shifted(span.ends.date(), 1)
-    near = index.find(Query(Level.STUDY, (Match(_STUDY_DATE, (f"{_da(first)}-{_da(last)}",)),)))
-    hits = tuple(study.study_uid for study in near if _compares(prefix, span, _span_of(study)))
-    outside = _unless(prefix not in _BEFORE or first == date.min, _until(shifted(first, -1)))
-    outside += _unless(prefix not in _AFTER or last == date.max, _since(shifted(last, 1)))
-    return AnyOf((_dates(outside), Equals(_STUDY_UID, hits)))
-
-
-def _span_of(study: Entry) -> Span | None:
-    found = moment(study.text(_STUDY_DATE), study.text("00080030"), study.text("00080201"))
-    return found.span if found else None
-
-
-def _compares(prefix: Prefix, asked: Span, found: Span | None) -> bool:
-    """The comparison of two intervals as R4 defines each prefix."""
-    if found is None:
-        return False
-    within = asked.begins <= found.begins and found.ends <= asked.ends
-    return {
-        Prefix.EQ: within,
-        Prefix.NE: not within,
-        Prefix.GT: found.ends > asked.ends,
-        Prefix.LT: found.begins < asked.begins,
-        Prefix.GE: found.ends > asked.ends or within,
-        Prefix.LE: found.begins < asked.begins or within,
-        Prefix.SA: found.begins >= asked.ends,
-        Prefix.EB: found.ends <= asked.begins,
-    }[prefix]
-
-
-def _changed(text: str, now: datetime) -> Term:
-    """By the last change, which is an instant."""
-    prefix, when = parse(text)
-    span = when.span() if isinstance(when, Days) else when
-    if prefix == Prefix.AP:
-        margin = timedelta(seconds=abs((now - span.begins).total_seconds()) / 10)
-        span = Span(later(span.begins, -margin), later(span.ends, margin))
-    begins, ends = _epoch(span.begins), _epoch(span.ends)
-    if prefix in (Prefix.EQ, Prefix.AP):
-        return Changed(begins, ends)
-    if prefix == Prefix.NE:
-        return Not(Changed(begins, ends))
-    if prefix in (Prefix.GT, Prefix.SA):
-        return Changed(since=ends)
-    if prefix == Prefix.GE:
-        return Changed(since=begins)
-    return Changed(before=ends if prefix == Prefix.LE else begins)
-
-
-def _epoch(instant: datetime) -> float:
-    return (instant - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-
-
-def _dates(ranges: Sequence[str]) -> Term:
-    return Match(_STUDY_DATE, tuple(ranges)) if ranges else _NOTHING
-
-
-def _unless(condition: bool, text: str) -> list[str]:
-    return [] if condition else [text]
-
-
-def _since(day: date) -> str:
-    return f"{_da(day)}-"
-
-
-def _until(day: date) -> str:
-    return f"-{_da(day)}"
-
-
-def _da(day: date) -> str:
-    return day.isoformat().replace("-", "")
 
 
 def _named(name: str) -> str:
@@ -324,7 +209,7 @@ IMAGING_STUDY: Mapping[str, SearchParameter] = {
     "modality": SearchParameter("token", _named("ImagingStudy-modality"), _modality, _NOT),
     "patient": SearchParameter("reference", _named("clinical-patient"), _patient, frozenset({"Patient", "identifier"})),
     "series": SearchParameter("token", _named("ImagingStudy-series"), _series),
-    "started": SearchParameter("date", _named("ImagingStudy-started"), _started, present=_DATED),
+    "started": SearchParameter("date", _named("ImagingStudy-started"), _started, present=DATED),
     "status": SearchParameter("token", _named("ImagingStudy-status"), _status, _NOT),
     "subject": SearchParameter(
         "reference", _named("ImagingStudy-subject"), _patient, frozenset({"Patient", "identifier"})
