@@ -100,7 +100,7 @@ def _add_interactions(routes: Blueprint, place: Place) -> None:
         pairs = _query()
         shape = shape_of(pairs)
         resource = read(kind, identifier, place.archive.index, place.dicomweb_url())
-        return _conditional(_answer(shaped(resource, shape), pairs), resource["meta"])
+        return _conditional(_answer(shaped(resource, shape), pairs), resource)
 
 
 def _add_fallback(routes: Blueprint) -> None:
@@ -179,12 +179,17 @@ def _respond(resource: Resource, indent: int | None, status: int, headers: Mappi
     return Response(body, status, {**headers, "Vary": "Accept"}, content_type=CONTENT_TYPE)
 
 
-def _conditional(response: Response, meta: Resource) -> Response:
-    """With its version, and empty where the client has that version already."""
+def _conditional(response: Response, resource: Resource) -> Response:
+    """With its version, and empty where the client has that version already.
+
+    A Patient whose latest study is withdrawn is what an older one says: its time goes back, and decides nothing.
+    """
+    meta = resource["meta"]
+    changed = datetime.fromisoformat(meta["lastUpdated"]) if "lastUpdated" in meta else None
     response.set_etag(meta["versionId"], weak=True)
-    if "lastUpdated" in meta:
-        response.last_modified = datetime.fromisoformat(meta["lastUpdated"])
+    response.last_modified = changed if resource["resourceType"] != "Patient" else None
     response.make_conditional(request)
+    response.last_modified = changed
     return response
 
 

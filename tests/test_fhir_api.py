@@ -889,6 +889,21 @@ def test_a_known_version_is_not_sent_again(clinic: Clinic) -> None:
         assert clinic.get("ImagingStudy/2.25.1", headers=header).status_code == 200
 
 
+def test_what_a_withdrawn_study_said_of_a_patient_is_not_still_true(clinic: Clinic) -> None:
+    clinic.publish(study="2.25.1", name={"Alphabetic": "Old"})
+    clinic.now += 100
+    clinic.publish(study="2.25.2", name={"Alphabetic": "New"})
+    path = clinic.study("2.25.1")["subject"]["reference"]
+    before = clinic.get(path)
+    known = {"If-Modified-Since": before.headers["Last-Modified"]}
+    clinic.archive.delete("2.25.2", actor=Actor("test", "test"))
+    after = clinic.get(path, headers=known)
+    assert valid(after, 200)["name"][0]["family"] == "Old"
+    assert clinic.get(path, headers={"If-None-Match": before.headers["ETag"]}).status_code == 200
+    assert clinic.get(path, headers={"If-None-Match": after.headers["ETag"]}).status_code == 304
+    assert "Last-Modified" in after.headers
+
+
 def test_patient_and_endpoint_have_versions(three: Clinic) -> None:
     for path in (three.study()["subject"]["reference"], "Endpoint/dicom-web"):
         etag = three.get(path).headers["ETag"]
