@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, register_uid
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import StorageServiceClass
@@ -38,11 +38,18 @@ def support_storage(ae: AE, private: Iterable[str] = ()) -> None:
         ae.add_supported_context(uid, syntaxes, scu_role=True, scp_role=True)
 
 
-def narrow_to_first(asked: Iterable[PresentationContext], supported: Mapping[str, Collection[str]]) -> None:
-    """Leave of the transfer syntaxes that a peer lists for a context only the first that is supported for that SOP
-    Class: the peer has put first what it has, or wants, and pynetdicom would choose in our order."""
+def narrow_to_one(asked: Iterable[PresentationContext], supported: Mapping[str, Collection[str]]) -> None:
+    """Leave of the transfer syntaxes that a peer lists for a context only one that is supported for that SOP Class:
+    pynetdicom would choose in our order."""
     for context in asked:
         ours = supported.get(str(context.abstract_syntax), ())
-        first = next((syntax for syntax in context.transfer_syntax if syntax in ours), None)
-        if first is not None:
-            context.transfer_syntax = [first]
+        both = [syntax for syntax in context.transfer_syntax if syntax in ours]
+        if both:
+            context.transfer_syntax = [_chosen(both)]
+
+
+def _chosen(syntaxes: Sequence[UID]) -> UID:
+    """The first, for the peer has put first what it has, or wants; but never Implicit VR Little Endian where it can be
+    Explicit: what a private attribute is would be lost on the way."""
+    first = syntaxes[0]
+    return ExplicitVRLittleEndian if first == ImplicitVRLittleEndian and ExplicitVRLittleEndian in syntaxes else first

@@ -21,7 +21,7 @@ from lethe.storage.intake import Planner
 from ..deid.latin9 import know_latin_9
 from .admission import CLOSING, OTHER_CONTEXT, Admission, Caller, Rejection, origin_of
 from .association import PromptAssociation
-from .contexts import narrow_to_first, storage_classes, support_storage
+from .contexts import narrow_to_one, storage_classes, support_storage
 from .credentials import Credentials
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
 from .listener import Listener, SecureListener
@@ -139,7 +139,7 @@ class Receiver:
             entered = self._gate.enter(origin)
             if not isinstance(entered, Rejection):
                 association.ended.append(entered)  # type: ignore[attr-defined]
-                narrow_to_first(request.presentation_context_definition_list if request else (), self._syntaxes)
+                narrow_to_one(request.presentation_context_definition_list if request else (), self._syntaxes)
                 return
             rejection = entered
         log.warning("association of %r from %s rejected: %s", origin.source, origin.address, rejection.why)
