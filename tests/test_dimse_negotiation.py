@@ -23,7 +23,7 @@ from lethe.node.routing import always
 from lethe.storage.archive import Archive
 
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
-PRIVATE = "1.2.826.0.1.3680043.9.3811.99"
+ECHO, PRIVATE = "1.2.840.10008.1.1", "1.2.826.0.1.3680043.9.3811.99"
 IMPLICIT, BIG, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.70"
 
 
@@ -130,6 +130,12 @@ def test_of_several_transfer_syntaxes_the_first_is_taken_but_explicit_before_imp
 ) -> None:
     association = associated(port, contexts=[build_context(CT, proposed)])
     assert [context.transfer_syntax for context in association.accepted_contexts] == [[taken]]
+    association.release()
+
+
+def test_of_messages_that_are_not_stored_the_first_transfer_syntax_is_taken(port: int) -> None:
+    association = associated(port, contexts=[build_context(ECHO, [IMPLICIT, LITTLE])])
+    assert [context.transfer_syntax for context in association.accepted_contexts] == [[IMPLICIT]]
     association.release()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, register_uid
@@ -38,18 +38,18 @@ def support_storage(ae: AE, private: Iterable[str] = ()) -> None:
         ae.add_supported_context(uid, syntaxes, scu_role=True, scp_role=True)
 
 
-def narrow_to_one(asked: Iterable[PresentationContext], supported: Mapping[str, Collection[str]]) -> None:
+def narrow_to_one(
+    asked: Iterable[PresentationContext], supported: Mapping[str, Collection[str]], stored: Collection[str]
+) -> None:
     """Leave of the transfer syntaxes that a peer lists for a context only one that is supported for that SOP Class:
-    pynetdicom would choose in our order."""
+    pynetdicom would choose in our order. The first, for the peer has put first what it has, or wants; but of what is
+    `stored` Explicit rather than Implicit VR Little Endian: what private attributes are would be lost on the way."""
     for context in asked:
-        ours = supported.get(str(context.abstract_syntax), ())
+        sop_class = str(context.abstract_syntax)
+        ours = supported.get(sop_class, ())
         both = [syntax for syntax in context.transfer_syntax if syntax in ours]
+        explicit = [syntax for syntax in both if syntax == ExplicitVRLittleEndian]
+        if explicit and both[0] == ImplicitVRLittleEndian and sop_class in stored:
+            both = explicit
         if both:
-            context.transfer_syntax = [_chosen(both)]
-
-
-def _chosen(syntaxes: Sequence[UID]) -> UID:
-    """The first, for the peer has put first what it has, or wants; but never Implicit VR Little Endian where it can be
-    Explicit: what a private attribute is would be lost on the way."""
-    first = syntaxes[0]
-    return ExplicitVRLittleEndian if first == ImplicitVRLittleEndian and ExplicitVRLittleEndian in syntaxes else first
+            context.transfer_syntax = [both[0]]

@@ -55,7 +55,7 @@ class Receiver:
         self._admission = admission
         self._services = Services(services, admission)
         self._gate = Gate(archive.folder, admission.all_peers, limits)
-        stored = frozenset((*storage_classes(), *private))
+        self._stored = stored = frozenset((*storage_classes(), *private))
         self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object, classes=stored)
         self._closing = False
         self._request_seconds = limits.request_seconds
@@ -139,7 +139,8 @@ class Receiver:
             entered = self._gate.enter(origin)
             if not isinstance(entered, Rejection):
                 association.ended.append(entered)  # type: ignore[attr-defined]
-                narrow_to_one(request.presentation_context_definition_list if request else (), self._syntaxes)
+                contexts = request.presentation_context_definition_list if request else ()
+                narrow_to_one(contexts, self._syntaxes, self._stored)
                 return
             rejection = entered
         log.warning("association of %r from %s rejected: %s", origin.source, origin.address, rejection.why)
