@@ -295,18 +295,13 @@ def test_names_in_three_groups(port: int, sets: str | list[str], name: str, coun
     assert len(asked(port, identifier("STUDY", SpecificCharacterSet=sets, PatientName=name))[0]) == count
 
 
-def test_a_list_of_uids_longer_than_64_kib(archive: Archive, port: int) -> None:
-    (entry,) = [entry for entry in archive.index.stream(_all()) if entry.text("00100020") == "4MR1"]
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_list_of_uids_longer_than_64_kib(archive: Archive, port: int, syntax: str) -> None:
+    (entry,) = [entry for entry in archive.index.stream(Query(Level.STUDY)) if entry.text("00100020") == "4MR1"]
     many = [f"1.2.840.99999.{'7' * 40}.{number}" for number in range(1500)]
     query = identifier("STUDY", StudyInstanceUID=[*many, entry.study_uid])
-    results, _ = asked(port, query, syntax=ImplicitVRLittleEndian)
+    results, _ = asked(port, query, syntax=syntax)
     assert [result.StudyInstanceUID for result in results] == [entry.study_uid]
-
-
-def _all() -> object:
-    from lethe.storage.query import Level, Query
-
-    return Query(Level.STUDY)
 
 
 @pytest.mark.parametrize(
