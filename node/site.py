@@ -82,6 +82,7 @@ def build_app(config: Config, archive: Archive) -> Flask:
         cors_origins=config.http.cors_origins,
         trusted_proxies=config.http.trusted_proxies,
         audit_reads=config.http.audit_reads,
+        least_free=config.node.least_free << 20,
         instance_path=config.data.resolve(),
         dicom_address=f"{config.node.ae_title} at {config.node.host}:{config.node.port}",
     )

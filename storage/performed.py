@@ -16,7 +16,8 @@ from peewee import Table, fn
 from .database import transaction
 from .errors import NotFound, Refused
 
-_COLUMNS = ("digest", "source", "state", "modality", "series", "instances", "created", "updated")
+_KEPT = ("source", "state", "modality", "series", "instances", "has_end_date", "has_end_time")
+_COLUMNS = ("digest", *_KEPT, "created", "updated")
 
 
 class StepState(StrEnum):
@@ -29,13 +30,16 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True)
 class PerformedStep:
-    """A step as far as it is kept: who performs it, and how many series and instances it has named."""
+    """A step as far as it is kept: who performs it, how many series and instances it has named, and whether it has told
+    when it ended."""
 
     source: str
     state: StepState = StepState.IN_PROGRESS
     modality: str = ""
     series: int = 0
     instances: int = 0
+    has_end_date: bool = False
+    has_end_time: bool = False
 
 
 class PerformedSteps:
@@ -55,10 +59,10 @@ class PerformedSteps:
 
     def get(self, sop_uid: str) -> PerformedStep:
         """The step of that UID. Raises NotFound."""
-        columns = [getattr(self._table, name) for name in _COLUMNS[1:6]]
+        columns = [getattr(self._table, name) for name in _KEPT]
         for row in self._table.select(*columns).where(self._table.digest == _digest(sop_uid)).tuples():
-            source, state, modality, series, instances = row
-            return PerformedStep(source, StepState(state), modality, series, instances)
+            source, state, modality, series, instances, *ends = row
+            return PerformedStep(source, StepState(state), modality, series, instances, *map(bool, ends))
         raise NotFound("there is no such procedure step")
 
     def change(self, sop_uid: str, changed: Callable[[PerformedStep], PerformedStep]) -> PerformedStep:
@@ -82,13 +86,7 @@ class PerformedSteps:
 
 
 def _values(step: PerformedStep) -> dict[str, Any]:
-    return {
-        "source": step.source,
-        "state": step.state,
-        "modality": step.modality,
-        "series": step.series,
-        "instances": step.instances,
-    }
+    return {name: getattr(step, name) for name in _KEPT}
 
 
 def _digest(sop_uid: str) -> str:

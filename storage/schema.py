@@ -354,6 +354,12 @@ _CONTENT = (
     "ALTER TABLE instance ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
 )
 
+_ENDS = (
+    # Whether a performed step has told when it ended, which it must have when it is over.
+    "ALTER TABLE performed_step ADD COLUMN has_end_date INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE performed_step ADD COLUMN has_end_time INTEGER NOT NULL DEFAULT 0",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -371,4 +377,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _EXCUSED,
     _DIGEST,
     _CONTENT,
+    _ENDS,
 )

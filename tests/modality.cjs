@@ -90,7 +90,19 @@ async function main() {
     ...empty('PerformedProcedureTypeDescription', 'ProcedureCodeSequence', 'PerformedProcedureStepEndDate'),
     ...empty('PerformedProcedureStepEndTime', 'PerformedProtocolCodeSequence', 'PerformedSeriesSequence'),
   };
-  const over = { PerformedProcedureStepStatus: 'COMPLETED' };
+  const series = {
+    SeriesInstanceUID: Dataset.generateDerivedUid(),
+    ProtocolName: 'CHEST',
+    ReferencedImageSequence: [{ ReferencedSOPClassUID: sopClass, ReferencedSOPInstanceUID: sopInstance }],
+    ...empty('PerformingPhysicianName', 'OperatorsName', 'SeriesDescription', 'RetrieveAETitle'),
+    ...empty('ReferencedNonImageCompositeSOPInstanceSequence'),
+  };
+  const over = {
+    PerformedProcedureStepStatus: 'COMPLETED',
+    PerformedProcedureStepEndDate: '20240131',
+    PerformedProcedureStepEndTime: '1000',
+    PerformedSeriesSequence: [series],
+  };
   await all([['worklist', CFindRequest.createWorklistFindRequest({ AccessionNumber: '' })]]);
   await all([['create', withData(new NCreateRequest(MPPS, uid), begun)]]);
   await all([['create again', withData(new NCreateRequest(MPPS, uid), begun)]]);

@@ -15,7 +15,7 @@ from programs import half_written, wait_for
 from pydicom.dataset import FileDataset
 
 from lethe.node.choices import AuthMode
-from lethe.node.config import Auth, Config, Http, Peer
+from lethe.node.config import Auth, Config, Http, Node, Peer
 from lethe.node.dimse.admission import Admission
 from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.scp import Receiver
@@ -139,11 +139,31 @@ def test_a_disk_without_a_watermark_is_full_when_it_is(archive: Archive, disk: P
         receiver.stop(0.5)
 
 
+def test_who_turns_associations_away_is_not_ready(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=200m") as disk:
+        archive = Archive(disk / "data")
+        receiver, port = listening(archive, 100 * MEGABYTE)
+        config = Config(auth=Auth(AuthMode.NONE), node=Node(least_free=100))
+        web = build_app(config, archive).test_client()
+        try:
+            assert (associated(port)[0], web.get("/readyz").status_code) == (ACCEPT, 200)
+            filler = filled(disk, 99 * MEGABYTE)
+            answer = web.get("/readyz")
+            assert (associated(port)[0], answer.status_code) == (REJECT, 503)
+            assert answer.get_json()["reason"] == "the disk of the data folder is filling up"
+            filler.unlink()
+            assert (associated(port)[0], web.get("/readyz").status_code) == (ACCEPT, 200)
+        finally:
+            receiver.stop(0.5)
+            archive.close()
+
+
 def test_a_disk_that_has_no_room_for_more_files_is_full(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=200m,nr_inodes=1200") as disk:
         archive = Archive(disk / "data")
         receiver, port = listening(archive, 4 * MEGABYTE)
-        web = build_app(Config(auth=Auth(AuthMode.NONE), http=Http(stow_wait=0)), archive).test_client()
+        config = Config(auth=Auth(AuthMode.NONE), http=Http(stow_wait=0), node=Node(least_free=4))
+        web = build_app(config, archive).test_client()
         content = saved(ct(), tmp_path).read_bytes()
         try:
             assert associated(port)[0] == ACCEPT

@@ -21,6 +21,7 @@ from lethe.node.choices import Ability, Queries
 from lethe.node.config import Peer
 from lethe.node.dimse.wanted import STUDY_ROOT, wanted
 from lethe.storage.archive import Archive
+from lethe.storage.query import Level, Query
 
 CT, MR, PLAN = "CT_small.dcm", "MR_small.dcm", "rtplan.dcm"
 
@@ -137,6 +138,15 @@ def test_all_keys_supported_is_plain_pending(port: int) -> None:
     results, statuses = asked(port, query)
     assert statuses == [0xFF00] * 3 + [0x0000]
     assert {result.NumberOfSeriesRelatedInstances for result in results} == {1}
+
+
+@pytest.mark.parametrize("value", ["", "1.2.840.10008.1.2.4.90"])
+def test_the_transfer_syntax_in_which_an_instance_is_kept_is_told(archive: Archive, port: int, value: str) -> None:
+    results, statuses = asked(port, identifier("IMAGE", SOPInstanceUID="", AvailableTransferSyntaxUID=value))
+    assert statuses == [0xFF00] * 3 + [0x0000]
+    kept = {entry.sop_uid: entry.transfer_syntax for entry in archive.index.find(Query(Level.INSTANCE))}
+    assert {str(one.SOPInstanceUID): str(one.AvailableTransferSyntaxUID) for one in results} == kept
+    assert asked(port, identifier("STUDY", AvailableTransferSyntaxUID=value))[1] == [0xFF01] * 3 + [0x0000]
 
 
 def test_counts(port: int) -> None:
@@ -285,18 +295,13 @@ def test_names_in_three_groups(port: int, sets: str | list[str], name: str, coun
     assert len(asked(port, identifier("STUDY", SpecificCharacterSet=sets, PatientName=name))[0]) == count
 
 
-def test_a_list_of_uids_longer_than_64_kib(archive: Archive, port: int) -> None:
-    (entry,) = [entry for entry in archive.index.stream(_all()) if entry.text("00100020") == "4MR1"]
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_list_of_uids_longer_than_64_kib(archive: Archive, port: int, syntax: str) -> None:
+    (entry,) = [entry for entry in archive.index.stream(Query(Level.STUDY)) if entry.text("00100020") == "4MR1"]
     many = [f"1.2.840.99999.{'7' * 40}.{number}" for number in range(1500)]
     query = identifier("STUDY", StudyInstanceUID=[*many, entry.study_uid])
-    results, _ = asked(port, query, syntax=ImplicitVRLittleEndian)
+    results, _ = asked(port, query, syntax=syntax)
     assert [result.StudyInstanceUID for result in results] == [entry.study_uid]
-
-
-def _all() -> object:
-    from lethe.storage.query import Level, Query
-
-    return Query(Level.STUDY)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ from dimse_wire import (
     store_request,
 )
 from programs import half_written, wait_for
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pynetdicom.transport import ThreadedAssociationServer
 
 from lethe.node.choices import Ability
@@ -336,6 +339,22 @@ def test_what_is_no_object_of_a_study_is_refused(archive: Archive, start: Start,
 )
 def test_what_is_not_sure_to_lack_a_uid_is_taken(head: bytes, syntax: str) -> None:
     assert not lacks_uids(head, syntax)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", LITTLE])
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+def test_bytes_that_look_like_the_tag_of_a_uid_are_not_it(keyword: str, syntax: str) -> None:
+    ds = ct(ImageType=["ORIGINAL", "PRIMARY", "AXIAL"], PatientID="A" * 14)  # of 22 and of 14 bytes
+    assert not lacks_uids(head_of(ds, syntax), syntax)
+    del ds[keyword]
+    assert lacks_uids(head_of(ds, syntax), syntax)
+
+
+def head_of(ds: Dataset, syntax: str) -> bytes:
+    encoded = DicomBytesIO()
+    encoded.is_implicit_VR, encoded.is_little_endian = syntax == "1.2.840.10008.1.2", True
+    write_dataset(encoded, Dataset(ds))
+    return encoded.getvalue()[:ENOUGH]
 
 
 # A network that fails

@@ -23,7 +23,8 @@ from lethe.node.routing import always
 from lethe.storage.archive import Archive
 
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
-PRIVATE = "1.2.826.0.1.3680043.9.3811.99"
+ECHO, PRIVATE = "1.2.840.10008.1.1", "1.2.826.0.1.3680043.9.3811.99"
+IMPLICIT, BIG, JPEG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.70"
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +104,39 @@ def test_all_128_contexts_are_answered_by_their_numbers(port: int) -> None:
     association = associated(
         port,
         contexts=[build_context(CT, LITTLE) for _ in range(64)]
-        + [build_context(MAMMOGRAPHY, syntax) for syntax in [LITTLE, "1.2.840.10008.1.2"] * 32],
+        + [build_context(MAMMOGRAPHY, syntax) for syntax in [LITTLE, IMPLICIT] * 32],
     )
     accepted = association.accepted_contexts
     assert [context.context_id for context in accepted] == list(range(1, 256, 2))
-    assert [str(context.transfer_syntax[0]) for context in accepted[64:66]] == [LITTLE, "1.2.840.10008.1.2"]
+    assert [str(context.transfer_syntax[0]) for context in accepted[64:66]] == [LITTLE, IMPLICIT]
     assert stores(association)
+
+
+@pytest.mark.parametrize(
+    ("proposed", "taken"),
+    [
+        ([IMPLICIT, LITTLE], LITTLE),  # what private attributes are stays known
+        ([IMPLICIT, JPEG, LITTLE], LITTLE),
+        ([LITTLE, IMPLICIT], LITTLE),
+        ([IMPLICIT], IMPLICIT),
+        ([IMPLICIT, JPEG], IMPLICIT),
+        ([JPEG, IMPLICIT, LITTLE], JPEG),  # as it has it
+        ([PRIVATE, IMPLICIT, LITTLE], LITTLE),
+        ([BIG, IMPLICIT, LITTLE], BIG),
+    ],
+)
+def test_of_several_transfer_syntaxes_the_first_is_taken_but_explicit_before_implicit(
+    port: int, proposed: list[str], taken: str
+) -> None:
+    association = associated(port, contexts=[build_context(CT, proposed)])
+    assert [context.transfer_syntax for context in association.accepted_contexts] == [[taken]]
+    association.release()
+
+
+def test_of_messages_that_are_not_stored_the_first_transfer_syntax_is_taken(port: int) -> None:
+    association = associated(port, contexts=[build_context(ECHO, [IMPLICIT, LITTLE])])
+    assert [context.transfer_syntax for context in association.accepted_contexts] == [[IMPLICIT]]
+    association.release()
 
 
 def test_we_say_what_we_are(port: int) -> None:

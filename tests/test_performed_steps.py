@@ -65,16 +65,32 @@ def step(**attributes: object) -> Dataset:
     return ds
 
 
-def ended(status: str, *images: int) -> Dataset:
+def told(status: str, *images: int) -> Dataset:
+    """What a modality tells in between and, but for the time, when it ends."""
     ds = Dataset()
     ds.PerformedProcedureStepStatus = status
-    ds.PerformedSeriesSequence = []
-    for count in images:
-        series = Dataset()
-        series.SeriesInstanceUID = new_uid()
-        series.ReferencedImageSequence = [Dataset() for _ in range(count)]
-        series.ReferencedNonImageCompositeSOPInstanceSequence = []
-        ds.PerformedSeriesSequence.append(series)
+    ds.PerformedSeriesSequence = [series_of(count) for count in images]
+    return ds
+
+
+def ended(status: str, *images: int) -> Dataset:
+    ds = told(status, *images)
+    ds.PerformedProcedureStepEndDate, ds.PerformedProcedureStepEndTime = "20240131", "1000"
+    return ds
+
+
+def series_of(images: int) -> Dataset:
+    series = Dataset()
+    series.SeriesInstanceUID, series.ProtocolName = new_uid(), PHI["PatientName"]
+    series.PerformingPhysicianName = series.OperatorsName = series.SeriesDescription = series.RetrieveAETitle = ""
+    series.ReferencedImageSequence = [reference() for _ in range(images)]
+    series.ReferencedNonImageCompositeSOPInstanceSequence = []
+    return series
+
+
+def reference() -> Dataset:
+    ds = Dataset()
+    ds.ReferencedSOPClassUID, ds.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", new_uid()
     return ds
 
 
@@ -88,7 +104,7 @@ def test_a_step_begins_and_ends(archive: Archive, modality: Association, state: 
     uid = new_uid()
     assert create(modality, uid, step()) == 0x0000
     assert archive.performed.get(uid).state == StepState.IN_PROGRESS
-    assert modality.send_n_set(ended("IN PROGRESS", 2), MPPS, uid)[0].Status == 0x0000
+    assert modality.send_n_set(told("IN PROGRESS", 2), MPPS, uid)[0].Status == 0x0000
     assert archive.performed.get(uid).instances == 2
     assert modality.send_n_set(ended(state, 2, 3), MPPS, uid)[0].Status == 0x0000
     again = Archive(archive.folder).performed.get(uid)  # as after a restart
@@ -99,7 +115,7 @@ def test_what_is_over_may_no_longer_be_updated(archive: Archive, modality: Assoc
     uid = new_uid()
     create(modality, uid, step())
     modality.send_n_set(ended("COMPLETED", 1), MPPS, uid)
-    status, _ = modality.send_n_set(ended("IN PROGRESS", 1), MPPS, uid)
+    status, _ = modality.send_n_set(told("IN PROGRESS", 1), MPPS, uid)
     assert (status.Status, status.ErrorID) == (0x0110, 0xA506)
     assert archive.performed.get(uid).state == StepState.COMPLETED
 
@@ -159,6 +175,62 @@ def test_an_unknown_step_and_an_unknown_state(archive: Archive, modality: Associ
     create(modality, uid, step())
     assert modality.send_n_set(ended("DONE"), MPPS, uid)[0].Status == 0x0106
     assert archive.performed.get(uid).state == StepState.IN_PROGRESS
+
+
+@pytest.mark.parametrize("keyword", [element.keyword for element in series_of(0)])
+def test_a_series_is_told_of_as_a_whole(archive: Archive, modality: Association, keyword: str) -> None:
+    lacking = series_of(1)
+    del lacking[keyword]
+    status, _ = modality.send_n_create(step(PerformedSeriesSequence=[lacking]), MPPS, new_uid())
+    assert (status.Status, status.ErrorComment) == (0x0120, keyword[:64])
+    assert not archive.performed.counts()
+    uid = new_uid()
+    assert create(modality, uid, step(PerformedSeriesSequence=[series_of(1)])) == 0x0000
+    ds = told("IN PROGRESS")
+    ds.PerformedSeriesSequence = [series_of(1), lacking]
+    status, _ = modality.send_n_set(ds, MPPS, uid)
+    assert (status.Status, status.ErrorComment) == (0x0121, keyword[:64])
+    assert archive.performed.get(uid).series == 1
+
+
+@pytest.mark.parametrize("keyword", ["ReferencedSOPClassUID", "ReferencedSOPInstanceUID"])
+def test_an_instance_is_named_by_class_and_uid(modality: Association, keyword: str) -> None:
+    uid = new_uid()
+    create(modality, uid, step())
+    ds = told("IN PROGRESS", 2)
+    ds.PerformedSeriesSequence[0].ReferencedImageSequence[1][keyword].value = ""
+    assert modality.send_n_set(ds, MPPS, uid)[0].Status == 0x0121
+
+
+@pytest.mark.parametrize("state", [StepState.COMPLETED, StepState.DISCONTINUED])
+@pytest.mark.parametrize(
+    "keyword", ["PerformedProcedureStepEndDate", "PerformedProcedureStepEndTime", "PerformedSeriesSequence"]
+)
+def test_a_step_ends_with_its_time_and_a_series(
+    archive: Archive, modality: Association, keyword: str, state: StepState
+) -> None:
+    uid = new_uid()
+    create(modality, uid, step())
+    for takes_away in (False, True):
+        ds = ended(state, 0)
+        if takes_away:
+            del ds[keyword]
+        else:
+            ds[keyword].value = [] if keyword.endswith("Sequence") else ""
+        status, _ = modality.send_n_set(ds, MPPS, uid)
+        assert (status.Status, status.ErrorComment) == (0x0121, keyword)
+        assert archive.performed.get(uid).state == StepState.IN_PROGRESS
+    assert modality.send_n_set(ended(state, 0), MPPS, uid)[0].Status == 0x0000
+
+
+def test_what_was_told_before_the_end_need_not_be_told_again(archive: Archive, modality: Association) -> None:
+    uid = new_uid()
+    create(modality, uid, step(PerformedSeriesSequence=[series_of(2)], PerformedProcedureStepEndDate="20240131"))
+    time, end = Dataset(), Dataset()
+    time.PerformedProcedureStepEndTime, end.PerformedProcedureStepStatus = "1000", "COMPLETED"
+    assert modality.send_n_set(time, MPPS, uid)[0].Status == 0x0000
+    assert modality.send_n_set(end, MPPS, uid)[0].Status == 0x0000
+    assert (archive.performed.get(uid).state, archive.performed.get(uid).instances) == (StepState.COMPLETED, 2)
 
 
 def test_what_is_kept_of_a_step_can_be_retrieved(modality: Association) -> None:

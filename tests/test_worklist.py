@@ -152,7 +152,6 @@ def test_the_answer_has_the_structure_of_the_query(port: int) -> None:
     (answer,) = answers
     assert status == 0x0000
     assert [element.keyword for element in answer] == [
-        "SpecificCharacterSet",
         "AccessionNumber",
         "PatientName",
         "PatientSex",
@@ -186,11 +185,49 @@ def test_a_private_attribute_is_found_by_its_creator(port: int) -> None:
 
 
 def test_characters_survive(port: int) -> None:
-    for charset in ("ISO_IR 6", "ISO_IR 100", "ISO_IR 192"):
+    for charset in ("ISO_IR 6", "ISO_IR 100", "ISO_IR 192", "ISO_IR 144", "ISO_IR 999", ""):
         ds = query({}, PatientID="AV35675", PatientName="")
         ds.SpecificCharacterSet = charset
         (answer,) = found(port, ds)[0]
-        assert (answer.PatientName, answer.SpecificCharacterSet) == ("MÜLLER^ÉMILE", "ISO_IR 100")
+        expected = "ISO_IR 192" if charset == "ISO_IR 192" else "ISO_IR 100"  # that of the source
+        assert (answer.PatientName, answer.SpecificCharacterSet) == ("MÜLLER^ÉMILE", expected)
+
+
+@pytest.mark.parametrize(
+    ("charset", "accession", "expected"),
+    [
+        ("ISO_IR 100", "1", "ISO_IR 100"),
+        ("ISO_IR 192", "1", "ISO_IR 192"),
+        ("", "1", "ISO_IR 192"),
+        ("ISO_IR 101", "2", "ISO_IR 101"),
+        ("ISO_IR 100", "2", "ISO_IR 192"),  # which has no Č
+        (["", "ISO 2022 IR 87"], "3", ["", "ISO 2022 IR 87"]),
+        ("ISO_IR 100", "4", None),  # nothing but ASCII
+        ("ISO_IR 192", "4", None),
+    ],
+)
+def test_a_modality_is_answered_in_its_character_set_if_it_can_write_the_answer(
+    archive: Archive, tmp_path: Path, charset: str | list[str], accession: str, expected: str | list[str] | None
+) -> None:
+    rows = {
+        "1": ("MÜLLER^ÉMILE", "Schädel"),
+        "2": ("ČAPEK^KAREL", "hlava"),
+        "3": ("YAMADA^TAROU=山田^太郎", "頭部"),
+        "4": ("DOE^JANE", "head"),
+    }
+    table = tmp_path / "list.csv"
+    lines = [f"{number},{name},{step}" for number, (name, step) in rows.items()]
+    table.write_text("AccessionNumber,PatientName,ScheduledProcedureStepDescription\n" + "\n".join(lines))
+    receiver = serving(archive, Worklist(None, table))
+    try:
+        ds = query({"ScheduledProcedureStepDescription": ""}, AccessionNumber=accession, PatientName="")
+        ds.SpecificCharacterSet = charset
+        (answer,) = found(receiver.start("127.0.0.1", 0), ds)[0]
+        assert answer.get("SpecificCharacterSet") == expected
+        (step,) = answer.ScheduledProcedureStepSequence
+        assert (str(answer.PatientName), step.ScheduledProcedureStepDescription) == rows[accession]
+    finally:
+        receiver.stop(0.5)
 
 
 def test_a_source_that_changes_is_read_again(archive: Archive, folder: Path, tmp_path: Path) -> None:

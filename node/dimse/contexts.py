@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, register_uid
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import StorageServiceClass
@@ -38,11 +38,18 @@ def support_storage(ae: AE, private: Iterable[str] = ()) -> None:
         ae.add_supported_context(uid, syntaxes, scu_role=True, scp_role=True)
 
 
-def narrow_to_first(asked: Iterable[PresentationContext], supported: Mapping[str, Collection[str]]) -> None:
-    """Leave of the transfer syntaxes that a peer lists for a context only the first that is supported for that SOP
-    Class: the peer has put first what it has, or wants, and pynetdicom would choose in our order."""
+def narrow_to_one(
+    asked: Iterable[PresentationContext], supported: Mapping[str, Collection[str]], stored: Collection[str]
+) -> None:
+    """Leave of the transfer syntaxes that a peer lists for a context only one that is supported for that SOP Class:
+    pynetdicom would choose in our order. The first, for the peer has put first what it has, or wants; but of what is
+    `stored` Explicit rather than Implicit VR Little Endian: what private attributes are would be lost on the way."""
     for context in asked:
-        ours = supported.get(str(context.abstract_syntax), ())
-        first = next((syntax for syntax in context.transfer_syntax if syntax in ours), None)
-        if first is not None:
-            context.transfer_syntax = [first]
+        sop_class = str(context.abstract_syntax)
+        ours = supported.get(sop_class, ())
+        both = [syntax for syntax in context.transfer_syntax if syntax in ours]
+        explicit = [syntax for syntax in both if syntax == ExplicitVRLittleEndian]
+        if explicit and both[0] == ImplicitVRLittleEndian and sop_class in stored:
+            both = explicit
+        if both:
+            context.transfer_syntax = [both[0]]

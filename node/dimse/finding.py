@@ -25,6 +25,7 @@ from .records import put_on_record
 from .replies import CANCELLED, OUT_OF_RESOURCES, PENDING, PENDING_WITHOUT_SOME_KEYS, SUCCESS, Asked, Reply
 from .services import Service
 from .wanted import (
+    AVAILABLE_SYNTAX,
     PATIENT_ROOT,
     STUDY_ROOT,
     UNIQUE_KEYS,
@@ -118,6 +119,8 @@ def _response(want: Wanted, entry: Entry, known: Callable[[], DicomJson], ae_tit
         UNIQUE_KEYS[level]: at_hand[UNIQUE_KEYS[level]] for level in _levels(entry) if UNIQUE_KEYS[level] in at_hand
     }
     response |= chosen(want.keys, at_hand)
+    if AVAILABLE_SYNTAX in want.keys and entry.level == Level.INSTANCE:
+        response[AVAILABLE_SYNTAX] = {"vr": "UI", "Value": [entry.transfer_syntax]}
     return response | {
         "00080052": {"vr": "CS", "Value": ["IMAGE" if entry.level == Level.INSTANCE else entry.level.name]},
         "00080054": {"vr": "AE", "Value": [ae_title]},
@@ -130,4 +133,5 @@ def _levels(entry: Entry) -> list[Level]:
 
 
 def _is_elsewhere(tag: str, entry: Entry) -> bool:
-    return entry.level == Level.INSTANCE and level_of(tag) == Level.INSTANCE and tag not in entry.attributes
+    kept = tag in entry.attributes or tag == AVAILABLE_SYNTAX
+    return entry.level == Level.INSTANCE and level_of(tag) == Level.INSTANCE and not kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from struct import pack
 from typing import Any
@@ -20,7 +20,8 @@ from lethe.storage.entries import DicomJson
 UTF8 = "ISO_IR 192"
 _LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}  # PS3.5 7.1.2
 _NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q"}
-_IN_CHARACTER_SET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+IN_CHARACTER_SET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+"""The VRs whose values are written in the Specific Character Set (PS3.5 6.1.2.3)."""
 _MOST_SHORT = 0xFFFE
 _JIS = "shift_jis"
 _LATIN_1 = re.compile("[\x80-\xff]")
@@ -48,13 +49,16 @@ def encoded(attributes: DicomJson, syntax: UID, asked: Sequence[str] = ()) -> by
 
 
 def _character_sets(texts: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    return tuple(asked) if asked and can_express(texts, asked) else (UTF8,)
+
+
+def can_express(texts: Iterable[str], sets: Sequence[str]) -> bool:
+    """Whether these character sets are known, may stand together, and have all that is in the texts."""
     try:
-        encodings = _encodings(asked)
-        if asked and all(decode_bytes(_bytes(text, encodings), encodings, PN_DELIMS) == text for text in texts):
-            return tuple(asked)
-    except (LookupError, ValueError):  # a set that is not known, or cannot express it
-        pass
-    return (UTF8,)
+        encodings = _encodings(sets)
+        return all(decode_bytes(_bytes(text, encodings), encodings, PN_DELIMS) == text for text in texts)
+    except (LookupError, ValueError):
+        return False
 
 
 def encodings_of(sets: Sequence[str]) -> Sequence[str]:
@@ -82,7 +86,7 @@ def _texts(attributes: DicomJson) -> Iterator[str]:
                 yield from _texts(dict(value))
             elif isinstance(value, Mapping):
                 yield from map(str, value.values())
-            elif isinstance(value, str) and element["vr"] in _IN_CHARACTER_SET:
+            elif isinstance(value, str) and element["vr"] in IN_CHARACTER_SET:
                 yield value
 
 
@@ -117,7 +121,7 @@ def _value(vr: str, element: Mapping[str, Any], form: _Form) -> bytes:
         kind = float if vr in ("FL", "FD") else int
         return b"".join(pack(f"{form.order}{_NUMBERS[vr]}", kind(one)) for one in values if one is not None)
     texts = (_text(one) for one in values)
-    if vr in _IN_CHARACTER_SET:
+    if vr in IN_CHARACTER_SET:
         text = b"\\".join(_bytes(one, form.encodings) for one in texts)
     else:
         text = "\\".join(texts).encode("ascii", "replace")

@@ -14,8 +14,8 @@ _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _FIRST_GROUP, _LAST_UID = 0x0008, 0x0020000E
 _UIDS = (_SOP_CLASS, _SOP_INSTANCE, 0x0020000D, _LAST_UID)  # type 1 in all that belongs to a study
-_LITTLE = tuple(pack("<HH", tag >> 16, tag & 0xFFFF) for tag in _UIDS)
 _EMPTY = (b"UI\0\0", b"\0\0\0\0")
+_LITTLE = tuple(pack("<HH", tag >> 16, tag & 0xFFFF) for tag in _UIDS)
 
 
 def identity_of(head: bytes, transfer_syntax: str) -> tuple[str | None, str | None]:
@@ -52,8 +52,12 @@ def lacks_uids(head: bytes, transfer_syntax: str) -> bool:
 
 
 def _has_value(head: bytes, mark: bytes) -> bool:
+    """Whether these bytes of a tag are followed by what a UID begins with: by chance they stand elsewhere, too, such as
+    in (0008,0008) with a value of 22 bytes."""
     at = head.find(mark)
-    return at >= 0 and head[at + 4 : at + 8] not in _EMPTY
+    if at < 0 or head[at + 4 : at + 8] in _EMPTY or not head[at + 8 : at + 9].isdigit():
+        return False
+    return head[at + 4 : at + 6] == b"UI" or head[at + 5 : at + 8] == bytes(3)  # its VR, or a length in implicit VR
 
 
 def _order(transfer_syntax: str) -> Literal["big", "little"]:

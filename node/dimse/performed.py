@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import replace
 
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
@@ -19,66 +18,21 @@ from pynetdicom.events import Event
 from lethe.storage.archive import Archive
 from lethe.storage.entries import is_uid
 from lethe.storage.errors import NotFound, Refused, Unavailable
-from lethe.storage.performed import PerformedStep, StepState
+from lethe.storage.performed import PerformedStep
 
 from ..choices import Ability
 from .admission import origin_of
 from .errand import SYNTAXES
+from .performedrules import Wrong, changed, created
 from .services import Service
 
 log = logging.getLogger("lethe.performed")
 
 PERFORMED_STEP, RETRIEVE_STEP = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
 NOT_ALL_ARE_KEPT = 0x0001  # PS3.4 F.8.2.1.4: optional attributes that are not supported
-SUCCESS, INVALID_VALUE, PROCESSING_FAILURE, DUPLICATE = 0x0000, 0x0106, 0x0110, 0x0111  # PS3.7 C
-NO_SUCH_INSTANCE, INVALID_INSTANCE, MISSING_ATTRIBUTE, MISSING_VALUE = 0x0112, 0x0117, 0x0120, 0x0121
+SUCCESS, PROCESSING_FAILURE, DUPLICATE, NO_SUCH_INSTANCE, INVALID_INSTANCE = 0x0000, 0x0110, 0x0111, 0x0112, 0x0117
 MAY_NO_LONGER_BE_UPDATED = 0xA506  # PS3.4 Table F.7.2-4
-# PS3.4 Table F.7.2-1, N-CREATE: usage 1/1 must be there and have a value, usage 2/2 must be there (PS3.4 5.4.2.1).
-_NEEDED = (
-    "ScheduledStepAttributesSequence",
-    "PerformedProcedureStepID",
-    "PerformedStationAETitle",
-    "PerformedProcedureStepStartDate",
-    "PerformedProcedureStepStartTime",
-    "PerformedProcedureStepStatus",
-    "Modality",
-)
-_THERE = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "ReferencedPatientSequence",
-    "PerformedStationName",
-    "PerformedLocation",
-    "PerformedProcedureStepDescription",
-    "PerformedProcedureTypeDescription",
-    "ProcedureCodeSequence",
-    "PerformedProcedureStepEndDate",
-    "PerformedProcedureStepEndTime",
-    "StudyID",
-    "PerformedProtocolCodeSequence",
-    "PerformedSeriesSequence",
-)
-_THERE_IN_SCHEDULED = (
-    "ReferencedStudySequence",
-    "AccessionNumber",
-    "RequestedProcedureID",
-    "RequestedProcedureDescription",
-    "ScheduledProcedureStepID",
-    "ScheduledProcedureStepDescription",
-    "ScheduledProtocolCodeSequence",
-)
-_INSTANCES = ("ReferencedImageSequence", "ReferencedNonImageCompositeSOPInstanceSequence")
-_LONGEST_WORD, _LONGEST_COMMENT = 16, 64
-
-
-class _Wrong(Exception):
-    """A status that is not success, and the keyword of what is wrong."""
-
-    def __init__(self, status: int, keyword: str) -> None:
-        super().__init__(status, keyword)
-        self.status, self.keyword = status, keyword
+_LONGEST_COMMENT = 64
 
 
 def performed_steps(archive: Archive) -> Service:
@@ -89,7 +43,7 @@ def performed_steps(archive: Archive) -> Service:
         if not is_uid(uid):
             return INVALID_INSTANCE, None
         try:
-            step = _created(event.attribute_list, origin_of(event).source)
+            step = created(event.attribute_list, origin_of(event).source)
             added = archive.performed.add(uid, step)
         except Exception as error:
             return _status_of(error), None
@@ -99,7 +53,7 @@ def performed_steps(archive: Archive) -> Service:
         uid = str(event.request.RequestedSOPInstanceUID)  # type: ignore[union-attr]
         try:
             ds = event.modification_list
-            archive.performed.change(uid, lambda step: _changed(step, ds))
+            archive.performed.change(uid, lambda step: changed(step, ds))
         except Refused:
             return _over(), None
         except Exception as error:
@@ -141,51 +95,8 @@ def _told(step: PerformedStep, asked: Collection[BaseTag]) -> tuple[int, Dataset
     return (SUCCESS if len(answer) == len(asked) or not asked else NOT_ALL_ARE_KEPT), answer
 
 
-def _created(ds: Dataset, source: str) -> PerformedStep:
-    for keyword in _NEEDED:
-        _demand_value(ds, keyword)
-    for keyword in _THERE:
-        _demand(ds, keyword)
-    for scheduled in ds.ScheduledStepAttributesSequence:
-        _demand_value(scheduled, "StudyInstanceUID")
-        for keyword in _THERE_IN_SCHEDULED:
-            _demand(scheduled, keyword)
-    if str(ds.PerformedProcedureStepStatus).strip() != StepState.IN_PROGRESS:
-        raise _Wrong(INVALID_VALUE, "PerformedProcedureStepStatus")
-    return _counted(PerformedStep(source, modality=str(ds.Modality)[:_LONGEST_WORD]), ds)
-
-
-def _demand(ds: Dataset, keyword: str) -> None:
-    if keyword not in ds:
-        raise _Wrong(MISSING_ATTRIBUTE, keyword)
-
-
-def _demand_value(ds: Dataset, keyword: str) -> None:
-    _demand(ds, keyword)
-    if not ds[keyword].value:
-        raise _Wrong(MISSING_VALUE, keyword)
-
-
-def _changed(step: PerformedStep, ds: Dataset) -> PerformedStep:
-    if "PerformedProcedureStepStatus" in ds:
-        try:
-            step = replace(step, state=StepState(str(ds.PerformedProcedureStepStatus).strip()))
-        except ValueError:
-            raise _Wrong(INVALID_VALUE, "PerformedProcedureStepStatus") from None
-    return _counted(step, ds)
-
-
-def _counted(step: PerformedStep, ds: Dataset) -> PerformedStep:
-    """The step with the series and instances it names now; those it named before stay where it names none."""
-    if "PerformedSeriesSequence" not in ds:
-        return step
-    series = list(ds.PerformedSeriesSequence or ())
-    instances = sum(len(one.get(keyword) or ()) for one in series for keyword in _INSTANCES)
-    return replace(step, series=len(series), instances=instances)
-
-
 def _status_of(error: Exception) -> int | Dataset:
-    if isinstance(error, _Wrong):
+    if isinstance(error, Wrong):
         log.warning("a procedure step is refused: 0x%04X, %s", error.status, error.keyword)
         ds = Dataset()
         ds.Status = error.status

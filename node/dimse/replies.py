@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeAlias
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
@@ -31,6 +33,8 @@ SUCCESS, PENDING, PENDING_WITHOUT_SOME_KEYS, CANCELLED = 0x0000, 0xFF00, 0xFF01,
 OUT_OF_RESOURCES, WRONG_IDENTIFIER, UNABLE = 0xA700, 0xA900, 0xC000  # PS3.4 Tables C.4-1 to C.4-3
 _LONGEST_COMMENT = 64
 _MOST_UNSENT = 200
+_MOST_SHORT = 0xFFFE
+_LISTED = ("AE", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI")
 Request: TypeAlias = C_FIND | C_MOVE | C_GET
 
 
@@ -81,7 +85,7 @@ class Asked:
         syntax = self.transfer_syntax
         try:
             if data is not None:
-                return decode(data, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+                return _known(decode(data, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated))
         except Exception:  # whatever pydicom raises for bytes that are no data set
             log.info("%s: an identifier cannot be decoded", self.origin.source)
         raise WrongIdentifier("there is no identifier that can be decoded")
@@ -136,6 +140,18 @@ def _guarded(asked: Asked, answer: Answer) -> Generator[Reply]:
     except Exception:
         log.exception("%s: not answered", asked.origin.source)
         yield Reply(UNABLE)
+
+
+def _known(identifier: Dataset) -> Dataset:
+    """The identifier with the VRs of lists that are longer than their VR has room for, and so came as UN in explicit VR
+    (PS3.5 6.2.2, note 6); pydicom leaves them UN."""
+    for tag in list(identifier.keys()):
+        element = identifier.get_item(tag)
+        if isinstance(element, RawDataElement) and element.VR == "UN" and element.length > _MOST_SHORT:
+            vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
+            if vr in _LISTED:
+                identifier[tag] = element._replace(VR=vr)
+    return identifier
 
 
 def _send(asked: Asked, reply: Reply) -> None:

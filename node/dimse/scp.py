@@ -21,7 +21,7 @@ from lethe.storage.intake import Planner
 from ..deid.latin9 import know_latin_9
 from .admission import CLOSING, OTHER_CONTEXT, Admission, Caller, Rejection, origin_of
 from .association import PromptAssociation
-from .contexts import narrow_to_first, storage_classes, support_storage
+from .contexts import narrow_to_one, storage_classes, support_storage
 from .credentials import Credentials
 from .limits import DEFAULT_LIMITS, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED, Gate, Limits
 from .listener import Listener, SecureListener
@@ -55,7 +55,7 @@ class Receiver:
         self._admission = admission
         self._services = Services(services, admission)
         self._gate = Gate(archive.folder, admission.all_peers, limits)
-        stored = frozenset((*storage_classes(), *private))
+        self._stored = stored = frozenset((*storage_classes(), *private))
         self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object, classes=stored)
         self._closing = False
         self._request_seconds = limits.request_seconds
@@ -139,7 +139,8 @@ class Receiver:
             entered = self._gate.enter(origin)
             if not isinstance(entered, Rejection):
                 association.ended.append(entered)  # type: ignore[attr-defined]
-                narrow_to_first(request.presentation_context_definition_list if request else (), self._syntaxes)
+                contexts = request.presentation_context_definition_list if request else ()
+                narrow_to_one(contexts, self._syntaxes, self._stored)
                 return
             rejection = entered
         log.warning("association of %r from %s rejected: %s", origin.source, origin.address, rejection.why)

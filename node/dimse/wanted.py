@@ -36,6 +36,8 @@ UNIQUE_KEYS = {
 }
 _LEVEL, _CHARACTER_SET = "00080052", "00080005"
 _NOT_MATCHED = frozenset((_CHARACTER_SET, _LEVEL, "00080053", "00080054", "00080056", "00080201"))
+AVAILABLE_SYNTAX = "00083002"
+"""In which transfer syntax an instance is kept: told to who asks, and no key to search by."""
 _HELD = ("Value", "InlineBinary")
 
 
@@ -144,7 +146,7 @@ def is_supported(tag: str, level: Level) -> bool:
 
 def _terms(keys: DicomJson) -> Iterator[Match | Within]:
     for tag, key in keys.items():
-        if tag in _NOT_MATCHED or is_creator(tag):
+        if tag in _NOT_MATCHED or tag == AVAILABLE_SYNTAX or is_creator(tag):
             continue
         term = _term(keys, tag, key)
         if is_open(term):

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pynetdicom import evt
 from pynetdicom.events import Event
 
@@ -18,8 +19,10 @@ from ..choices import Ability
 from ..worklist import Worklist
 from .admission import origin_of
 from .errand import SYNTAXES
+from .identifiers import IN_CHARACTER_SET, can_express
 from .keys import answered, matches
 from .services import Service
+from .wanted import sets_of
 
 log = logging.getLogger("lethe.worklist")
 
@@ -63,8 +66,21 @@ def worklist_service(worklist: Worklist) -> Service:
 
 
 def _answer(entry: Dataset, keys: Dataset) -> Dataset:
-    """In the character set of the source, which can write what is in it."""
+    """In the character set of the query if that can write it, else in that of the source, which can; where all is
+    ASCII none is named, for a modality may stumble over one that it does not know."""
     answer = answered(entry, keys)
-    if entry.get("SpecificCharacterSet"):
+    texts = [text for text in _texts(answer) if not text.isascii()]
+    asked = sets_of(keys)
+    if texts and any(asked) and can_express(texts, asked):
+        answer.SpecificCharacterSet = list(asked)
+    elif texts and entry.get("SpecificCharacterSet"):
         answer.SpecificCharacterSet = entry.SpecificCharacterSet
     return answer
+
+
+def _texts(ds: Dataset) -> Iterator[str]:
+    """All that is written in a character set. pydicom writes names in another one than they came in only once they have
+    been read, which this does."""
+    for element in ds.iterall():
+        if element.VR in IN_CHARACTER_SET:
+            yield from map(str, element.value if isinstance(element.value, MultiValue) else [element.value])

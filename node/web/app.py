@@ -61,13 +61,15 @@ def create_app(
     cors_origins: Sequence[str] = (),
     trusted_proxies: Sequence[str] = (),
     audit_reads: float = 0,
+    least_free: int = 0,
 ) -> Flask:
     """The application over one archive.
 
     `auth` is "local" or "none"; `blueprints` come with their URL prefix; `outbox` knows the destinations;
     `dicom_address` is ours as "AETITLE at host:port"; pages of `cors_origins` may use DICOMweb and FHIR;
     `trusted_proxies` are addresses and networks whose word is taken; reads that come within `audit_reads` seconds are
-    audited together, with 0 none are. An empty `admin_token` or `read_token` lets nobody in.
+    audited together, with 0 none are; with less than `least_free` bytes of room it is not ready. An empty `admin_token`
+    or `read_token` lets nobody in.
     """
     if auth not in ("local", "none"):
         raise ValueError('auth is "local" or "none"')
@@ -84,7 +86,7 @@ def create_app(
     app.after_request(_harden)
     app.after_request(cors.allow)  # run first, since the last is: what it says of an answer stays
     faults.register(app)
-    app.register_blueprint(health.blueprint(archive))
+    app.register_blueprint(health.blueprint(archive, least_free=least_free))
     app.register_blueprint(portal.static_files(str(_STATIC)))
     app.register_blueprint(login.blueprint(archive, credentials, auth=auth))
     app.register_blueprint(portal.blueprint(archive, outbox, dicom_address))

@@ -14,7 +14,7 @@ from lethe.storage.jobs import Stage, State
 from lethe.storage.users import Permission, needs
 
 _LOG = logging.getLogger(__name__)
-_LEAST_FREE = 64 * 1024 * 1024
+_FULL = 64 << 20
 _HELP = {
     "received": "Objects received",
     "waiting": "Objects waiting to be de-identified",
@@ -37,8 +37,8 @@ _HELP = {
 }
 
 
-def blueprint(archive: Archive) -> Blueprint:
-    """/healthz, /readyz and /metrics."""
+def blueprint(archive: Archive, *, least_free: int) -> Blueprint:
+    """/healthz, /readyz and /metrics. With less than `least_free` bytes of room nobody is let in to send objects."""
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")
@@ -49,7 +49,7 @@ def blueprint(archive: Archive) -> Blueprint:
     @health.get("/readyz")
     @needs(Permission.ANYONE)
     def ready() -> ResponseReturnValue:
-        reason = _why_not(archive)
+        reason = _why_not(archive, least_free)
         if reason:
             return jsonify(status="not ready", reason=reason), 503, {"Retry-After": "10"}
         return jsonify(status="ready")
@@ -62,7 +62,7 @@ def blueprint(archive: Archive) -> Blueprint:
     return health
 
 
-def _why_not(archive: Archive) -> str:
+def _why_not(archive: Archive, least_free: int) -> str:
     """Why no object could be accepted just now; empty if one could."""
     try:
         archive.jobs.has_open(Stage.CLEAN)
@@ -72,9 +72,10 @@ def _why_not(archive: Archive) -> str:
         return "the database does not answer"
     if not all(os.access(archive.folder / room, os.W_OK | os.X_OK) for room in ("incoming", "inbox", "clean")):
         return "the data folder cannot be written to"
-    if free_bytes(archive.folder) < _LEAST_FREE:
+    free = free_bytes(archive.folder)
+    if free < _FULL:
         return "the data folder is full"
-    return ""
+    return "the disk of the data folder is filling up" if free < least_free else ""
 
 
 def _exposition(archive: Archive) -> str:
