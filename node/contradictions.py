@@ -29,9 +29,7 @@ def contradictions(config: Config) -> Iterator[str]:
     for peer in config.peers:
         for mistake in _peer_mistakes(peer, config):
             yield f"[[peers]] {peer.name}: {mistake}"
-    for number, route in enumerate(config.routes, 1):
-        for mistake in _route_mistakes(route, config):
-            yield f"[[routes]] number {number}: {mistake}"
+    yield from _routes_mistakes(config)
     yield from _node_mistakes(config)
     yield from _tls_mistakes(config)
     yield from _http_mistakes(config)
@@ -106,6 +104,17 @@ def _deface_mistakes(project: Project, steps: list[str]) -> Iterator[str]:
         yield f"{said}; accepted: {', '.join(steps) or 'nothing, as there are no [[steps]]'}"
     elif project.deface and (_FACES not in project.options or project.profile == ProfileName.NONE):
         yield f'{said} would not be run; accepted: profile = "basic" with the option {_FACES}'
+
+
+def _routes_mistakes(config: Config) -> Iterator[str]:
+    if config.routes is Config.routes and config.project(Config.routes[0].project) is None:
+        names = ", ".join(project.name for project in config.projects)
+        said = "[[routes]]: without any, all goes to [projects.default], which is not there"
+        yield f"{said}; accepted: [[routes]] whose project is one of {names}"
+        return
+    for number, route in enumerate(config.routes, 1):
+        for mistake in _route_mistakes(route, config):
+            yield f"[[routes]] number {number}: {mistake}"
 
 
 def _route_mistakes(route: Route, config: Config) -> Iterator[str]:

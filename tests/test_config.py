@@ -333,6 +333,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert load_config(tmp_path / "none.toml", must_exist=False).node.ae_title == "LETHE"
 
 
+def test_routes_that_were_left_out_are_not_called_by_a_number(tmp_path: Path) -> None:
+    said = mistakes(tmp_path, '[projects.trial]\n[node]\ndatabase = "postgresql:///x"\n')
+    assert len(said) == 2
+    assert "[[routes]]: without any, all goes to [projects.default], which is not there; accepted: " in said[0]
+    assert said[0].endswith("trial")
+
+
 def test_projects_do_not_differ_by_capitals_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[projects.Default\]: another project is called so but for capitals"):
         load_config(write(tmp_path, "[projects.default]\n[projects.Default]"))
