@@ -38,6 +38,10 @@ _PASSING = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+_CLOSED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+_SHUT = (
+    "the database cannot be opened to write: it or its folder belongs to another account, or too many files are open"
+)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -153,7 +157,7 @@ def _passing_failures() -> Iterator[None]:
             ) from error
         if code not in _PASSING:
             raise
-        raise Unavailable("the database is busy or its disk is full") from error
+        raise Unavailable(_SHUT if code in _CLOSED else "the database is busy or its disk is full") from error
 
 
 def _migrate(database: Any) -> None:

@@ -64,6 +64,16 @@ def test_nobody_else_reads_it_whoever_may_look_into_its_folder(tmp_path):
         database.close()
 
 
+def test_one_that_may_only_be_read_is_not_called_busy(tmp_path):
+    path = tmp_path / "lethe.db"
+    open_database(f"sqlite:///{path}").close()
+    database = open_database(f"sqlite:///{path}")
+    database.execute_sql("PRAGMA query_only = 1")  # as for a file that is not ours; whoever runs the tests may be root
+    with pytest.raises(Unavailable, match="belongs to another account"), transaction(database):
+        database.execute_sql("DELETE FROM person")
+    database.close()
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     broken = (*MIGRATIONS, ("CREATE TABLE half (a)", "CREATE TABLE half (a)"))
     monkeypatch.setattr("lethe.storage.database.MIGRATIONS", broken)
