@@ -78,6 +78,7 @@ def build_app(config: Config, archive: Archive) -> Flask:
         trusted_proxies=config.http.trusted_proxies,
         audit_reads=config.http.audit_reads,
         instance_path=config.data.resolve(),
+        least_free=config.node.least_free << 20,
         dicom_address=f"{config.node.ae_title} at {config.node.host}:{config.node.port}",
     )
 

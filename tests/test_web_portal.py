@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from lethe.node.choices import AuthMode
 from lethe.node.comparison import element_name
-from lethe.node.config import Auth, Config, Peer
+from lethe.node.config import Auth, Config, Node, Peer
 from lethe.node.outbox import Outbox
 from lethe.node.site import build_app
 from lethe.node.web.app import create_app
@@ -159,6 +159,12 @@ class TestHome:
         assert "pacs PACS at 10.0.0.5:104" in text
         assert "old no longer configured" in text
         assert "1 waiting" in text and "no connection to PACS" in text and "Next attempt" in text
+
+    @pytest.mark.parametrize(("least", "is_said"), [(1, False), (1 << 40, True)])
+    def test_says_that_the_disk_turns_senders_away(self, archive: Archive, least: int, is_said: bool) -> None:
+        config = Config(node=Node(least_free=least), auth=Auth(AuthMode.NONE), folder=archive.folder)
+        page = words(build_app(config, archive).test_client().get("/").text)
+        assert ("senders are turned away until it has" in page) == is_said
 
     def test_shows_a_destination_that_got_nothing_yet(self, web: FlaskClient) -> None:
         assert "PACS at 10.0.0.5:104" in web.get("/").text

@@ -25,7 +25,7 @@ _MOST_PROBLEMS = 20
 _WAITING = (State.READY, State.GATHERING)
 
 
-def blueprint(archive: Archive, outbox: Outbox, dicom_address: str) -> Blueprint:
+def blueprint(archive: Archive, outbox: Outbox, dicom_address: str, least_free: int) -> Blueprint:
     """/, /studies, /studies/<uid>, the receipts below it, and what their buttons do."""
     portal = Blueprint("portal", __name__)
 
@@ -34,7 +34,8 @@ def blueprint(archive: Archive, outbox: Outbox, dicom_address: str) -> Blueprint
     def home() -> str:
         host = urlsplit(f"//{request.host}").hostname or ""
         command = first_command(dicom_address, host)
-        return render_template("home.html", view=overview(archive, outbox), command=command, dicom=dicom_address)
+        view = overview(archive, outbox, least_free)
+        return render_template("home.html", view=view, command=command, dicom=dicom_address)
 
     @portal.get("/studies")
     @needs(Permission.READ)
