@@ -32,7 +32,7 @@ def retry(args: argparse.Namespace) -> int:
     wanted = args.job or [job.id for job in archive.jobs.find(states=[State.QUARANTINED, State.FAILED])]
     for number in wanted:
         archive.release(number, ACTOR)
-    print(f"{len(wanted)} jobs are tried again")
+    print(f"{len(wanted)} {'job is' if len(wanted) == 1 else 'jobs are'} tried again")
     return OK
 
 
