@@ -140,6 +140,12 @@ class Http:
         (),
     )
 
+    @property
+    def portal(self) -> str:
+        """What people type to see the portal."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}/"
+
 
 @dataclass(frozen=True)
 class Auth:

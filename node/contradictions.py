@@ -107,9 +107,10 @@ def _deface_mistakes(project: Project, steps: list[str]) -> Iterator[str]:
 
 
 def _routes_mistakes(config: Config) -> Iterator[str]:
-    if config.routes is Config.routes and config.project("default") is None:  # no route is written down to be wrong
+    if config.routes is Config.routes and config.project(Config.routes[0].project) is None:
         names = ", ".join(project.name for project in config.projects)
-        yield f"[[routes]]: none, and no project 'default' to which everything would go; accepted: a route to {names}"
+        said = "[[routes]]: without any, all goes to [projects.default], which is not there"
+        yield f"{said}; accepted: [[routes]] whose project is one of {names}"
         return
     for number, route in enumerate(config.routes, 1):
         for mistake in _route_mistakes(route, config):

@@ -102,12 +102,17 @@ def title_of(request: Request) -> str:
 def serve_events(config: Config, archive: Archive, stopping: threading.Event) -> None:
     """Serve until told to stop. A port that another holds is waited for."""
     archive.tell_restart()
+    told = ""
     while not stopping.is_set():
         try:
             asyncio.run(_serve(config, archive, stopping))
         except OSError as error:
-            port = config.http.events_port
-            log.warning("cannot listen at %s:%d ([http] events_port): %s", config.http.host, port, error.strerror)
+            why = (
+                f"cannot listen at {config.http.host}:{config.http.events_port} ([http] events_port): {error.strerror}"
+            )
+            if why != told:  # it may take days, and is tried every few seconds
+                log.warning("%s; trying until it can", why)
+            told = why
             stopping.wait(_TRY_AGAIN)
 
 

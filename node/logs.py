@@ -14,6 +14,8 @@ import warnings
 from types import TracebackType
 
 _OURS = "lethe"
+_SAY_IT_TWICE = ("pydicom.pixels", "pynetdicom.transport")
+"""They log what they hand on as well: we say ourselves that a frame cannot be decoded and a peer is away."""
 
 
 class _Discreet(logging.Filter):
@@ -50,6 +52,8 @@ def start_logging(part: str, level: str = "INFO") -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger(_OURS).setLevel(level)
     logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every odd value, and those are our daily bread
+    for name in _SAY_IT_TWICE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)

@@ -149,12 +149,14 @@ def web(config: Config) -> int:
 
     _begin("web", config)
     archive = open_archive(config)
-    projects_of(config, archive.files)
+    projects_of(config, archive.files, archive.crosswalk)
 
     def ready() -> None:  # only now, when the port is ours: it is shown once
         password = archive.users.first_administrator() if config.auth.mode == AuthMode.LOCAL else None
         if password:
-            print(f"\n  First start. Log in as admin with the one-time password {password}\n", flush=True)
+            said = f"First start. Log in as admin with the one-time password {password}"
+            print(f"\n  {said}\n  at {config.http.portal}\n", flush=True)
+        log.info("the portal is at %s", config.http.portal)
         archive.close()
 
     serve_web(config, ready)

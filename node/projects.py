@@ -34,7 +34,7 @@ from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
 from .ffmpeg import Ffmpeg, is_installed
 from .pdfreader import read_in_bounds
-from .projectkeys import key_name, key_of, new_key
+from .projectkeys import demand_key, key_name, key_of, new_key
 
 _WEEK = 7
 
@@ -134,6 +134,8 @@ class Projects(Mapping[str, Project]):
         self._lists: dict[str, PatientList] = {}
         self._rules: tuple[tuple[int, int], DeviceRules] | None = None
         for name in self._configs:
+            if crosswalk is not None:
+                demand_key(files, crosswalk, name)
             self._files.secret(key_name(name), new_key)
 
     def __getitem__(self, name: str) -> Project:

@@ -149,7 +149,7 @@ def serve(config: Config, config_file: Path) -> int:
     start_logging("serve", config.node.log_level)
     stopping = stop_signals()
     archive = open_archive(config)
-    for project in projects_of(config, archive.files).values():
+    for project in projects_of(config, archive.files, archive.crosswalk).values():
         if project.profile is None:
             log.warning("project %s passes objects through unchanged", project.name)
     for host, port, key in (

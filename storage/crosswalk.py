@@ -158,6 +158,11 @@ class Crosswalk:
         """The projects that have entries."""
         return [name for (name,) in self._table.select(self._table.project).distinct().order_by(1).tuples()]
 
+    def has_made(self, project: str) -> bool:
+        """Whether there are pseudonyms that were made with the project's key, besides those of its own list."""
+        mine = self._table.select(self._table.id).where((self._table.project == project) & (self._table.listed == 0))
+        return bool(list(mine.limit(1).tuples()))
+
     def patients(self, project: str, known: PatientList | None = None) -> PatientList:
         """The project's own list as it stands now; `known` itself where that is still true."""
         version = self._version(project)

@@ -6,6 +6,7 @@ understands as well, so that it can follow behind the same function.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
@@ -37,6 +38,10 @@ _PASSING = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+_CLOSED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+_SHUT = (
+    "the database cannot be opened to write: it or its folder belongs to another account, or too many files are open"
+)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -104,6 +109,7 @@ def open_database(url: str) -> Any:
         raise Refused(f"the database URL must look like sqlite:///path/lethe.db; {scheme!r} is not supported yet")
     path = Path(rest[1:])
     path.parent.mkdir(parents=True, exist_ok=True)
+    _keep_from_others(path)
     database = _Sqlite(path, pragmas=_PRAGMAS)
     try:
         _migrate(database)
@@ -111,6 +117,18 @@ def open_database(url: str) -> Any:
         database.close()
         raise
     return database
+
+
+def _keep_from_others(path: Path) -> None:
+    """Nobody but the node and its group reads the database, whoever may look into its folder: the audit trail names
+    originals. SQLite gives what stands beside it the same mode. What cannot be opened is told by SQLite."""
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    for one in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        with suppress(OSError):
+            mode = one.stat().st_mode
+            if mode & 0o007:
+                one.chmod(mode & 0o770)
 
 
 @contextmanager
@@ -139,7 +157,7 @@ def _passing_failures() -> Iterator[None]:
             ) from error
         if code not in _PASSING:
             raise
-        raise Unavailable("the database is busy or its disk is full") from error
+        raise Unavailable(_SHUT if code in _CLOSED else "the database is busy or its disk is full") from error
 
 
 def _migrate(database: Any) -> None:

@@ -28,8 +28,13 @@ class Turn:
     def __enter__(self) -> None:
         deadline = time.monotonic() + _PATIENCE
         self._state.held = self._lock.acquire(timeout=_PATIENCE)
-        while self._state.held and not self._locked() and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
+        try:
+            while self._state.held and not self._locked() and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+        except BaseException:  # the file is not ours, or there is no descriptor left: nobody else waits for that
+            if self._state.held:
+                self._lock.release()
+            raise
 
     def __exit__(self, *_: object) -> None:
         if self._state.held:

@@ -1,6 +1,9 @@
 """The networks in fewer steps, and in bytes, answer as they came; the weights are the real ones."""
 
 import json
+import os
+import subprocess
+import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -83,6 +86,22 @@ def test_every_time_the_answer_is_the_same_to_the_last_bit(model: str) -> None:
 def test_the_weights_that_are_installed_are_those_that_were_measured(model: str) -> None:
     assert ranges_of(model)
     assert " in bytes by " in edition_of(model)
+
+
+def test_nothing_is_told_to_the_maker_of_the_library(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    run = (
+        "import sys; from lethe.node.burned.weights import network; network(sys.argv[1]); "
+        "print(sorted(str(one) for one in __import__('pathlib').Path.home().rglob('*')))"
+    )
+    seen = subprocess.run(
+        [sys.executable, "-c", run, FINDER],
+        env={**environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert seen.stdout.strip() == "[]", seen.stdout + seen.stderr
 
 
 def test_weights_that_nobody_measured_are_run_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

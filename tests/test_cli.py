@@ -203,6 +203,14 @@ def test_status_and_audit_of_an_empty_folder(capsys: pytest.CaptureFixture[str])
     assert main(["verify"]) == 0
 
 
+@pytest.mark.parametrize("command", ["status", "verify", "audit verify", "queue", "retry"])
+def test_a_folder_where_no_node_has_run_is_said(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command.split()) == 0
+    assert f"{Path('data').resolve()} is new, no node has run there" in capsys.readouterr().err
+    assert main(command.split()) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_data_folder_that_is_a_file_is_named_by_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data").touch()
     assert main(["status"]) == 2

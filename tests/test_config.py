@@ -231,7 +231,7 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
         ),
         ("[http]\nevents_port = 8080", "events_port = 8080 is port as well"),
         ("[http]\nevents_port = 11112", "events_port = 11112 is [node] port as well"),
-        ("[projects.trial]", "[[routes]]: none, and no project 'default' to which everything would go"),
+        ("[projects.trial]", "[[routes]]: without any, all goes to [projects.default], which is not there"),
         ("[worklist]\nfolder = 5", "folder = 5 is not accepted"),
         ("[worklist]\ntable = []", "table = [] is not accepted"),
         ("[node]\ndatabase = 5", "database = 5 is not accepted"),
@@ -333,6 +333,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such file"):
         load_config(tmp_path / "none.toml")
     assert load_config(tmp_path / "none.toml", must_exist=False).node.ae_title == "LETHE"
+
+
+def test_routes_that_were_left_out_are_not_called_by_a_number(tmp_path: Path) -> None:
+    said = mistakes(tmp_path, '[projects.trial]\n[node]\ndatabase = "postgresql:///x"\n')
+    assert len(said) == 2
+    assert "[[routes]]: without any, all goes to [projects.default], which is not there; accepted: " in said[0]
+    assert said[0].endswith("trial")
 
 
 def test_projects_do_not_differ_by_capitals_alone(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from lethe.node.courier import Courier
 from lethe.node.dimse.contexts import storage_classes, support_storage
 from lethe.node.dimse.giving import Mover
 from lethe.node.dimse.scu import Destination
+from lethe.node.logs import start_logging
 from lethe.node.windows import span_from
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
@@ -222,6 +223,16 @@ def test_a_peer_that_accepts_none_of_the_contexts_is_not_away(archive: Archive, 
         assert send_jobs(archive)[uid].state == State.DONE
     finally:
         archiver.stop()
+
+
+def test_a_peer_that_is_away_is_told_by_us_and_not_by_its_library_too(
+    archive: Archive, publish: Publish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_logging("deliver", "DEBUG")
+    publish(ct())
+    assert courier(archive, free_port()).step()
+    (told,) = capsys.readouterr().err.splitlines()
+    assert " deliver: archive does not answer; trying again in " in told
 
 
 def test_a_peer_that_is_away_is_waited_for_and_nothing_is_lost(archive: Archive, publish: Publish) -> None:

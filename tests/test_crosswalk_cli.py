@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,9 +44,9 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.archive = Archive(folder / "data")
         self.config = load_config(folder / "config.toml")
-        self._restart()
+        self.restart()
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
         projects = projects_of(self.config, self.archive.files, self.archive.crosswalk)
         self.worker = Worker(self.archive, projects, "worker-1")
 
@@ -382,6 +384,27 @@ def test_a_project_key_that_is_gone_is_waited_for(site: Site, tmp_path: Path) ->
     site.take(ct())
     (job,) = site.archive.jobs.find()
     assert (job.state, job.reason) == (State.READY, "keys/project-trial.key is missing; put it back")
+
+
+def test_a_project_key_that_is_gone_is_not_made_anew(site: Site, say: Say, tmp_path: Path) -> None:
+    saved(ct(), tmp_path / "in")
+    key = tmp_path / "data" / "keys" / "project-trial.key"
+    say("crosswalk", "import", listed(tmp_path, ("MRN-2", "T-2")), "--project", "trial")
+    key.unlink()
+    site.restart()
+    assert key.exists(), "nothing was made with it yet: a list does not depend on it"
+    site.take(ct())
+    old = key.read_bytes()
+    key.unlink()
+    for command in ("serve", "deidentify in out --project trial"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "lethe.node", *command.split()], capture_output=True, text=True, timeout=120
+        )
+        assert ended.returncode == 2
+        assert ended.stderr.startswith("lethe: keys/project-trial.key is missing, from which the pseudonyms of")
+    assert not key.exists() and not (tmp_path / "out").exists()
+    key.write_bytes(old)
+    assert say("deidentify", "in", "out", "--project", "trial", "--jobs", "1")[0] == 0
 
 
 def test_uids_under_a_root_of_ones_own(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import socket
 import threading
@@ -55,7 +56,8 @@ def test_the_flow_from_c_store_to_dicomweb_fhir_and_portal(tmp_path: Path) -> No
 
 def test_the_one_time_password_is_printed_once(tmp_path: Path) -> None:
     with running_node(tmp_path / "node") as node:
-        wait_for(lambda: "one-time password" in node.log.read_text(), seconds=10)
+        wait_for(lambda: f"the portal is at {node.url}/" in node.log.read_text(), seconds=10)
+        assert re.search(rf"one-time password \S+\n  at {node.url}/\n", node.log.read_text())
         node.stop()
         node.start()
         time.sleep(0.5)

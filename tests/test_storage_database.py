@@ -52,6 +52,28 @@ def test_a_database_of_every_earlier_version_is_brought_up_to_date(tmp_path):
         new.close()
 
 
+def test_nobody_else_reads_it_whoever_may_look_into_its_folder(tmp_path):
+    tmp_path.chmod(0o755)
+    old = tmp_path / "old.db"
+    sqlite3.connect(old).execute("CREATE TABLE a (b)").connection.close()
+    old.chmod(0o644)
+    for path in (tmp_path / "new.db", old):
+        database = open_database(f"sqlite:///{path}")
+        beside = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
+        assert [one.stat().st_mode & 0o777 for one in beside] == [0o640] * 3
+        database.close()
+
+
+def test_one_that_may_only_be_read_is_not_called_busy(tmp_path):
+    path = tmp_path / "lethe.db"
+    open_database(f"sqlite:///{path}").close()
+    database = open_database(f"sqlite:///{path}")
+    database.execute_sql("PRAGMA query_only = 1")  # as for a file that is not ours; whoever runs the tests may be root
+    with pytest.raises(Unavailable, match="belongs to another account"), transaction(database):
+        database.execute_sql("DELETE FROM person")
+    database.close()
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     broken = (*MIGRATIONS, ("CREATE TABLE half (a)", "CREATE TABLE half (a)"))
     monkeypatch.setattr("lethe.storage.database.MIGRATIONS", broken)

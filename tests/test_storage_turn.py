@@ -7,6 +7,8 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from lethe.storage.database import open_database, transaction
 from lethe.storage.turn import Turn
 
@@ -85,3 +87,15 @@ def files_below(folder: Path) -> list[Path]:
     """The files of a folder that this process has open."""
     opened = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     return [where for where in opened if where.is_relative_to(folder)]
+
+
+def test_who_cannot_open_its_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    (tmp_path / "turn").mkdir()
+    turn = Turn(tmp_path / "turn")
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError), turn:
+            raise AssertionError("he has no turn")
+    (tmp_path / "turn").rmdir()
+    with turn:
+        pass
+    turn.close()

@@ -32,12 +32,17 @@ def test_each_file_gets_its_verdict(node: Node, tmp_path: Path) -> None:
             lambda: shown.value("document.querySelectorAll('#list .calm, #list .alert').length") == len(paths),
             what="every file has its verdict",
         )
-        assert shown.value("document.getElementById('summary').textContent") == "6 clean · 2 not stored"
+        assert shown.value("document.getElementById('summary').textContent") == "6 clean · 1 held back · 1 not stored"
         told = shown.value("[...document.querySelectorAll('#list li')].map((row) => row.textContent)")
         assert told[-2:] == [
             f"{paths[-2].name}held back; the overview says why",
             "notes.txtnot a DICOM file, or not a complete one",
         ]
+        shown.resize(375, 800)
+        assert shown.value("document.documentElement.scrollWidth <= innerWidth"), "it fits a phone"
+        assert (
+            shown.value("Math.min(...[...document.querySelectorAll('#list .job')].map((one) => one.offsetWidth))") > 150
+        )
         link = shown.value("document.querySelector('#list a').href")
         shown.visit(link)
         assert "113100" in shown.value("document.body.textContent")

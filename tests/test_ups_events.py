@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from lethe.node.config import Config, Http
+from lethe.node.eventserver import serve_events
 from lethe.node.site import build_app
 from lethe.node.web.credentials import ADMIN_TOKEN_VARIABLE
 from lethe.storage.archive import Archive
@@ -265,6 +268,26 @@ def test_subscriptions_and_reports_survive_when_the_part_that_sends_them_is_kill
         (ALL, 4, ""),
         ("1.7.3", 1, "SCHEDULED"),
     ]
+
+
+def test_a_port_that_another_holds_is_said_once(
+    archive: Archive, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lethe.node.eventserver._TRY_AGAIN", 0.01)
+    tries: list[float] = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            tries.append(timeout or 0)
+            if len(tries) == 3:
+                self.set()
+            return super().wait(timeout)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = Config(http=Http(events_port=taken.getsockname()[1]))
+        serve_events(config, archive, Stopping())
+    assert tries == [0.01] * 3
+    assert [record.getMessage().endswith("trying until it can") for record in caplog.records] == [True]
 
 
 def test_a_channel_is_opened_only_for_those_who_may(node: Node) -> None:

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from lethe.node.choices import AuthMode
 from lethe.node.comparison import element_name
-from lethe.node.config import Auth, Config, Peer
+from lethe.node.config import Auth, Config, Node, Peer
 from lethe.node.outbox import Outbox
 from lethe.node.site import build_app
 from lethe.node.web.app import create_app
@@ -160,6 +160,12 @@ class TestHome:
         assert "old no longer configured" in text
         assert "1 waiting" in text and "no connection to PACS" in text and "Next attempt" in text
 
+    @pytest.mark.parametrize(("least", "is_said"), [(1, False), (1 << 40, True)])
+    def test_says_that_the_disk_turns_senders_away(self, archive: Archive, least: int, is_said: bool) -> None:
+        config = Config(node=Node(least_free=least), auth=Auth(AuthMode.NONE), folder=archive.folder)
+        page = words(build_app(config, archive).test_client().get("/").text)
+        assert ("senders are turned away until it has" in page) == is_said
+
     def test_shows_a_destination_that_got_nothing_yet(self, web: FlaskClient) -> None:
         assert "PACS at 10.0.0.5:104" in web.get("/").text
 
@@ -246,6 +252,78 @@ class TestStudy:
     def test_that_is_not_there(self, web: FlaskClient, uid: str) -> None:
         answer = web.get(f"/studies/{uid}", headers={"Accept": "text/html"})
         assert answer.status_code == 404 and uid not in answer.text
+
+
+class TestStudies:
+    """`publish` puts one study into the archive; these are told apart by their UIDs."""
+
+    @pytest.fixture
+    def many(self, archive: Archive) -> None:
+        for number in range(27):
+            publish(
+                archive,
+                number,
+                **{
+                    "0020000D": {"vr": "UI", "Value": [f"2.25.7{number}"]},
+                    "0020000E": {"vr": "UI", "Value": [f"2.25.8{number}"]},
+                    "00100020": {"vr": "LO", "Value": [f"TRIAL-{number:03}"]},
+                    "00081030": {"vr": "LO", "Value": ["Whole Body" if number % 2 else "Chest"]},
+                    "00080060": {"vr": "CS", "Value": ["NM" if number % 2 else "CT"]},
+                },
+            )
+
+    def test_every_one_can_be_reached(self, web: FlaskClient, many: None) -> None:
+        assert 'href="/studies"' in web.get("/").text
+        seen: list[str] = []
+        page = "/studies"
+        while page:
+            shown = web.get(page).text
+            seen += re.findall(r'<h3><a href="/studies/([0-9.]+)">', shown)
+            older = re.search(r'href="([^"]+)">Older<', shown)
+            page = older[1].replace("&amp;", "&") if older else ""
+        assert seen == [f"2.25.7{number}" for number in reversed(range(27))]
+
+    @pytest.mark.parametrize(
+        ("asked", "found"),
+        [
+            ({"find": "TRIAL-017"}, 1),
+            ({"find": "trial-01"}, 10),
+            ({"find": "body"}, 13),
+            ({"find": "2.25.71"}, 1),
+            ({"find": "2.25.7"}, 0),
+            ({"find": " chest "}, 14),
+            ({"find": "chest", "modality": "nm"}, 0),
+            ({"modality": "nm"}, 13),
+            ({"find": "%"}, 0),
+            ({"find": "[A-Z]"}, 0),
+            ({"find": "x" * 5000}, 0),
+        ],
+    )
+    def test_are_found(self, web: FlaskClient, many: None, asked: dict[str, str], found: int) -> None:
+        text = words(web.get("/studies", query_string=asked).text)
+        assert {0: "No study was found", 1: "1 study "}.get(found, f"{found} studies") in text
+
+    @pytest.mark.parametrize("page", ["0", "-1", "3", "999999999999", "x", "٢"])
+    def test_a_page_that_is_none_is_one(self, web: FlaskClient, many: None, page: str) -> None:
+        answer = web.get("/studies", query_string={"page": page})
+        assert answer.status_code == 200 and re.search(r"Page [12] of 2", answer.text)
+
+    def test_a_page_keeps_what_was_asked_for(self, web: FlaskClient, many: None) -> None:
+        page = web.get("/studies?find=<TRIAL&modality=").text
+        assert 'value="&lt;TRIAL"' in page
+        assert 'href="/studies?find=trial&amp;page=2"' in web.get("/studies?find=trial").text
+
+    def test_none_at_all_is_said(self, web: FlaskClient) -> None:
+        assert "There are no studies yet" in web.get("/studies").text
+
+    def test_files_and_receipts_of_one_can_be_saved(self, archive: Archive) -> None:
+        web = build_app(Config(auth=Auth(AuthMode.NONE), folder=archive.folder), archive).test_client()
+        publish(archive, 1)
+        links = dict(map(reversed, re.findall(r'<a href="([^"]+)">([^<]+)</a>', web.get("/studies/2.25.1").text)))
+        browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        files = web.get(links["Clean files (ZIP)"], headers=browser)
+        assert (files.status_code, files.mimetype) == (200, "application/zip") and files.data.startswith(b"PK")
+        assert len(web.get(links["Receipts (JSON)"], headers=browser).get_json()) == 1
 
 
 class TestApi:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,6 +18,9 @@ from typing import Any
 PICTURES, CHANNELS = "pictures", 4
 """What a network is given: bytes, (how many, rows, columns, 4); the last channel may hold anything."""
 _SERIOUS = 3
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""Otherwise onnxruntime 1.31 gives this machine an identifier, and keeps notes on processor, memory and networks in a
+database below the account's home, for Microsoft, to whom it sends them."""
 _RANGES = Path(__file__).parent / "ranges"
 
 
@@ -38,8 +42,10 @@ def network(model: str) -> Any:
 
 def session(written: bytes) -> Any:
     """A network as ONNX writes it, ready to run."""
+    os.environ[_NO_TELEMETRY] = "1"  # it is read when the library is loaded
     import onnxruntime  # here, for the same reason
 
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = _SERIOUS

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..parts import open_archive
 from .context import config_of
 from .exits import FAILED, OK
+from .opening import archive_of
 
 
 def verify(args: argparse.Namespace) -> int:
-    archive = open_archive(config_of(args))
+    archive = archive_of(config_of(args))
     verdict = archive.audit.verify(args.anchor)
     if verdict.broken_at is not None:
         print(f"broken: {verdict.why}")
@@ -28,6 +28,6 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def export(args: argparse.Namespace) -> int:
-    for entry in open_archive(config_of(args)).audit.entries(after=args.after):
+    for entry in archive_of(config_of(args)).audit.entries(after=args.after):
         print(json.dumps(entry.as_dict()))
     return OK

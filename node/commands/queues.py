@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..outbox import Outbox, Queue
-from ..parts import open_archive
 from .context import ACTOR, config_of
 from .exits import OK
+from .opening import archive_of
 
 _COLUMNS = (
     "destination",
@@ -71,7 +71,7 @@ def resend(args: argparse.Namespace) -> int:
 
 def _outbox(args: argparse.Namespace) -> Outbox:
     config = config_of(args)
-    return Outbox(open_archive(config), config)
+    return Outbox(archive_of(config), config)
 
 
 def _row(queue: Queue) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ from rich.table import Table
 
 from lethe.storage.jobs import State
 
-from ..parts import open_archive
 from .context import ACTOR, config_of
 from .exits import FAILED, OK
+from .opening import archive_of
 
 
 def status(args: argparse.Namespace) -> int:
-    counts = open_archive(config_of(args)).counts()
+    counts = archive_of(config_of(args)).counts()
     if args.json:
         print(json.dumps(counts))
         return OK
@@ -28,16 +28,16 @@ def status(args: argparse.Namespace) -> int:
 
 
 def retry(args: argparse.Namespace) -> int:
-    archive = open_archive(config_of(args))
+    archive = archive_of(config_of(args))
     wanted = args.job or [job.id for job in archive.jobs.find(states=[State.QUARANTINED, State.FAILED])]
     for number in wanted:
         archive.release(number, ACTOR)
-    print(f"{len(wanted)} jobs are tried again")
+    print(f"{len(wanted)} {'job is' if len(wanted) == 1 else 'jobs are'} tried again")
     return OK
 
 
 def verify(args: argparse.Namespace) -> int:
-    problems = list(open_archive(config_of(args)).verify())
+    problems = list(archive_of(config_of(args)).verify())
     for problem in problems:
         print(problem)
     print(f"{len(problems)} contradictions" if problems else "files, jobs, index and audit trail agree")

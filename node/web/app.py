@@ -58,10 +58,10 @@ def create_app(
     read_token: str = "",
     public_url: str = "",
     dicom_address: str = "LETHE at 127.0.0.1:11112",
+    least_free: int = 0,
     cors_origins: Sequence[str] = (),
     trusted_proxies: Sequence[str] = (),
     audit_reads: float = 0,
-    least_free: int = 0,
 ) -> Flask:
     """The application over one archive.
 
@@ -89,7 +89,7 @@ def create_app(
     app.register_blueprint(health.blueprint(archive, least_free=least_free))
     app.register_blueprint(portal.static_files(str(_STATIC)))
     app.register_blueprint(login.blueprint(archive, credentials, auth=auth))
-    app.register_blueprint(portal.blueprint(archive, outbox, dicom_address))
+    app.register_blueprint(portal.blueprint(archive, outbox, dicom_address, least_free))
     app.register_blueprint(upload.blueprint())
     app.register_blueprint(api.blueprint(archive, _STATIC))
     app.register_blueprint(outgoing.pages(outbox))

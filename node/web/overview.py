@@ -12,6 +12,7 @@ from lethe.storage.archive import Archive
 from lethe.storage.audit import AuditEvent
 from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
+from lethe.storage.files import free_bytes
 from lethe.storage.jobs import INTAKE, OUTGOING, Job, Stage, Standstill, State
 from lethe.storage.query import Level, Order, Query
 
@@ -107,6 +108,8 @@ class Overview:
     studies: tuple[StudyCard, ...]
     destinations: tuple[Queue, ...]
     audit: tuple[AuditEvent, ...]
+    disk: str
+    """What is wrong with the disk; empty if nothing is."""
 
     @property
     def is_empty(self) -> bool:
@@ -114,7 +117,7 @@ class Overview:
         return not self.counts["received"] and not self.counts["instances"]
 
 
-def overview(archive: Archive, outbox: Outbox) -> Overview:
+def overview(archive: Archive, outbox: Outbox, least_free: int) -> Overview:
     """How the archive stands now."""
     counts = archive.counts()
     groups = archive.jobs.standstills()
@@ -128,7 +131,15 @@ def overview(archive: Archive, outbox: Outbox) -> Overview:
         ),
         destinations=tuple(outbox.queues()),
         audit=tuple(archive.audit.newest(_AUDIT, but=READS)),
+        disk=_disk(free_bytes(archive.folder), least_free),
     )
+
+
+def _disk(free: int, least: int) -> str:
+    if free >= least:
+        return ""
+    left, wanted = (f"{size >> 20:,} MB" for size in (free, least))
+    return f"The disk of the data folder has {left} left: senders are turned away until it has {wanted}."
 
 
 def headline(counts: Mapping[str, int]) -> Headline:

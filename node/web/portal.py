@@ -17,6 +17,7 @@ from lethe.storage.users import Permission, needs
 from ..outbox import Outbox
 from .overview import first_command, overview
 from .receiptpage import Show, page_with_originals, receipt_page
+from .studylist import study_list
 from .studypage import study_page
 
 _AT_ONCE = 500
@@ -24,8 +25,8 @@ _MOST_PROBLEMS = 20
 _WAITING = (State.READY, State.GATHERING)
 
 
-def blueprint(archive: Archive, outbox: Outbox, dicom_address: str) -> Blueprint:
-    """/, /studies/<uid>, the receipts below it, and what their buttons do."""
+def blueprint(archive: Archive, outbox: Outbox, dicom_address: str, least_free: int) -> Blueprint:
+    """/, /studies, /studies/<uid>, the receipts below it, and what their buttons do."""
     portal = Blueprint("portal", __name__)
 
     @portal.get("/")
@@ -33,7 +34,13 @@ def blueprint(archive: Archive, outbox: Outbox, dicom_address: str) -> Blueprint
     def home() -> str:
         host = urlsplit(f"//{request.host}").hostname or ""
         command = first_command(dicom_address, host)
-        return render_template("home.html", view=overview(archive, outbox), command=command, dicom=dicom_address)
+        view = overview(archive, outbox, least_free)
+        return render_template("home.html", view=view, command=command, dicom=dicom_address)
+
+    @portal.get("/studies")
+    @needs(Permission.READ)
+    def studies() -> str:
+        return render_template("studies.html", view=study_list(archive, request.args))
 
     @portal.get("/studies/<uid>")
     @needs(Permission.READ)

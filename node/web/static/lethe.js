@@ -7,7 +7,9 @@
 
   // Times: in the reader's zone, near ones as a distance.
   const near = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-  const far = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  const far = new Intl.DateTimeFormat("en-GB", {
+    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  });
 
   function distance(date) {
     const seconds = (date - Date.now()) / 1000;

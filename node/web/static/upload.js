@@ -20,7 +20,8 @@
     413: "larger than this node takes",
     503: "not possible right now",
   };
-  const tones = { clean: "calm", waiting: "busy", failed: "alert" };
+  const heldBack = 0xc001; // it is here, in quarantine: nothing of it is lost
+  const tones = { clean: "calm", waiting: "busy", held: "alert", failed: "alert" };
   const files = []; // {file, name, state, row}
   let running = 0;
 
@@ -69,10 +70,10 @@
   function summarise() {
     const counts = {};
     for (const one of files) counts[one.state] = (counts[one.state] || 0) + 1;
-    const words = { queued: "to send", sending: "being sent", clean: "clean", waiting: "being de-identified", failed: "not stored" };
+    const words = { queued: "to send", sending: "being sent", clean: "clean", waiting: "being de-identified", held: "held back", failed: "not stored" };
     const said = Object.entries(words).filter(([state]) => counts[state]).map(([state, word]) => `${counts[state]} ${word}`);
     element("summary").textContent = said.join(" · ");
-    element("again").hidden = running > 0 || !(counts.waiting || counts.failed);
+    element("again").hidden = running > 0 || !(counts.waiting || counts.held || counts.failed);
   }
 
   function understand(one, status, answer) {
@@ -82,8 +83,9 @@
     const failure = first("00081198") || first("0008119A");
     if (study) return tell(one, "clean", "clean", study);
     if (stored) return tell(one, "waiting", "being de-identified");
-    const reason = failure && reasons[failure["00081197"].Value[0]];
-    return tell(one, "failed", reason || statuses[status] || "could not be read");
+    const code = failure && failure["00081197"].Value[0];
+    const reason = reasons[code];
+    return tell(one, code === heldBack ? "held" : "failed", reason || statuses[status] || "could not be read");
   }
 
   async function send(one) {
@@ -143,7 +145,7 @@
   });
 
   element("again").addEventListener("click", () => {
-    for (const one of files) if (one.state === "waiting" || one.state === "failed") tell(one, "queued", "waiting to be sent");
+    for (const one of files) if (["waiting", "held", "failed"].includes(one.state)) tell(one, "queued", "waiting to be sent");
     start();
   });
 })();
