@@ -100,6 +100,12 @@ def blueprint(archive: Archive, config: Config, redactor: Redactor | None = None
     def batch(name: str) -> ResponseReturnValue:
         return jsonify(_standing(archive.batches.get(name)))
 
+    @redact.delete("/redact-batch/<name>")
+    @needs(Permission.REDACT)
+    def cancel(name: str) -> ResponseReturnValue:
+        batches.cancel(name, g.caller.actor)
+        return jsonify(_standing(archive.batches.get(name)))
+
     return redact
 
 
