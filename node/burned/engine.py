@@ -92,7 +92,7 @@ class FrameCleaner:
         refuse_spelled(done.source, terms)
         notes = {**done.notes, **({"comments": said.blanked} if said.blanked else {})}
         notes |= {"overlays": overlays.notes} if overlays.notes else {}
-        return Looked(done.source, self._record(policy, verdict, notes), overlays.kept)
+        return Looked(done.source, self._record(policy, verdict.as_covered(done.boxes), notes), overlays.kept)
 
     def _computed(self, source: Part10, frames: Frames, given: list[Judged], terms: TermBank) -> Looked:
         """An object whose values a program computed; without a record, for nothing of it was cleaned."""
