@@ -37,7 +37,7 @@ from .views import Picture
 
 _MOST_LISTED, _MOST_NUMBERS = 1000, 100
 _MOST_PIXELS = 40 * 10**6
-"""Of a frame: three times the largest mammogram, half a minute and 900 MB."""
+"""Of a frame: three times the largest mammogram, half a minute and 1 GB."""
 _DEVICE = "device rule"
 _WORDS = "words, where a program computed values"
 _SPELT = "words can be read in segments, doses or maps that a program computed, which are not changed"
