@@ -157,12 +157,19 @@ class TestOneFile:
             ("?project=through", "redacts nothing"),
             ("?boxes=xml", "boxes is one of json, multipart"),
             ("?polcy=all", "project, policy, fill, boxes"),
+            ("?policy=all&policy=phi", "in two ways"),
         ],
     )
     def test_asked_for_in_another_way(self, web: FlaskClient, query: str, said: str) -> None:
         answer = send(web, raw(ct()), query)
         assert answer.status_code == 400 and said in answer.json["detail"]
         assert "FEATHERSTONE" not in answer.text
+
+    def test_asked_for_in_two_ways_in_query_and_form(self, web: FlaskClient) -> None:
+        for query, status in (("?policy=all", 200), ("?policy=phi", 400)):
+            form = {"file": (io.BytesIO(raw(ct())), "a.dcm"), "policy": "all", "boxes": "json"}
+            answer = web.post(f"/api/v1/redact{query}", data=form, content_type="multipart/form-data")
+            assert answer.status_code == status
 
     def test_is_missing(self, web: FlaskClient, archive: Archive) -> None:
         assert send(web, b"").status_code == 400
