@@ -85,10 +85,19 @@ class Ffmpeg:
 
     def frames(self, film: Film, pixels: str) -> Iterator[bytes]:
         """Its frames, one after the other. Raises CannotClean where one cannot be decoded exactly."""
+        yield from self._decoded(film, pixels, [])
+
+    def frame(self, film: Film, number: int) -> bytes:
+        """The frame of that number, counted from 0, as RGB. Raises CannotClean."""
+        for data in self._decoded(film, "rgb24", ["-vf", f"select=eq(n\\,{number})", "-frames:v", "1"]):
+            return data
+        raise CannotClean(f"video: {_UNDECODED}")
+
+    def _decoded(self, film: Film, pixels: str, chosen: Sequence[str]) -> Iterator[bytes]:
         size = film.rows * film.columns * 3 if pixels == "rgb24" else frame_bytes(film)
         strict = ["-err_detect", "explode", "-xerror"]
         command = [*_FFMPEG, *strict, *_input(film.container, film.codec, film.path, "-noautorotate", "-threads", "2")]
-        command += ["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels]
+        command += ["-map", "0:v:0", *chosen, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", pixels]
         command += ["-autoscale", "0", "pipe:1"]  # made smaller, a frame of another size hides its words
         with _running(command, film.path.parent, self.seconds, stdout=subprocess.PIPE) as run:
             while data := run.read(size):

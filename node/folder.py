@@ -12,9 +12,10 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from lethe.storage.archive import Archive
 
@@ -94,25 +95,43 @@ def _clean_one(path: Path) -> Outcome:
     return Outcome(path, uids=cleaned.uids, patients=cleaned.patients)
 
 
-def _place(beside: Path, result: Path) -> None:
-    """Give the file its name. The same result again is no matter; another one under the same name is."""
-    try:
-        os.link(beside, result)  # fails where the name is taken, whoever was first
-    except FileExistsError:
-        if not filecmp.cmp(beside, result, shallow=False):
-            raise CannotClean("another object with the same SOP Instance UID was written before") from None
-
-
 def write_object(instance: InstanceUids, chunks: Iterable[bytes], target: Path) -> None:
     """Write `STUDY/SERIES/INSTANCE.dcm`, complete or not at all, and never over something else. Raises CannotClean."""
     folder = target / instance.study_uid / instance.series_uid
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{instance.sop_uid}.{os.getpid()}"
+    with _begun(folder, f".{instance.sop_uid}.{os.getpid()}") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(file.fileno())
+        _place(file, folder / f"{instance.sop_uid}.dcm")
+
+
+@contextmanager
+def _begun(folder: Path, name: str) -> Iterator[BinaryIO]:
+    """A new file in that folder, which has no name yet: where we are killed, nothing is left of it. File systems that
+    have no such files, as those of a network, have it under that name."""
     try:
-        with beside.open("wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        _place(beside, folder / f"{instance.sop_uid}.dcm")
+        file = os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "wb")
+    except OSError:
+        path = folder / name
+        try:
+            with path.open("wb") as named:
+                yield named
+        finally:
+            path.unlink(missing_ok=True)
+    else:
+        with file:
+            yield file
+
+
+def _place(file: BinaryIO, result: Path) -> None:
+    """Give the file its name. The same result again is no matter; another one under the same name is."""
+    beside = f"/proc/self/fd/{file.fileno()}"
+    folder = os.open(result.parent, os.O_PATH)
+    try:  # with a folder that is open the call follows the link, without one it would not
+        os.link(beside, result.name, dst_dir_fd=folder, follow_symlinks=True)  # fails where the name is taken
+    except FileExistsError:
+        if not filecmp.cmp(beside, result, shallow=False):
+            raise CannotClean("another object with the same SOP Instance UID was written before") from None
     finally:
-        beside.unlink(missing_ok=True)
+        os.close(folder)

@@ -17,6 +17,7 @@ from lethe.storage.audit import SYSTEM, Actor
 from lethe.storage.batches import BatchState, Refusal
 from lethe.storage.database import transaction
 from lethe.storage.errors import Unavailable
+from lethe.storage.slots import Slot, Slots
 
 from .config import Config
 from .folder import files_below
@@ -39,10 +40,12 @@ class _Order:
     files: Sequence[Path]
     target: Path
     asked: Asked
+    alive: Slot | None
 
 
 class BatchRedactor:
-    """Takes orders from any thread; one of its own works on them, with the one process of the redactor."""
+    """Takes orders from any thread; one of its own works on them, with the one process of the redactor. Other web
+    processes of this node have one each: a batch is interrupted when the lock of the one that took it is free."""
 
     def __init__(self, archive: Archive, config: Config, redactor: Redactor) -> None:
         self._archive = archive
@@ -51,7 +54,8 @@ class BatchRedactor:
         self._orders: deque[_Order] = deque()
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
-        archive.batches.interrupted()
+        self._alive = Slots(archive.folder / "batches.lock")
+        archive.batches.interrupt(self._alive.is_taken)
 
     def order(self, source: str, destination: str, asked: Asked, actor: Actor) -> str:
         """Begin a batch and give its name. Raises NotAllowed."""
@@ -63,15 +67,22 @@ class BatchRedactor:
         files = [path for path in files_below([origin], apart_from=target) if origin in path.resolve().parents]
         name = uuid.uuid4().hex
         told = {"project": asked.project, **asked.settings}
+        alive = self._alive.take(name, 1)
         with transaction(self._archive.database):
             self._archive.batches.begin(name, told, len(files))
             self._archive.audit.record(actor, "redact-batch-begun", name, {**told, "files": len(files)})
         with self._lock:
-            self._orders.append(_Order(name, files, target, asked))
+            self._orders.append(_Order(name, files, target, asked, alive))
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, name="redact-batch", daemon=True)
                 self._worker.start()
         return name
+
+    def cancel(self, name: str, actor: Actor) -> None:
+        """Have the batch end after the file that is worked on, in whichever process. Raises NotFound, Refused."""
+        with transaction(self._archive.database):
+            self._archive.batches.cancel(name)
+            self._archive.audit.record(actor, "redact-batch-cancelled", name, {})
 
     def _allowed(self, folder: str) -> Path:
         """The folder, if it lies below one that is configured, wherever its symbolic links lead."""
@@ -107,8 +118,10 @@ class BatchRedactor:
             return None
 
     def _run(self, order: _Order) -> None:
-        batches, refused, clean, told = self._archive.batches, list[Refusal](), 0, 0.0
+        batches, refused, done, clean, told = self._archive.batches, list[Refusal](), 0, 0, 0.0
         for number, path in enumerate(order.files, 1):
+            if batches.is_cancelled(order.name):
+                break
             reason = self._reason(path, order)
             clean += not reason
             if reason and len(refused) < _MOST_TOLD:
@@ -116,7 +129,8 @@ class BatchRedactor:
             if time.monotonic() - told > _OFTEN:
                 batches.progress(order.name, number, clean, refused)
                 told = time.monotonic()
-        batches.progress(order.name, len(order.files), clean, refused)
+            done = number
+        batches.progress(order.name, done, clean, refused)
         self._end(order, BatchState.FINISHED)
 
     def _reason(self, path: Path, order: _Order) -> str:
@@ -134,5 +148,7 @@ class BatchRedactor:
         with transaction(self._archive.database):
             self._archive.batches.end(order.name, state, reason)
             batch = self._archive.batches.get(order.name)
-            detail = {"state": state, "files": batch.total, "clean": batch.clean}
+            detail = {"state": batch.state, "files": batch.total, "clean": batch.clean}
             self._archive.audit.record(SYSTEM, "redact-batch-ended", order.name, detail)
+        if order.alive:
+            order.alive.give_back()

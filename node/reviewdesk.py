@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import pydicom
+from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
@@ -17,12 +18,17 @@ from lethe.storage.errors import NotFound, Refused
 from lethe.storage.jobs import Job
 
 from .burned.devices import BadRules, DeviceRule, device_of, rule_from
+from .burned.film import NO_TOOL
 from .burned.regions import us_banner
 from .burned.review import BadReview, Found, Reviewed, Suspect, found_in, reviewed_from
+from .burned.video import film_in
 from .deid.collect import collect_terms
 from .deid.elements import said
 from .deid.errors import CannotClean
+from .deid.part10 import read_part10
+from .deid.pixels import is_video
 from .deid.profile import Profile
+from .ffmpeg import Ffmpeg, is_installed
 
 _MOST_SAMPLES = 100_000_000
 _DEVICE = ("Modality", "Manufacturer", "ManufacturerModelName")
@@ -78,7 +84,7 @@ class ReviewDesk:
     def frame(self, number: int, frame: int, actor: Actor) -> bytes:
         """That frame (from 1) as PNG, as large as it is; the look is audited. Raises NotFound, Refused."""
         with self._archive.view_frame(number, frame, actor) as file:
-            return _png(file, frame)
+            return self._png(file, frame)
 
     def decide(self, number: int, document: object, actor: Actor, *, learn: str = "") -> Job:
         """Attach the decision that a JSON document holds, and try the object again; with `learn`, its boxes for all
@@ -91,7 +97,7 @@ class ReviewDesk:
             if form is None:
                 raise Refused("its frames cannot be shown, so nobody can decide about them")
             file.seek(0)
-            _png(file, 1)
+            self._png(file, 1)
         if not reviewed.has_boxes and not reviewed.accepts_rest:
             raise BadReview("nothing was decided: no box, and the rest is not accepted")
         if not reviewed.fits(form.frames, form.rows, form.columns):
@@ -99,6 +105,32 @@ class ReviewDesk:
         rules = [_learned(learn, header, reviewed).as_document()] if learn else []
         told = {"boxes": reviewed.boxes, "accepts_rest": reviewed.accepts_rest}
         return self._archive.review(number, reviewed.as_document(), actor, told, rules)
+
+    def _png(self, file: BinaryIO, frame: int) -> bytes:
+        header = _header(file)
+        form = _form(header)
+        if form is None or not 1 <= frame <= form.frames:
+            raise NotFound("the object has no such frame")
+        if form.rows * form.columns * int(header.get("SamplesPerPixel") or 1) > _MOST_SAMPLES:
+            raise Refused("the frame is too large to be shown")
+        file.seek(0)
+        try:
+            syntax = str(header.file_meta.get("TransferSyntaxUID") or "")
+            shown = self._of_film(file, frame) if is_video(syntax) else _of_still(file, header, frame)
+            return encoded(shown, "image/png", 90)
+        except CannotClean as error:
+            raise NotFound(f"the frame cannot be shown: {error}") from None
+        except Exception as error:
+            raise NotFound(f"the frame cannot be decoded ({type(error).__name__})") from None
+
+    def _of_film(self, file: BinaryIO, frame: int) -> Image.Image:
+        """That frame of a film. Raises CannotClean where nothing here can decode it."""
+        if not is_installed():
+            raise CannotClean(NO_TOOL)
+        tool = Ffmpeg(self._archive.files.incoming)
+        with tool.workshop() as folder:
+            _, film = film_in(read_part10(file), folder, tool)
+            return Image.frombytes("RGB", (film.columns, film.rows), tool.frame(film, frame - 1))
 
 
 def _as_suspects(reviewed: Reviewed) -> list[Suspect]:
@@ -143,15 +175,5 @@ def _device(header: Dataset) -> str:
     return "" if terms.finds(words) or not words.isprintable() else " ".join(words.split())
 
 
-def _png(file: BinaryIO, frame: int) -> bytes:
-    header = _header(file)
-    form = _form(header)
-    if form is None or not 1 <= frame <= form.frames:
-        raise NotFound("the object has no such frame")
-    if form.rows * form.columns * int(header.get("SamplesPerPixel") or 1) > _MOST_SAMPLES:
-        raise Refused("the frame is too large to be shown")
-    file.seek(0)
-    try:
-        return encoded(picture(pixel_array(file, index=frame - 1), header, frame), "image/png", 90)
-    except Exception as error:
-        raise NotFound(f"the frame cannot be decoded ({type(error).__name__})") from None
+def _of_still(file: BinaryIO, header: Dataset, frame: int) -> Image.Image:
+    return picture(pixel_array(file, index=frame - 1), header, frame)

@@ -12,7 +12,7 @@ from typing import Any
 from peewee import Table
 
 from .database import transaction
-from .errors import NotFound
+from .errors import NotFound, Refused
 
 _COLUMNS = ("id", "state", "asked", "total", "done", "clean", "refused", "reason", "started", "updated")
 
@@ -25,6 +25,8 @@ class BatchState(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     """The part that worked on it ended before the batch did; what is done is done, and it can be asked for again."""
+    CANCELLED = "cancelled"
+    """Nobody wants the rest of it any more."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +68,31 @@ class Batches:
         self._batch.insert({**row, "clean": 0, "refused": "[]", "reason": "", "started": now, "updated": now}).execute()
 
     def progress(self, name: str, done: int, clean: int, refused: Sequence[Refusal]) -> None:
-        """How far it is; what was thought interrupted runs after all."""
+        """How far it is."""
         told = json.dumps([[one.file, one.reason] for one in refused])
-        self._update(name, state=BatchState.RUNNING, done=done, clean=clean, refused=told)
+        self._update(name, done=done, clean=clean, refused=told)
 
     def end(self, name: str, state: BatchState, reason: str = "") -> None:
-        """It ended in that way, inside the caller's transaction or without one."""
-        self._update(name, state=state, reason=reason)
+        """It ended in that way, if nobody cancelled it, inside the caller's transaction or without one."""
+        self._become(name, state, (BatchState.RUNNING,), reason=reason)
 
-    def interrupted(self) -> int:
-        """Say of every batch that runs that it does not, because nobody is there any more to run it. How many."""
+    def cancel(self, name: str) -> None:
+        """Nobody wants the rest of it, inside the caller's transaction. Raises NotFound; Refused where it has ended."""
+        if not self._become(name, BatchState.CANCELLED, (BatchState.RUNNING, BatchState.CANCELLED)):
+            raise Refused(f"the batch is {self.get(name).state}; only one that runs can be cancelled")
+
+    def is_cancelled(self, name: str) -> bool:
+        """Whether nobody wants the rest of it."""
         batch = self._batch
-        values = {batch.state: BatchState.INTERRUPTED, batch.updated: self._clock()}
-        return int(batch.update(values).where(batch.state == BatchState.RUNNING).execute())
+        found = batch.select(batch.state).where(batch.id == name).tuples()
+        return any(state == BatchState.CANCELLED for (state,) in found)
+
+    def interrupt(self, is_worked_on: Callable[[str], bool]) -> int:
+        """Say of every batch that runs that it does not where nobody is there any more to run it. How many."""
+        batch = self._batch
+        running = [name for (name,) in batch.select(batch.id).where(batch.state == BatchState.RUNNING).tuples()]
+        left = [name for name in running if not is_worked_on(name)]
+        return sum(self._become(name, BatchState.INTERRUPTED, (BatchState.RUNNING,)) for name in left)
 
     def get(self, name: str) -> Batch:
         """The batch of that name. Raises NotFound."""
@@ -88,7 +102,13 @@ class Batches:
             return Batch(**{**row, "state": BatchState(row["state"]), "asked": asked, "refused": told})
         raise NotFound("there is no such batch")
 
-    def _update(self, name: str, **values: Any) -> None:
-        columns = {getattr(self._batch, column): value for column, value in values.items()}
+    def _become(self, name: str, state: BatchState, before: Sequence[BatchState], **values: Any) -> int:
+        """Give it a state, if it has one of those before; whether it had."""
+        return self._update(name, self._batch.state << before, state=state, **values)
+
+    def _update(self, name: str, *only: Any, **values: Any) -> int:
+        batch = self._batch
+        columns = {getattr(batch, column): value for column, value in values.items()}
+        changed = batch.update({**columns, batch.updated: self._clock()}).where(batch.id == name, *only)
         with transaction(self._database):
-            self._batch.update({**columns, self._batch.updated: self._clock()}).where(self._batch.id == name).execute()
+            return int(changed.execute())

@@ -21,6 +21,7 @@ from burned_pictures import Text
 from burned_screens import (
     CINE,
     CT,
+    EXPLICIT,
     SCREEN,
     ULTRASOUND,
     WORDS,
@@ -362,6 +363,30 @@ class TestRecord:
         assert any("rapidocr" in edition for edition in done.pixels["engines"])
         codes = [item.CodeValue for item in done.header.DeidentificationMethodCodeSequence]
         assert codes == done.receipt["codes"] and "113101" in codes
+
+    @pytest.mark.parametrize(
+        ("kind", "syntax"),
+        [
+            (Kind(), BASELINE),
+            (Kind("YBR_FULL_422"), BASELINE),
+            (Kind("YBR_FULL_422"), EXPLICIT),
+            (Kind("RGB"), EXPLICIT),
+        ],
+        ids=["blocks", "blocks with colours of two pixels", "colours of two pixels", "pixels"],
+    )
+    @pytest.mark.parametrize("fill", ["auto", "contrast"])
+    def test_has_boxes_outside_of_which_nothing_changed(self, clean: Clean, kind: Kind, syntax: str, fill: str) -> None:
+        picture, _ = words()
+        raw = screen(np.stack([picture if kind.samples == 1 else as_ybr(picture)] * 2), kind, syntax)
+        done = clean(raw, fill)
+        for number, (before, after) in enumerate(zip(frames_of(raw), done.frames, strict=True), 1):
+            outside = np.ones(picture.shape, bool)
+            for one in done.pixels["boxes"]:
+                box = Box(*one["box"])
+                outside[box.rows, box.columns] &= number not in one["frames"] and one["frames"] != "all"
+            same = before == after
+            same = same if same.ndim == 2 else same.all(-1)
+            assert same[outside].all() and not same.all()
 
     def test_of_a_slice_without_text_says_so_and_its_pixels_are_what_they_were(self, clean: Clean) -> None:
         original = ct()

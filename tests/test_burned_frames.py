@@ -8,7 +8,9 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from struct import pack
+from typing import Any
 
+import cv2
 import imagecodecs
 import numpy as np
 import pydicom
@@ -39,7 +41,9 @@ from pydicom.dataset import FileDataset
 from pydicom.pixels import pixel_array
 
 from lethe.node.burned.box import Box
+from lethe.node.burned.codes import codes_in
 from lethe.node.burned.frames import Frames, open_frames
+from lethe.node.burned.painted import painted
 from lethe.node.burned.redaction import redacted
 from lethe.node.choices import Fill
 from lethe.node.deid.errors import CannotClean
@@ -323,3 +327,29 @@ def test_a_long_object_is_not_held_in_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert done.notes["changed"] == 40
     assert peak < 20 << 20  # of 80 MiB
+
+
+def test_a_frame_whose_words_hold_nothing_but_its_values_is_in_memory_once() -> None:
+    kind = Kind(allocated=16, stored=12)
+    values = kind.some(1, 64, 64)
+    frames = opened(native(kind, values, EXPLICIT))
+    assert np.shares_memory(frames.stored(0), frames.raw(0)) and np.array_equal(frames.stored(0), values[0])
+    telling = values | np.uint16(1 << 15)
+    frames = opened(native(kind, telling, EXPLICIT))
+    assert np.array_equal(frames.stored(0), values[0]) and np.array_equal(frames.raw(0), telling[0])
+
+
+@pytest.mark.parametrize(
+    ("look", "most"), [(codes_in, 6), (lambda picture: list(painted(picture, [])), 8)], ids=["codes", "painted"]
+)
+def test_a_large_frame_is_looked_at_in_so_many_bytes_a_pixel(look: Callable[[Any], object], most: int) -> None:
+    """A picture of it has three, and 40 million pixels have to go into a worker's gigabyte."""
+    grain = np.random.default_rng(1).integers(0, 256, (2400, 2400), dtype=np.uint8)
+    picture = cv2.GaussianBlur(np.dstack([grain] * 3), (0, 0), 2) if most == 8 else np.dstack([grain] * 3)
+    cv2.putText(picture, "AB12 CD34", (12, 50), 0, 1.6, (20, 200, 250), 2)
+    tracemalloc.start()
+    try:
+        look(picture)
+        assert tracemalloc.get_traced_memory()[1] < most * grain.size
+    finally:
+        tracemalloc.stop()

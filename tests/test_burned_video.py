@@ -115,6 +115,7 @@ class TestText:
         assert receipt["pixels"]["encoder"] == encoder and receipt["pixels"]["changed"] == COUNT
         assert receipt["pixels"]["video"].startswith("ffmpeg ")
         assert {one["frames"] for one in receipt["pixels"]["boxes"]} == {"all"}
+        assert not any(edge % 2 for one in receipt["pixels"]["boxes"] for edge in one["box"]), "whole pixels of colour"
 
     def test_makes_attributes_say_so(self, clean: Clean, tmp_path: Path) -> None:
         film = filmed(scene(COUNT, WORDS), tmp_path, AVC)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from deid_objects import cleaned, ct, raw_of, sample, sequence
 
@@ -116,3 +119,14 @@ def test_marks_that_cannot_be_read_are_refused_not_raised() -> None:
     data = raw_of(ds)
     with pytest.raises(CannotClean):
         cleaned(data, rule=may_carry_text)
+
+
+@pytest.mark.parametrize("number", ["4.110", "4.111", "4.112", "8.1"])
+def test_transfer_syntaxes_that_are_newer_than_pydicom_are_known_whatever_else_is_loaded(number: str) -> None:
+    """pynetdicom adds JPEG XL to pydicom's own list: what does DIMSE knew more than what does not."""
+    look = "import sys; from lethe.node.deid.registry import *; "
+    look += (
+        f"print(is_transfer_syntax(u := '1.2.840.10008.1.2.{number}'), u in known_uids(), 'pynetdicom' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60)
+    assert run.stdout.split() == ["True", "True", "False"], run.stderr

@@ -114,7 +114,26 @@ def test_a_batch_is_followed_to_its_end(archive: Archive) -> None:
         (Refusal(2, "no DICOM"),),
     )
     archive.batches.end("two", BatchState.FINISHED)
-    assert archive.batches.interrupted() == 1
+    assert archive.batches.interrupt(lambda name: name == "one") == 0, "somebody works on it"
+    assert archive.batches.interrupt(lambda name: False) == 1
     assert [archive.batches.get(name).state for name in ("one", "two")] == ["interrupted", "finished"]
     with pytest.raises(NotFound):
         archive.batches.get("three")
+
+
+def test_a_batch_that_was_cancelled_stays_so(archive: Archive) -> None:
+    with transaction(archive.database):
+        archive.batches.begin("one", {}, 3)
+        archive.batches.cancel("one")
+        archive.batches.cancel("one")
+    archive.batches.progress("one", 1, 1, [])
+    archive.batches.end("one", BatchState.FINISHED)
+    assert archive.batches.is_cancelled("one") and archive.batches.get("one").done == 1
+    assert archive.batches.interrupt(lambda name: False) == 0
+    with transaction(archive.database):
+        archive.batches.begin("two", {}, 0)
+        archive.batches.end("two", BatchState.FINISHED)
+        with pytest.raises(Refused, match="finished"):
+            archive.batches.cancel("two")
+        with pytest.raises(NotFound):
+            archive.batches.cancel("three")

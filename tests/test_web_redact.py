@@ -28,9 +28,10 @@ from lethe.node.redaction import Asked, Redactor
 from lethe.node.site import build_app
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
-from lethe.storage.batches import BatchState, Refusal
+from lethe.storage.batches import Refusal
 from lethe.storage.database import transaction
 from lethe.storage.errors import Unavailable
+from lethe.storage.slots import Slots
 from lethe.storage.users import GRANTS, Permission, Role
 
 
@@ -156,12 +157,19 @@ class TestOneFile:
             ("?project=through", "redacts nothing"),
             ("?boxes=xml", "boxes is one of json, multipart"),
             ("?polcy=all", "project, policy, fill, boxes"),
+            ("?policy=all&policy=phi", "in two ways"),
         ],
     )
     def test_asked_for_in_another_way(self, web: FlaskClient, query: str, said: str) -> None:
         answer = send(web, raw(ct()), query)
         assert answer.status_code == 400 and said in answer.json["detail"]
         assert "FEATHERSTONE" not in answer.text
+
+    def test_asked_for_in_two_ways_in_query_and_form(self, web: FlaskClient) -> None:
+        for query, status in (("?policy=all", 200), ("?policy=phi", 400)):
+            form = {"file": (io.BytesIO(raw(ct())), "a.dcm"), "policy": "all", "boxes": "json"}
+            answer = web.post(f"/api/v1/redact{query}", data=form, content_type="multipart/form-data")
+            assert answer.status_code == status
 
     def test_is_missing(self, web: FlaskClient, archive: Archive) -> None:
         assert send(web, b"").status_code == 400
@@ -187,6 +195,7 @@ class TestOneFile:
         assert send(web, raw(ct())).status_code == 403
         assert web.post("/api/v1/redact-batch", json={}).status_code == 403
         assert web.get("/api/v1/redact-batch/1").status_code == 403
+        assert web.delete("/api/v1/redact-batch/1").status_code == 403
 
 
 class TestProcess:
@@ -306,8 +315,43 @@ class TestFolder:
         assert told is not None
         assert (told["state"], told["done"], told["clean"], told["total"]) == ("interrupted", 4, 3, 9)
         assert told["refusals"] == [{"file": 2, "reason": "a reason"}]
-        archive.batches.progress("b1", 5, 4, [])
-        assert archive.batches.get("b1").state == BatchState.RUNNING, "another part works on it after all"
+
+    def test_that_another_process_works_on_is_not_interrupted(self, site: Config, archive: Archive) -> None:
+        with transaction(archive.database):
+            archive.batches.begin("b2", {"project": "default"}, 9)
+        others = Slots(archive.folder / "batches.lock")
+        others.take("b2", 1)
+        web = build_app(site, archive).test_client()
+        assert web.get("/api/v1/redact-batch/b2").json["state"] == "running"
+        others.close()
+        assert build_app(site, archive).test_client().get("/api/v1/redact-batch/b2").json["state"] == "interrupted"
+
+    def test_that_runs_is_cancelled_by_whichever_process_is_asked(
+        self, site: Config, web: FlaskClient, archive: Archive, root: Path
+    ) -> None:
+        (root / "in").mkdir()
+        for number in range(300):
+            (root / "in" / f"{number:03d}.dcm").write_bytes(raw(ct()))
+        place = self.order(web, root / "in", root / "out").headers["Location"]
+        wait_for(lambda: list((root / "out").rglob("*.dcm")), what="the first file is done")
+        other = build_app(site, archive).test_client()
+        assert other.get(place).json["state"] == "running"
+        assert other.delete(place).json["state"] == web.delete(place).json["state"] == "cancelled"
+        wait_for(lambda: archive.audit.newest(1)[0].action == "redact-batch-ended", what="it ends")
+        told = web.get(place).json
+        assert told["state"] == "cancelled" and 0 < told["done"] == told["clean"] < told["total"] == 300
+        assert len(list((root / "out").rglob("*.dcm"))) == told["clean"]
+        assert archive.audit.newest(1)[0].as_dict()["detail"]["state"] == "cancelled"
+        assert [one.action for one in archive.audit.newest(3)].count("redact-batch-cancelled") == 2
+
+    def test_that_has_ended_or_never_was_cannot_be_cancelled(self, web: FlaskClient, root: Path) -> None:
+        saved(ct(), root / "in", "a.dcm")
+        place = self.order(web, root / "in", root / "out").headers["Location"]
+        wait_for(lambda: web.get(place).json["state"] == "finished", seconds=120)
+        answer = web.delete(place)
+        assert answer.status_code == 409 and "only one that runs" in answer.json["detail"]
+        assert web.get(place).json["state"] == "finished"
+        assert web.delete("/api/v1/redact-batch/none").status_code == 404
 
 
 @pytest.mark.parametrize(("mode", "anonymous"), [("local", 401), ("none", 200)], ids=["accounts", "no accounts"])

@@ -9,15 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
 from argon2 import PasswordHasher
 from builders import PHI, bundled, ct, saved, secondary_capture, slide_label
+from burned_screens import WORDS
+from films import AVC, Frames, decoded, film_of, filmed, scene, video
 from flask.testing import FlaskClient
 from PIL import Image
+from programs import need
 from pydicom.dataset import Dataset
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.review import Found, NotProven, Suspect
+from lethe.node.choices import PixelPolicy
 from lethe.node.config import Config, Project
 from lethe.node.outbox import Outbox
 from lethe.node.projects import Projects, projects_of
@@ -198,6 +204,50 @@ class TestFrame:
     def test_of_a_hostile_size_is_not_decoded(self, web: FlaskClient, archive: Archive, projects: Projects) -> None:
         number = take(archive, secondary_capture(Rows=20_000, Columns=20_000), projects)
         assert web.get(f"/quarantine/{number}/frames/1", headers=BEARER).status_code == 409
+
+
+class TestFilm:
+    @pytest.fixture
+    def shown(self, tmp_path: Path) -> Frames:
+        return scene(10, WORDS)
+
+    @pytest.fixture
+    def projects(self, archive: Archive) -> Projects:
+        config = Config(projects=(Project("default", pixel_policy=PixelPolicy.REGIONS),), folder=archive.folder)
+        return projects_of(config, archive.files, archive.crosswalk, archive.rulebook)
+
+    @pytest.fixture
+    def number(self, archive: Archive, projects: Projects, shown: Frames, tmp_path: Path) -> int:
+        need("ffmpeg")
+        return take(archive, pydicom.dcmread(io.BytesIO(video(filmed(shown, tmp_path, AVC), AVC, 10))), projects)
+
+    def test_that_was_held_back_is_shown_frame_by_frame(self, web: FlaskClient, number: int, shown: Frames) -> None:
+        assert web.get(f"/api/v1/quarantine/{number}", headers=BEARER).json["boxes"]
+        for at in (1, 10):
+            answer = web.get(f"/quarantine/{number}/frames/{at}", headers=BEARER)
+            assert answer.mimetype == "image/png"
+            picture = np.asarray(Image.open(io.BytesIO(answer.data)).convert("L")).astype(int)
+            away = [np.abs(picture - frame).mean() for frame in shown]
+            assert away.index(min(away)) == at - 1 and min(away) < 5
+        assert web.get(f"/quarantine/{number}/frames/11", headers=BEARER).status_code == 404
+
+    def test_is_released_with_what_was_drawn(
+        self, web: FlaskClient, archive: Archive, projects: Projects, number: int
+    ) -> None:
+        boxes = [{"frame": None, "box": [0, 0, 640, 200]}]
+        answer = web.post(f"/api/v1/quarantine/{number}/review", json={"boxes": boxes}, headers=BEARER)
+        assert answer.status_code == 200
+        assert Worker(archive, projects, "worker-1").step()
+        (entry,) = archive.index.find(Query(Level.INSTANCE))
+        for frame in decoded(film_of(archive.files.path("clean", entry.file).read_bytes())):
+            assert np.ptp(frame[8:192, 8:632]) < 16
+
+    def test_says_why_where_it_cannot_be_shown(
+        self, web: FlaskClient, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", "")
+        answer = web.get(f"/api/v1/quarantine/{number}/frames/1", headers=BEARER)
+        assert answer.status_code == 404 and "ffmpeg is installed" in answer.text
 
 
 class TestDecision:

@@ -67,9 +67,12 @@ def _patches(grey: Grey, edges: Grey) -> Grey:
     low = np.asarray(cv2.erode(grey, square), np.int16)
     span = np.asarray(cv2.dilate(grey, square), np.int16) - low
     above = grey - low
-    pure = ((above <= _NEARLY * span) | (above >= (1 - _NEARLY) * span)).astype(np.float32)
-    dense = cv2.blur(edges.astype(np.float32), (_SIDE, _SIDE)) >= _EDGES
-    marks = dense & (cv2.blur(pure, (_SIDE, _SIDE)) >= _PURE) & (span >= 2 * _STEEP)
+    pure = above <= np.float32(_NEARLY) * span  # of doubles, each would be as large as the frame
+    pure |= above >= np.float32(1 - _NEARLY) * span
+    marks = span >= 2 * _STEEP
+    del low, span, above
+    marks &= cv2.blur(edges.astype(np.float32), (_SIDE, _SIDE)) >= _EDGES
+    marks &= cv2.blur(pure.astype(np.float32), (_SIDE, _SIDE)) >= _PURE
     return np.asarray(marks, np.uint8)
 
 

@@ -93,6 +93,8 @@ def decoded_values(data: bytes, syntax: str, form: Form) -> Pixels:
 
 def words_of(values: Pixels, stream: Stream, form: Form) -> Pixels:
     """Decoded values as words of the size allocated, the sign carried through the bits that the codestream lacks."""
+    if values.dtype == form.word and not form.signed:
+        return np.ascontiguousarray(values)
     signed = values.astype(f"i{max(values.itemsize, form.word.itemsize)}", copy=False)
     if form.signed and not stream.signed and stream.precision < 8 * signed.itemsize:
         signed = sign_extended(signed, stream.precision)

@@ -37,7 +37,7 @@ from .views import Picture
 
 _MOST_LISTED, _MOST_NUMBERS = 1000, 100
 _MOST_PIXELS = 40 * 10**6
-"""Of a frame: three times the largest mammogram, half a minute and 900 MB."""
+"""Of a frame: three times the largest mammogram, half a minute and 1 GB."""
 _DEVICE = "device rule"
 _WORDS = "words, where a program computed values"
 _SPELT = "words can be read in segments, doses or maps that a program computed, which are not changed"
@@ -92,7 +92,7 @@ class FrameCleaner:
         refuse_spelled(done.source, terms)
         notes = {**done.notes, **({"comments": said.blanked} if said.blanked else {})}
         notes |= {"overlays": overlays.notes} if overlays.notes else {}
-        return Looked(done.source, self._record(policy, verdict, notes), overlays.kept)
+        return Looked(done.source, self._record(policy, verdict.as_covered(done.boxes), notes), overlays.kept)
 
     def _computed(self, source: Part10, frames: Frames, given: list[Judged], terms: TermBank) -> Looked:
         """An object whose values a program computed; without a record, for nothing of it was cleaned."""

@@ -8,8 +8,10 @@ from typing import Any
 
 from ..choices import Fill
 from ..deid.part10 import Part10
-from .film import FilmTool
+from .box import Box
+from .film import Film, FilmTool
 from .judging import LEFT, REVIEWER, Judge, Judged, Verdict
+from .planes import in_whole_colours
 from .reel import LONGEST, Reel, sights_of_film, sights_of_made_film
 from .video import Made, Opened, opened_film
 
@@ -42,7 +44,13 @@ def cleaned_film(
             verdict = replace(verdict, covered=[*verdict.covered, *more])
         else:
             _refuse_held(replace(verdict, held=more), judge, film)
-        return made.source(), verdict, made.notes()
+        return made.source(), verdict.as_covered(_whole(verdict, form)), made.notes()
+
+
+def _whole(verdict: Verdict, form: Film) -> dict[int, list[Box]]:
+    """What was covered in each frame."""
+    whole = {frame: [in_whole_colours(box) for box in some] for frame, some in verdict.by_frame().items()}
+    return {frame: [box.within(form.columns, form.rows) for box in some] for frame, some in whole.items()}
 
 
 def _refuse_held(verdict: Verdict, judge: Judge | None, film: Opened) -> None:

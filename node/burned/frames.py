@@ -122,7 +122,10 @@ def stored_values(raw: Pixels, form: Form) -> Pixels:
     values = raw >> raw.dtype.type(form.shift) if form.shift else raw
     if form.signed:
         return sign_extended(values.view(form.dtype), form.bits_stored)
-    kept: Pixels = values & values.dtype.type((1 << form.bits_stored) - 1)
+    most = (1 << form.bits_stored) - 1
+    if not values.size or values.max() <= most:  # as usual: a large frame need not be in memory twice
+        return values
+    kept: Pixels = values & values.dtype.type(most)
     return kept
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..choices import PixelPolicy
@@ -62,6 +62,15 @@ class Verdict:
             if tuple(some) not in once:
                 once[tuple(some)] = without_covered(some)
         return {frame: once[tuple(some)] for frame, some in boxes.items()}
+
+    def as_covered(self, boxes: Mapping[int, Sequence[Box]]) -> Verdict:
+        """The same, each box as large as what was really covered in those frames: blocks of a JPEG and colours of two
+        pixels are covered whole."""
+        larger = {frame for frame, some in self.by_frame().items() if list(boxes.get(frame, ())) != some}
+        if not larger:
+            return self
+        covered = [part for one in self.covered for part in _as_covered(one, larger, boxes)]
+        return replace(self, covered=list({(one.box, tuple(one.frames), one.why): one for one in covered}.values()))
 
     def refuse_held(self, why: str, rows: int, columns: int, every: int) -> None:
         """Raises NotProven where anything keeps the object back, of which there are so many frames."""
@@ -141,6 +150,16 @@ class Judge:
             if len(doubted) == len(moving):
                 break
         return chosen + [Judged(box, sight.frames, why) for box, why in doubted.items()]
+
+
+def _as_covered(one: Judged, larger: set[int], boxes: Mapping[int, Sequence[Box]]) -> Iterator[Judged]:
+    """A box as it was covered, in the frames in which it was covered so."""
+    found: dict[Box, list[int]] = {}
+    for frame in one.frames:
+        holding = [box for box in boxes.get(frame, ()) if frame in larger and box.shared(one.box) == one.box]
+        found.setdefault(min(holding, key=lambda box: box.area, default=one.box), []).append(frame)
+    for box, frames in found.items():
+        yield replace(one, box=box, frames=one.frames if len(frames) == len(one.frames) else tuple(frames))
 
 
 def _is_same(box: Box, other: Box) -> bool:

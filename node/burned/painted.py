@@ -55,7 +55,9 @@ def painted(colours: Picture, known: Sequence[Box], before: Grey | None = None) 
         return
     planes = _in_planes(half)
     tint = _tint(planes, most)
-    strength = _strength(planes - _of(tint, most))
+    planes -= _of(tint, most)
+    strength = _strength(planes)
+    del planes  # as large as the frame itself, or twice that
     lit = most[::_SOME, ::_SOME] > _DARK
     usual = float(np.median(strength[::_SOME, ::_SOME][lit])) if lit.any() else 0.0
     if usual > _MANY_COLOURED:
@@ -130,8 +132,8 @@ def _in_planes(colours: Picture) -> Wide:
 
 
 def _strength(away: Wide) -> Wide:
-    one, other = cv2.split(np.abs(away))
-    return np.asarray(cv2.max(one, other), np.float32)
+    one, other = (np.abs(each, out=each) for each in map(np.asarray, cv2.split(away)))
+    return np.asarray(cv2.max(one, other, one), np.float32)
 
 
 def _tint(planes: Wide, light: Grey) -> Wide:

@@ -44,6 +44,11 @@ def covered(data: bytes, film: Film, boxes: Sequence[Box], fill: Fill) -> bytes:
     return b"".join(plane.tobytes() for plane in filled)
 
 
+def in_whole_colours(box: Box) -> Box:
+    """What is covered for a box: four pixels share their colour, so it is grown to whole ones of these."""
+    return Box(box.left & ~1, box.top & ~1, box.right + box.right % 2, box.bottom + box.bottom % 2)
+
+
 def same_picture(found: Sequence[Pixels], expected: Sequence[Pixels], boxes: Sequence[Box]) -> bool:
     """Whether a frame that was encoded shows what it should: about the same everywhere, and nothing in its boxes."""
     depth = 4 if found[0].dtype.itemsize == 2 else 1
@@ -63,8 +68,8 @@ def _sizes(film: Film) -> list[tuple[int, int]]:
 
 
 def _in_plane(box: Box, number: int) -> Box:
-    """A box in that plane, grown to whole pixels of colour."""
-    even = Box(box.left & ~1, box.top & ~1, box.right + box.right % 2, box.bottom + box.bottom % 2)
+    """A box in that plane."""
+    even = in_whole_colours(box)
     return even if number == 0 else Box(even.left // 2, even.top // 2, even.right // 2, even.bottom // 2)
 
 

@@ -35,6 +35,7 @@ _TAG, _ITEM, _END = b"\xe0\x7f\x10\x00", b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0
 _PIECE, _LONGEST_FRAGMENT = 1 << 20, 1 << 30
 _MOST_UNBROKEN = 0xFFFFFFFE
 _MOST_FRAMES = 1 << 20
+_NO_SIZE = "video: its Rows, Columns or Number of Frames (0028,0008) are missing, zero or too large"
 _ANOTHER = "video: the film that was made, read again, is not what it should be"
 LOSSY = ("113040", "Lossy Compression")
 """The code (CID 7203) of what is derived by lossy compression."""
@@ -162,24 +163,32 @@ class Made:
 @contextmanager
 def opened_film(source: Part10, tool: FilmTool) -> Iterator[Opened]:
     """The film of an object, for as long as it is worked on. Raises CannotClean for what contradicts its header."""
-    header, family = source.header, family_of(str(source.transfer_syntax))
-    rows, columns, count = (number_of(header, name, 0) for name in ("Rows", "Columns", "NumberOfFrames"))
-    if rows * columns * 3 * 2 > MOST_FRAME_BYTES or not 0 < count <= _MOST_FRAMES:
-        raise CannotClean("video: its Rows, Columns or Number of Frames (0028,0008) are missing, zero or too large")
+    count = number_of(source.header, "NumberOfFrames", 0)
+    if not 0 < count <= _MOST_FRAMES:
+        raise CannotClean(_NO_SIZE)
     with tool.workshop() as folder:
-        path = folder / "film"
-        with path.open("wb") as file:
-            for piece in whole_stream(source):
-                file.write(piece)
-        with path.open("rb") as file:
-            container = container_of(file.read(_PIECE), family)
-        film = tool.probed(path, container, family)
-        if (film.rows, film.columns) != (rows, columns):
-            raise CannotClean("video: its film has another size than Rows (0028,0010) and Columns (0028,0011)")
+        family, film = film_in(source, folder, tool)
         digests = tuple(_digests(tool, film, most=count))
         if len(digests) != count:
             raise CannotClean("video: its film has more or fewer frames than Number of Frames (0028,0008)")
         yield Opened(source, family, film, folder, tool, digests)
+
+
+def film_in(source: Part10, folder: Path, tool: FilmTool) -> tuple[Family, Film]:
+    """The film of an object, in a file in that folder. Raises CannotClean for what contradicts its header."""
+    family, path = family_of(str(source.transfer_syntax)), folder / "film"
+    rows, columns = (number_of(source.header, name, 0) for name in ("Rows", "Columns"))
+    if rows * columns * 3 * 2 > MOST_FRAME_BYTES:
+        raise CannotClean(_NO_SIZE)
+    with path.open("wb") as file:
+        for piece in whole_stream(source):
+            file.write(piece)
+    with path.open("rb") as file:
+        container = container_of(file.read(_PIECE), family)
+    film = tool.probed(path, container, family)
+    if (film.rows, film.columns) != (rows, columns):
+        raise CannotClean("video: its film has another size than Rows (0028,0010) and Columns (0028,0011)")
+    return family, film
 
 
 def _digests(tool: FilmTool, film: Film, most: int = _MOST_FRAMES) -> Iterator[bytes]:

@@ -15,8 +15,10 @@ _NEWER_STORAGE = {
     "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
     "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
 }
-_NEWER = frozenset({"1.2.840.10008.1.2.8.1", *_NEWER_STORAGE})
 _TRANSFER_SYNTAXES = "1.2.840.10008.1.2"
+# JPEG XL and deflated frames. Of the former pynetdicom tells pydicom, where it is loaded.
+_NEWER_TRANSFER = frozenset(f"{_TRANSFER_SYNTAXES}.{number}" for number in ("4.110", "4.111", "4.112", "8.1"))
+_NEWER = frozenset({*_NEWER_TRANSFER, *_NEWER_STORAGE})
 # Code systems that HL7 has registered: its own (5), those of others (6), value sets (11), templates (10), and the NCI
 # Thesaurus. Below 3 and 4 are organizations, and numbers that they give to people.
 _HL7_VOCABULARIES = tuple(f"2.16.840.1.113883.{arc}." for arc in ("5", "6", "10", "11", "3.26.1"))
@@ -37,7 +39,7 @@ def is_of_the_standard(uid: str) -> bool:
 
 def is_transfer_syntax(uid: str) -> bool:
     """Whether the UID is one of the standard's transfer syntaxes, including those newer than pydicom."""
-    return uid == "1.2.840.10008.1.2.8.1" or (
+    return uid in _NEWER_TRANSFER or (
         uid in UID_dictionary and (uid == _TRANSFER_SYNTAXES or uid.startswith(f"{_TRANSFER_SYNTAXES}."))
     )
 

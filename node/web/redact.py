@@ -61,8 +61,8 @@ def blueprint(archive: Archive, config: Config, redactor: Redactor | None = None
         with _spooled(archive) as (came, clean):
             if not _receive(came):
                 return answer(400, 'One file is expected: send it as the body, or as the form field "file".')
-            said = request.args | request.form if request.form else request.args
             try:
+                said = _said()
                 asked, form = _asked(config, said), _form(said)
             except _Bad as error:
                 return answer(400, f"{error}.")
@@ -100,6 +100,12 @@ def blueprint(archive: Archive, config: Config, redactor: Redactor | None = None
     def batch(name: str) -> ResponseReturnValue:
         return jsonify(_standing(archive.batches.get(name)))
 
+    @redact.delete("/redact-batch/<name>")
+    @needs(Permission.REDACT)
+    def cancel(name: str) -> ResponseReturnValue:
+        batches.cancel(name, g.caller.actor)
+        return jsonify(_standing(archive.batches.get(name)))
+
     return redact
 
 
@@ -125,6 +131,16 @@ def _receive(path: Path) -> bool:
     with path.open("wb") as file:
         shutil.copyfileobj(request.stream, file, _PIECE)
     return path.stat().st_size > 0
+
+
+def _said() -> Mapping[str, str]:
+    """What query and form say. Raises _Bad where they contradict each other, or themselves."""
+    said: dict[str, set[str]] = {}
+    for name, values in (*request.args.lists(), *request.form.lists()):
+        said.setdefault(name, set()).update(values)
+    if any(len(values) > 1 for values in said.values()):
+        raise _Bad("The same is asked for in two ways")
+    return {name: value for name, (value,) in said.items()}
 
 
 def _asked(config: Config, said: Mapping[str, Any]) -> Asked:
