@@ -123,7 +123,7 @@ def _keep_from_others(path: Path) -> None:
     """Nobody but the node and its group reads the database, whoever may look into its folder: the audit trail names
     originals. SQLite gives what stands beside it the same mode. What cannot be opened is told by SQLite."""
     with suppress(OSError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+        path.touch(0o640)
     for one in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
         with suppress(OSError):
             mode = one.stat().st_mode
