@@ -149,7 +149,7 @@ def web(config: Config) -> int:
 
     _begin("web", config)
     archive = open_archive(config)
-    projects_of(config, archive.files)
+    projects_of(config, archive.files, archive.crosswalk)
 
     def ready() -> None:  # only now, when the port is ours: it is shown once
         password = archive.users.first_administrator() if config.auth.mode == AuthMode.LOCAL else None

@@ -154,6 +154,11 @@ class Crosswalk:
         query = self._table.select(fn.COUNT(self._table.id))
         return int(next(iter((query.where(self._table.project == project) if project else query).tuples()))[0])
 
+    def has_made(self, project: str) -> bool:
+        """Whether something was published in the project under pseudonyms that a key has made."""
+        sql = "SELECT 1 FROM crosswalk WHERE project = ? AND listed = 0 LIMIT 1"
+        return self._database.execute_sql(sql, (project,)).fetchone() is not None
+
     def projects(self) -> list[str]:
         """The projects that have entries."""
         return [name for (name,) in self._table.select(self._table.project).distinct().order_by(1).tuples()]

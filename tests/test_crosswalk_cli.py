@@ -384,6 +384,32 @@ def test_a_project_key_that_is_gone_is_waited_for(site: Site, tmp_path: Path) ->
     assert (job.state, job.reason) == (State.READY, "keys/project-trial.key is missing; put it back")
 
 
+@pytest.mark.parametrize("spoilt", [None, "", "no key", "ab" * 31])
+def test_a_project_key_that_was_used_is_never_made_anew(
+    site: Site, say: Say, tmp_path: Path, spoilt: str | None
+) -> None:
+    study = "1.2.826.0.1.3680043.10.77"
+    site.take(ct(StudyInstanceUID=study))
+    path = tmp_path / "data" / "keys" / "project-trial.key"
+    key = path.read_bytes()
+    path.unlink()
+    if spoilt is not None:
+        path.write_text(spoilt)
+    wrong = "is missing; put it back" if spoilt is None else "holds no key: 64 hexadecimal digits are expected"
+    site._restart()
+    site.take(ct(StudyInstanceUID=study))
+    (job,) = site.archive.jobs.find(states=[State.READY])
+    assert job.reason.startswith(f"keys/project-trial.key {wrong}")
+    (tmp_path / "image.dcm").write_bytes(saved(ct(), tmp_path).read_bytes())
+    code, _, err = say("deidentify", "image.dcm", "clean", "--project", "trial")
+    assert (code, err.count("\n"), wrong in err) == (1, 1, True)
+    assert path.exists() is (spoilt is not None)
+    path.write_bytes(key)
+    site.archive.database.execute_sql("UPDATE job SET ready_at = 0")
+    assert site.worker.step()
+    assert len({(str(ds.StudyInstanceUID), str(ds.PatientID)) for ds in site.published()}) == 1
+
+
 def test_uids_under_a_root_of_ones_own(site: Site) -> None:
     site.take(ct(), "rooted")
     (clean,) = site.published()
