@@ -181,6 +181,17 @@ def test_a_part_for_which_there_is_no_room_is_started_later_and_the_supervisor_g
     supervisor.stop()
 
 
+def test_the_supervisor_outlives_a_data_folder_that_cannot_be_opened(tmp_path: Path, caplog) -> None:
+    archive = Archive(tmp_path / "data")
+    supervisor = Supervisor(Config(), tmp_path / "config.toml", archive)
+    supervisor.parts.clear()
+    (tmp_path / "data" / "owners.lock").mkdir()  # as on a disk that can only be read, open says no
+    supervisor.watch()
+    assert "what dead parts had leased cannot be let go now" in caplog.text
+    supervisor.stop()
+    archive.close()
+
+
 def test_a_start_does_not_wait_for_the_hour_that_a_clock_was_ahead(tmp_path: Path) -> None:
     ahead = [3600.0]
     archive = Archive(tmp_path / "data", clock=lambda: time.time() + ahead[0])
