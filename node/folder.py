@@ -22,6 +22,8 @@ from lethe.storage.archive import Archive
 from .config import Config
 from .deid.cleaned import InstanceUids
 from .deid.errors import CannotClean
+from .parts import open_archive
+from .projectkeys import key_of, make_key
 
 if TYPE_CHECKING:
     from .projects import Project
@@ -45,8 +47,13 @@ def files_below(sources: Sequence[Path], apart_from: Path | None = None) -> list
 
 
 def clean_files(paths: Sequence[Path], target: Path, config: Config, project: str, processes: int) -> Iterator[Outcome]:
-    """Clean each file into `target`, several at a time, in the order given."""
-    Archive(config.data, config.database).close()
+    """Clean each file into `target`, several at a time, in the order given. Raises Unavailable where the project's key
+    is gone."""
+    archive = open_archive(config)
+    if not archive.crosswalk.has_made(project):
+        make_key(archive.files, project)
+    key_of(archive.files, project)
+    archive.close()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=(config, project, target)) as pool:
         yield from pool.map(_clean_one, paths, chunksize=4)

@@ -25,7 +25,7 @@ from .choices import ProfileName
 from .config import Config
 from .deid.profile import Option
 from .deid.pseudonyms import Pseudonyms
-from .projectkeys import key_of
+from .projectkeys import key_name, key_of
 from .routing import Router
 from .studyuid import study_uid_of
 
@@ -50,7 +50,7 @@ class Progress:
         self._config = config
         self._clock = clock
         self._router = Router(config)
-        self._pseudonyms: dict[str, Pseudonyms] = {}
+        self._pseudonyms: dict[str, tuple[object, Pseudonyms]] = {}
         self._steps = 0
         self._passed = 0
 
@@ -108,10 +108,12 @@ class Progress:
             return ""
         if project.profile == ProfileName.NONE or Option.RETAIN_UIDS in project.options:
             return uid
-        if one.project not in self._pseudonyms:
-            key = key_of(self._archive.files, one.project)
-            self._pseudonyms[one.project] = Pseudonyms(key, uid_root=project.uid_root)
-        return self._pseudonyms[one.project].uid(uid)
+        version = self._archive.files.secret_version(key_name(one.project))
+        known, pseudonyms = self._pseudonyms.get(one.project, (None, None))
+        if pseudonyms is None or known != version:
+            pseudonyms = Pseudonyms(key_of(self._archive.files, one.project), uid_root=project.uid_root)
+            self._pseudonyms[one.project] = version, pseudonyms
+        return pseudonyms.uid(uid)
 
     def _take(self, studies: Sequence[tuple[Seen, str]]) -> None:
         cleanings = self._archive.cleanings

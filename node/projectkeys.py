@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 
-from lethe.storage.crosswalk import Crosswalk
+from lethe.storage.errors import Unavailable
 from lethe.storage.files import FileStore
-
-from .errors import UserError
 
 _KEY_BYTES = 32
 
@@ -22,16 +21,22 @@ def key_name(project: str) -> str:
     return f"project-{project.lower()}.key"
 
 
-def demand_key(files: FileStore, crosswalk: Crosswalk, project: str) -> None:
-    """Raises UserError where the key was lost: another, made in silence, would give everybody another pseudonym."""
-    name = key_name(project)
-    if not files.has_secret(name) and crosswalk.has_made(project):
-        raise UserError(
-            f"keys/{name} is missing, from which the pseudonyms of project {project} were made; put it back, or, to"
-            " give other pseudonyms from now on, put there what `lethe key new` prints"
-        )
+def make_key(files: FileStore, project: str) -> None:
+    """Make a project's key, if it has none."""
+    files.secret(key_name(project), new_key)
 
 
 def key_of(files: FileStore, project: str) -> bytes:
-    """A project's key, made on first use."""
-    return bytes.fromhex(files.secret(key_name(project), new_key).decode().strip())
+    """A project's key. Raises Unavailable where it is missing, or is none."""
+    name = key_name(project)
+    try:
+        key = bytes.fromhex(files.secret(name, partial(_missing, name)).decode().strip())
+    except ValueError:
+        key = b""
+    if len(key) < _KEY_BYTES:
+        raise Unavailable(f"keys/{name} holds no key: {2 * _KEY_BYTES} hexadecimal digits are expected; put it back")
+    return key
+
+
+def _missing(name: str) -> bytes:
+    raise Unavailable(f"keys/{name} is missing; put it back")

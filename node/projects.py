@@ -34,7 +34,7 @@ from .deid.profile import Profile
 from .deid.pseudonyms import Pseudonyms, nobody
 from .ffmpeg import Ffmpeg, is_installed
 from .pdfreader import read_in_bounds
-from .projectkeys import demand_key, key_name, key_of, new_key
+from .projectkeys import key_name, key_of, make_key
 
 _WEEK = 7
 
@@ -134,9 +134,9 @@ class Projects(Mapping[str, Project]):
         self._lists: dict[str, PatientList] = {}
         self._rules: tuple[tuple[int, int], DeviceRules] | None = None
         for name in self._configs:
-            if crosswalk is not None:
-                demand_key(files, crosswalk, name)
-            self._files.secret(key_name(name), new_key)
+            # With another key the same patients would get other pseudonyms than those that are out already.
+            if crosswalk is None or not crosswalk.has_made(name):
+                make_key(files, name)
 
     def __getitem__(self, name: str) -> Project:
         project = self._configs[name]
@@ -209,8 +209,9 @@ class Projects(Mapping[str, Project]):
 def projects_of(
     config: Config, files: FileStore, crosswalk: Crosswalk | None = None, rulebook: Rulebook | None = None
 ) -> Projects:
-    """The configured projects by name, each with its own key, made on first use. Without a crosswalk nobody is on a
-    list, without a rulebook no device rule is learned."""
+    """The configured projects by name, each with its own key, made on first use and never again once pseudonyms were
+    made with it. Without a crosswalk nobody is on a list and nothing was published before; without a rulebook no device
+    rule is learned."""
     return Projects(config, files, crosswalk, rulebook)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
 
+from .choices import ProfileName
 from .config import Config
 from .logs import start_logging
 from .parts import LIFELINE_VARIABLE, open_archive, stop_signals
@@ -149,8 +150,9 @@ def serve(config: Config, config_file: Path) -> int:
     start_logging("serve", config.node.log_level)
     stopping = stop_signals()
     archive = open_archive(config)
-    for project in projects_of(config, archive.files, archive.crosswalk).values():
-        if project.profile is None:
+    projects_of(config, archive.files, archive.crosswalk)  # makes the keys of those that are new
+    for project in config.projects:
+        if project.profile == ProfileName.NONE:
             log.warning("project %s passes objects through unchanged", project.name)
     for host, port, key in (
         (config.node.host, config.node.port, "[node] port"),

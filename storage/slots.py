@@ -10,6 +10,8 @@ import struct
 import threading
 from pathlib import Path
 
+from .errors import Unavailable
+
 _FLOCK = "hhqqi0q"
 _ROOM = 1 << 16
 
@@ -27,10 +29,14 @@ class Slot:
 
 
 class Slots:
-    """The slots of one data folder."""
+    """The slots of one data folder. Raises Unavailable where they cannot be opened, as on a disk that cannot be written
+    to any more."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise Unavailable(f"{path.name} cannot be opened: {error.strerror}") from error
         self._lock = threading.Lock()
         self._taken: set[int] = set()
 

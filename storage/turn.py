@@ -31,15 +31,17 @@ class Turn:
         try:
             while self._state.held and not self._locked() and time.monotonic() < deadline:
                 time.sleep(_PAUSE)
-        except BaseException:  # the file is not ours, or there is no descriptor left: nobody else waits for that
-            if self._state.held:
-                self._lock.release()
+        except BaseException:
+            self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
         if self._state.held:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            self._lock.release()
+            try:
+                if self._descriptor >= 0:
+                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
         """Give the file back, after whoever has the turn; who wants the next one opens it again."""
@@ -49,6 +51,8 @@ class Turn:
                 self._descriptor = -1
 
     def _locked(self) -> bool:
+        """Whether it is ours, or nobody can have it: without a descriptor left, or on a disk that cannot be written to,
+        what is done ends as SQLite says, and the others must not wait for it."""
         try:
             if self._descriptor < 0:
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -56,3 +60,5 @@ class Turn:
             return True
         except BlockingIOError:
             return False
+        except OSError:
+            return True

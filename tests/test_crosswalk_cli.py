@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -386,25 +384,30 @@ def test_a_project_key_that_is_gone_is_waited_for(site: Site, tmp_path: Path) ->
     assert (job.state, job.reason) == (State.READY, "keys/project-trial.key is missing; put it back")
 
 
-def test_a_project_key_that_is_gone_is_not_made_anew(site: Site, say: Say, tmp_path: Path) -> None:
-    saved(ct(), tmp_path / "in")
-    key = tmp_path / "data" / "keys" / "project-trial.key"
-    say("crosswalk", "import", listed(tmp_path, ("MRN-2", "T-2")), "--project", "trial")
-    key.unlink()
+@pytest.mark.parametrize("spoilt", [None, "", "no key", "ab" * 31])
+def test_a_project_key_that_was_used_is_never_made_anew(
+    site: Site, say: Say, tmp_path: Path, spoilt: str | None
+) -> None:
+    study = "1.2.826.0.1.3680043.10.77"
+    site.take(ct(StudyInstanceUID=study))
+    path = tmp_path / "data" / "keys" / "project-trial.key"
+    key = path.read_bytes()
+    path.unlink()
+    if spoilt is not None:
+        path.write_text(spoilt)
+    wrong = "is missing; put it back" if spoilt is None else "holds no key: 64 hexadecimal digits are expected"
     site.restart()
-    assert key.exists(), "nothing was made with it yet: a list does not depend on it"
-    site.take(ct())
-    old = key.read_bytes()
-    key.unlink()
-    for command in ("serve", "deidentify in out --project trial"):
-        ended = subprocess.run(
-            [sys.executable, "-m", "lethe.node", *command.split()], capture_output=True, text=True, timeout=120
-        )
-        assert ended.returncode == 2
-        assert ended.stderr.startswith("lethe: keys/project-trial.key is missing, from which the pseudonyms of")
-    assert not key.exists() and not (tmp_path / "out").exists()
-    key.write_bytes(old)
-    assert say("deidentify", "in", "out", "--project", "trial", "--jobs", "1")[0] == 0
+    site.take(ct(StudyInstanceUID=study))
+    (job,) = site.archive.jobs.find(states=[State.READY])
+    assert job.reason.startswith(f"keys/project-trial.key {wrong}")
+    (tmp_path / "image.dcm").write_bytes(saved(ct(), tmp_path).read_bytes())
+    code, _, err = say("deidentify", "image.dcm", "clean", "--project", "trial")
+    assert (code, err.count("\n"), wrong in err) == (1, 1, True)
+    assert path.exists() is (spoilt is not None)
+    path.write_bytes(key)
+    site.archive.database.execute_sql("UPDATE job SET ready_at = 0")
+    assert site.worker.step()
+    assert len({(str(ds.StudyInstanceUID), str(ds.PatientID)) for ds in site.published()}) == 1
 
 
 def test_uids_under_a_root_of_ones_own(site: Site) -> None:

@@ -21,7 +21,7 @@ from lethe.node.config import Config
 from lethe.node.config import Node as NodeConfig
 from lethe.node.serve import Supervisor, _await_port
 from lethe.storage.archive import Archive
-from lethe.storage.intake import Origin
+from lethe.storage.intake import Handling, Origin
 from lethe.storage.jobs import Stage
 
 
@@ -181,6 +181,34 @@ def test_a_part_for_which_there_is_no_room_is_started_later_and_the_supervisor_g
     assert all(part.process is None for part in supervisor.parts)
     assert all(part.start_at > time.monotonic() for part in supervisor.parts)
     supervisor.stop()
+
+
+def test_the_supervisor_outlives_a_data_folder_that_cannot_be_opened(tmp_path: Path, caplog) -> None:
+    archive = Archive(tmp_path / "data")
+    supervisor = Supervisor(Config(), tmp_path / "config.toml", archive)
+    supervisor.parts.clear()
+    (tmp_path / "data" / "owners.lock").mkdir()  # as on a disk that can only be read, open says no
+    supervisor.watch()
+    assert "what dead parts had leased cannot be let go now" in caplog.text
+    supervisor.stop()
+    archive.close()
+
+
+def test_a_start_does_not_wait_for_the_hour_that_a_clock_was_ahead(tmp_path: Path) -> None:
+    ahead = [3600.0]
+    archive = Archive(tmp_path / "data", clock=lambda: time.time() + ahead[0])
+    handling = Handling(study="ab" * 32, quiet={"default": 5.0})
+    for number in range(2):
+        incoming = saved(ct(), archive.files.incoming())
+        archive.accept(incoming, f"1.2.{number}", Origin("CT01"), ["default"], handling=handling)
+    archive.jobs.claim(Stage.CLEAN, "worker of a machine that is gone", 60)
+    archive.queues.failed("archive", 30, "away")
+    ahead[0] = 0.0
+    archive.forget_the_future()
+    assert [archive.jobs.claim(Stage.CLEAN, "worker", 60) is not None for _ in range(3)] == [True, True, False]
+    assert archive.queues.state("archive").next_attempt <= time.time()
+    assert archive.database.execute_sql("SELECT max(last) FROM gathering").fetchone()[0] <= time.time()
+    archive.close()
 
 
 def test_what_a_clock_that_was_ahead_put_off_is_done_once_it_is_right(tmp_path: Path) -> None:

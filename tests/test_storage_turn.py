@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,39 @@ def test_who_does_not_get_his_turn_goes_on(tmp_path: Path, monkeypatch) -> None:
         pass
 
 
+def test_who_cannot_have_a_turn_leaves_the_others_theirs(tmp_path: Path, monkeypatch) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/lethe.db")
+    database.turn.close()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())), limits[1]))
+    spare = []
+    try:
+        with suppress(OSError):
+            while True:
+                spare.append(os.open(tmp_path, os.O_RDONLY))
+        with transaction(database):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in spare:
+            os.close(descriptor)
+    assert not database.turn._lock.locked()
+    database.close()
+
+
+def test_who_is_interrupted_while_he_waits_leaves_the_others_their_turn(tmp_path: Path, monkeypatch) -> None:
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    one, other = Turn(tmp_path / "turn"), Turn(tmp_path / "turn")
+    monkeypatch.setattr("lethe.storage.turn.time.sleep", interrupted)
+    with one, pytest.raises(KeyboardInterrupt), other:
+        pass
+    assert not other._lock.locked()
+    with other:
+        assert other._locked()
+
+
 def test_a_transaction_within_another_is_part_of_its_turn(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/lethe.db")
     taken = []
@@ -93,9 +128,7 @@ def test_who_cannot_open_its_file_keeps_nobody_waiting(tmp_path: Path) -> None:
     (tmp_path / "turn").mkdir()
     turn = Turn(tmp_path / "turn")
     for _ in range(2):
-        with pytest.raises(IsADirectoryError), turn:
-            raise AssertionError("he has no turn")
-    (tmp_path / "turn").rmdir()
-    with turn:
-        pass
+        with turn:
+            assert turn._lock.locked()
+        assert not turn._lock.locked()
     turn.close()

@@ -18,10 +18,12 @@ from ups_clients import change, post, read, warnings
 from lethe.node.choices import PixelPolicy
 from lethe.node.config import Config, Project, Route
 from lethe.node.progress import Progress
+from lethe.node.projectkeys import key_name, new_key
 from lethe.node.projects import projects_of
 from lethe.node.studyuid import study_uid_of
 from lethe.node.worker import Worker
 from lethe.storage.archive import Archive
+from lethe.storage.audit import Actor
 from lethe.storage.intake import Origin, Plan
 
 
@@ -88,6 +90,19 @@ def value(item: dict[str, Any], *path: str) -> Any:
 
 def told(item: dict[str, Any]) -> tuple[str, int, str]:
     return value(item, "00741000"), value(item, "00741002", "00741004"), value(item, "00741002", "00741006")
+
+
+def test_a_new_key_makes_one_workitem_of_a_study_that_comes_after_it(site: Site) -> None:
+    site.take(*study(1))
+    site.progress.step()
+    site.archive.rotate_key(key_name("default"), new_key(), Actor("somebody"), "default")
+    first, second = study(2)
+    site.take(first)
+    site.clean()
+    site.progress.step()
+    site.take(second)
+    site.progress.step()
+    assert len(site.items()) == 2
 
 
 def test_a_study_is_followed_from_its_first_object_to_its_result(site: Site) -> None:

@@ -8,8 +8,6 @@ from rich.console import Console
 from rich.progress import track
 
 from ..folder import clean_files, write_maps
-from ..parts import open_archive
-from ..projectkeys import demand_key
 from .context import config_of, demand_project
 from .exits import OK, SOME_REFUSED
 from .told import files_told, folder_told
@@ -20,9 +18,6 @@ def run(args: argparse.Namespace) -> int:
     demand_project(config, args.project)
     target = folder_told(args.target)
     paths = files_told(args.source, apart_from=target)
-    archive = open_archive(config)  # what is wrong with it is told here, and not in each process
-    demand_key(archive.files, archive.crosswalk, args.project)
-    archive.close()
     processes = config.node.workers if args.jobs is None else args.jobs
     running = clean_files(paths, target, config, args.project, processes)
     outcomes = list(
