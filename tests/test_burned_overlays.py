@@ -169,7 +169,8 @@ class TestPlane:
     def test_in_unused_bits_of_the_pixel_data_becomes_one_of_its_own(self, clean: Clean) -> None:
         kind = Kind(allocated=16, stored=12)
         image = np.full((1, 400, 640), 700, np.uint16)
-        image[0, 150:250, 100:200] = 1500
+        image[0] += np.random.default_rng(4).integers(0, 40, (400, 640), np.uint16)
+        image[0, 150:250, 100:200] += 800
         raw = native(kind, image | plane(*WORDS).astype(np.uint16) << 14, EXPLICIT)
         ds = pydicom.dcmread(BytesIO(patient(raw, SOPClassUID=CT)))
         for element, vr, value in (

@@ -10,12 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from .showing import Showing
-from .views import Grey, Picture, grey_picture, standing_out
-
-Wide = npt.NDArray[np.float32]
+from .views import Grey, Picture, Wide, grey_picture, standing_out
 
 
 @dataclass(frozen=True)

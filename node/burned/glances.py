@@ -14,7 +14,7 @@ from .islands import extent
 from .looking import Eyes, around
 from .showing import Showing
 from .sight import Sight
-from .views import Grey, Picture, plain_picture
+from .views import Grey, Picture, Wide, grey_picture, plain_picture
 
 Alike = tuple[int, ...]
 """The numbers of frames that are equal."""
@@ -32,12 +32,14 @@ def glanced(
     where: Box,
     eyes: Eyes,
     *,
+    mean: Wide,
     known: Callable[[int], Sequence[Box]],
     look: Callable[[Alike], Sight],
     begun: Collection[int] = (),
 ) -> Iterator[Sight]:
     """What is seen in those of the frames that show more than is known of each, as `look` sees it; only `where` it can
-    be. In the frames of `begun` something was seen that moves. Raises CannotClean for a frame that cannot be read."""
+    be. `mean` is what is usual in all. In the frames of `begun` something was seen that moves. Raises CannotClean for a
+    frame that cannot be read."""
     groups = [fresh[at : at + _AT_ONCE] for at in range(0, len(fresh) if where.area else 0, _AT_ONCE)]
     looked, goes_on = set[int](), False
 
@@ -51,7 +53,7 @@ def glanced(
     for at, few in enumerate(groups):
         beside = [box for numbers in few for box in known(numbers[0])]
         before, begins = goes_on, any(numbers[0] in begun for numbers in few)
-        if not before and not begins and not eyes.glance(_together(shown, few), beside, where):
+        if not before and not begins and not any(eyes.glance(one, beside, where) for one in _shown(shown, few, mean)):
             continue
         sights = seen(at)
         yield from sights
@@ -75,6 +77,18 @@ def is_same_line(one: Box, two: Box) -> bool:
     """Whether two boxes that were found in different frames hold a line that has not moved."""
     shared = one.shared(two).area
     return shared >= _SAME * (one.area + two.area - shared)
+
+
+def _shown(shown: Showing, few: Sequence[Alike], mean: Wide) -> Iterator[Picture]:
+    """A few frames in one picture, then what of them is more than usual: a name over speckle as bright is in that."""
+    yield _together(shown, few)
+    yield _beyond_usual(shown, few, mean)
+
+
+def _beyond_usual(shown: Showing, few: Sequence[Alike], mean: Wide) -> Picture:
+    way = -1 if shown.inverted else 1
+    most = np.max([way * (shown.grey(numbers[0]).astype(np.float32) - mean) for numbers in few], axis=0)
+    return np.dstack([grey_picture(most.clip(0))] * 3)
 
 
 def _together(shown: Showing, few: Sequence[Alike]) -> Picture:

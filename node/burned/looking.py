@@ -35,6 +35,9 @@ _LEAST = 0.7
 """A frame that would have to be made smaller than this is looked at in tiles, or small text is lost."""
 _SURE = 0.2
 """How sure finders must be, or else what they found has to be read."""
+_TALL, _MARGIN = 0.05, 12
+"""What is higher than that part of a frame, and cannot be read, is looked at again, with so many pixels around it and
+once its height."""
 _SURE_BESIDE, _AROUND = 0.5, 1.6
 """How sure they must be beside other lines, and in how many heights of a line what is usual is measured there."""
 _LARGE = 72
@@ -86,8 +89,12 @@ class Eyes:
         """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
         a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
         found = self._found(picture, _scale(picture.shape), places)
-        sure = [one.box for one in found if one.sure >= _SURE]
-        doubtful = [one.box for one in found if one.sure < _SURE]
+        likely = [one.box for one in found if one.sure >= _SURE]
+        tall = [box for box in likely if min(box.width, box.height) > _TALL * min(picture.shape[:2])]
+        read = self.readable(plain, tall)
+        noise = [box for box in tall if box not in read and not self._is_seen_again(picture, plain, box)]
+        sure = [box for box in likely if box not in noise]
+        doubtful = [*noise, *(one.box for one in found if one.sure < _SURE)]
         read = self.readable(plain, doubtful)
         read += self.readable(picture, [box for box in doubtful if box not in read])
         bodies = self._bodies(plain, picture, sure)
@@ -134,6 +141,15 @@ class Eyes:
             more = [box for box in found if box in read or any(goes_on(box, line) for line in read)]
             words += [box.moved(where.left, where.top) for box in more]
         return words
+
+    def _is_seen_again(self, picture: Picture, plain: Picture, box: Box) -> bool:
+        """Whether there is still text in most of a box when that place is looked at by itself, inverted or else as a
+        screen would show it: what is taken for text in speckle and bodies is, by one look, and is not by the next."""
+        aside = min(box.width, box.height) + _MARGIN
+        part = box.grown(aside, aside).within(picture.shape[1], picture.shape[0])
+        here, scale = box.moved(-part.left, -part.top), _scale(picture.shape)
+        looks = (255 - picture[part.rows, part.columns], plain[part.rows, part.columns])
+        return any(_is_known(here, [one.box for one in self._finds(look, scale)]) for look in looks)
 
     def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
         """What is found closer, with all that was found covered: where the picture is then even, nothing is."""
@@ -193,7 +209,8 @@ class Eyes:
         return found
 
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
-        return [one for finder in self.finders for one in finder.find(picture, scale)]
+        found = (one for finder in self.finders for one in finder.find(picture, scale))
+        return [one for one in found if _is_uneven(picture, one.box)]
 
     def _bodies(self, plain: Picture, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those that hold a part of a body, in whichever of the pictures they are read."""
@@ -258,6 +275,12 @@ def uneven(picture: Picture) -> Box:
 def around(box: Box, shape: tuple[int, ...]) -> Box:
     """The box and a few more pixels of a picture of that shape; an empty one stays empty."""
     return box.grown(_EDGE, _EDGE).within(shape[1], shape[0]) if box.area else box
+
+
+def _is_uneven(picture: Picture, box: Box) -> bool:
+    """Whether anything can be written in a box; of what is flat a detector says as little as of what it never saw."""
+    part = picture[box.rows, box.columns].reshape(-1, picture.shape[2])
+    return bool(len(part)) and bool((np.ptp(part, axis=0) > _EVEN).any())
 
 
 def _written(colours: Sequence[Grey], axis: int) -> Places:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .box import Box
 from .looking import Seen
-from .views import Grey, Picture
+from .views import Grey, Picture, Wide
 
 _CALM = 0.995
 """Of the pixels of a box: a single digit that changes is more than the others."""
@@ -24,6 +24,8 @@ class Sight:
     plain: Picture
     steady: Grey | None = None
     """1 where nothing moves, in a stretch of time."""
+    mean: Wide | None = None
+    """What is usual in a stretch of time, in the grey levels of its frames."""
     alone: Callable[[int], Picture] | None = None
     """Shows one of its frames, where they differ."""
     single: int | None = None

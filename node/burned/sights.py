@@ -24,7 +24,7 @@ from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
 from .sight import Sight
 from .tint import tint_of
-from .views import Picture, picture_of, plain_picture
+from .views import Picture, in_one, picture_of, plain_picture
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """How the UIDs of all its SOP Classes begin."""
@@ -72,22 +72,23 @@ def _beneath(shown: Shown, groups: Sequence[tuple[int, ...]], eyes: Eyes) -> Ite
 def _cine(shown: Shown, scene: tuple[int, ...], fresh: Sequence[tuple[int, ...]], eyes: Eyes) -> Iterator[Sight]:
     """What is seen in frames that are alike: in all together, and in each of a few that show more at a glance. Those
     that are equal, and came in no scene before, are together in `fresh`."""
-    seen, moved, steady = list[Box](), defaultdict[int, list[Box]](list), None
+    seen, moved, steady, mean = list[Box](), defaultdict[int, list[Box]](list), None, None
     for sight in in_time(shown, scene, eyes):
         yield sight
-        steady = sight.steady
+        steady, mean = sight.steady, sight.mean
         seen += _lines(sight)
         if sight.single is not None:
             moving = [box for box in sight.seen.boxes if not sight.can_be_read(box)]
             for other, boxes in followed(shown, sight.single, moving).items():
                 moved[other] += boxes
                 yield Sight((other,), Seen(tuple(boxes)), _plain(shown, other))
-    assert steady is not None
+    assert steady is not None and mean is not None
     yield from glanced(
         shown,
         fresh,
         changing(steady, seen),
         eyes,
+        mean=mean,
         known=lambda number: [*seen, *moved[number]],
         look=lambda numbers: _still(shown, numbers, eyes),
     )
@@ -136,10 +137,10 @@ def _in_scenes(
 def _run(shown: Showing, scene: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:
     """What is seen in frames of a film that are alike: in all together, and in each in which something moves or more is
     seen at a glance."""
-    seen, begun, steady = list[Box](), set[int](), None
+    seen, begun, steady, mean = list[Box](), set[int](), None, None
     for sight in in_time(shown, scene, eyes):
         yield sight
-        steady = sight.steady
+        steady, mean = sight.steady, sight.mean
         if sight.single is None:
             seen += _lines(sight)
             continue
@@ -149,12 +150,13 @@ def _run(shown: Showing, scene: tuple[int, ...], eyes: Eyes) -> Iterator[Sight]:
         if len(still) < len(sight.seen.boxes):
             begun.add(sight.single)
         seen += still
-    assert steady is not None
+    assert steady is not None and mean is not None
     yield from glanced(
         shown,
         [(number,) for number in scene],
         changing(steady, seen),
         eyes,
+        mean=mean,
         known=lambda _: seen,
         look=lambda numbers: _passing(shown, numbers, eyes),
         begun=begun,
@@ -179,9 +181,12 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
     """What is seen in frames that follow each other. Raises CannotClean for a frame that cannot be read."""
     stretch = stretch_of(shown, numbers)
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
-    yield Sight(numbers, eyes.look(stretch.picture(), plain), plain, steady, alone, engines=tuple(eyes.editions))
+    seen = eyes.look(stretch.picture(), plain)
+    yield Sight(numbers, seen, plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
     for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
-        yield replace(_still(shown, (number,), eyes), frames=numbers, steady=steady, alone=alone, single=number)
+        yield replace(
+            _still(shown, (number,), eyes), frames=numbers, steady=steady, mean=stretch.mean, alone=alone, single=number
+        )
 
 
 def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
@@ -192,9 +197,9 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
         return Sight(numbers, Seen(()), picture, engines=(eyes.gate.edition,))
     plain = plain_picture(frame, inverted=shown.inverted)
     if not proves:
-        seen = eyes.look(picture, plain)
+        seen = eyes.look(in_one(picture), plain)
         return Sight(numbers, _with_colours(frame, plain, seen, eyes), plain, engines=tuple(eyes.editions))
-    seen = eyes.look(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
+    seen = eyes.look(in_one(picture), plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
