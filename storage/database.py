@@ -6,7 +6,6 @@ understands as well, so that it can follow behind the same function.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator

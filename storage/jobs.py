@@ -299,6 +299,12 @@ class JobQueue:
         row = self._job
         return bool(row.delete().where((row.id == job.id) & (row.state == State.HELD)).execute())
 
+    def discard(self, job: Job) -> bool:
+        """Forget an ended job, whose work nobody will do, inside the caller's transaction. False where it is not ended
+        any more."""
+        row = self._job
+        return bool(row.delete().where((row.id == job.id) & (row.state << list(ENDED))).execute())
+
     def undo(self, stage: Stage, destination: str, subject: str, state: State, *, delay: float, reason: str) -> bool:
         """What was done did not last: the job is READY again after `delay` seconds, or ended. Inside the caller's
         transaction; False where no such job is done."""

@@ -271,6 +271,47 @@ def test_what_is_held_or_quarantined_is_here_all_the_same(archive: Archive) -> N
     assert reasons(archive, held, refused) == ["given", "given"]
 
 
+def test_what_was_discarded_is_not_there_until_it_comes_again(archive: Archive) -> None:
+    ds = ct()
+    reference = take(archive, ds)
+    (job,) = archive.jobs.find()
+    archive.discard(job.id, "not ours", Actor("somebody"))
+    assert reasons(archive, reference) == ["0112"]
+    take(archive, ds, "default")
+    assert reasons(archive, reference) == ["given"]
+
+
+def test_what_one_project_discarded_counts_as_the_others_have_it(archive: Archive) -> None:
+    reference = take(archive, ct(), "default", "other")
+    job = archive.jobs.claim(Stage.CLEAN, "worker", 60)
+    assert job is not None
+    archive.quarantine(job, "no reason")
+    assert reasons(archive, reference) == ["given"]
+    archive.discard(job.id, "not ours", Actor("somebody"))
+    assert reasons(archive, reference) == ["given"]
+    publish(archive)
+    assert reasons(archive, reference, demand=Demand.PUBLISHED) == ["given"]
+
+
+def test_of_two_objects_with_one_uid_one_that_was_discarded_is_missing(archive: Archive) -> None:
+    """We do not know which of them the peer has, so it must not delete either."""
+    uid = new_uid()
+    reference = take(archive, ct(SOPInstanceUID=uid), "default")
+    take(archive, ct(SOPInstanceUID=uid, PatientID="OTHER"), "default")
+    job = archive.jobs.claim(Stage.CLEAN, "worker", 60)
+    assert job is not None
+    archive.quarantine(job, "no reason")
+    archive.discard(job.id, "not ours", Actor("somebody"))
+    assert reasons(archive, reference) == ["0112"]
+
+
+def test_what_was_deleted_is_not_there(archive: Archive) -> None:
+    reference = take(archive, ct(), "default")
+    entry = archive.index.instance(publish(archive))
+    archive.delete(entry.study_uid, actor=Actor("somebody"))
+    assert reasons(archive, reference) == ["0112"]
+
+
 def test_a_project_that_publishes_first(archive: Archive) -> None:
     first, second = take(archive, ct(), "default"), take(archive, ct(), "default")
     assert reasons(archive, first, second, demand=Demand.PUBLISHED) == ["waiting", "waiting"]

@@ -74,6 +74,11 @@ class DecisionGroup:
         return self.why.state != State.HELD
 
     @property
+    def can_be_discarded(self) -> bool:
+        """Whether they are originals, which a person may throw away."""
+        return self.why.stage in INTAKE
+
+    @property
     def can_be_reviewed(self) -> bool:
         """Whether they are originals, whose frames a person may look at."""
         return self.why.stage == Stage.CLEAN and self.why.state == State.QUARANTINED
