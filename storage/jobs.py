@@ -98,6 +98,8 @@ INTAKE = (Stage.CLEAN, Stage.REIDENTIFY)
 """Stages that work on what came in."""
 OUTGOING = (Stage.SEND, Stage.RETURN)
 """Stages that bring something to a destination."""
+PATIENTS = (*INTAKE, Stage.RETURN)
+"""Stages whose files tell who the patient is."""
 ENDED = (State.HELD, State.QUARANTINED, State.FAILED)
 """States that only a person, or a changed configuration, brings back to READY."""
 

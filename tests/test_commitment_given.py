@@ -352,6 +352,22 @@ def test_a_result_that_came_back_counts_until_every_destination_has_it(archive: 
     assert reasons(archive, (sop_class, uid), demand=Demand.COMMITTED) == ["given"]
 
 
+def test_a_result_that_was_discarded_was_not_delivered(archive: Archive) -> None:
+    incoming, ds = archive.files.incoming(), ct()
+    saved(ds, incoming, "one")
+    uid, sop_class = str(ds.SOPInstanceUID), str(ds.SOPClassUID)
+    archive.accept(incoming / "one", uid, Origin("AI"), ["default"], Stage.REIDENTIFY, sop_class=sop_class)
+    job = archive.jobs.claim(Stage.REIDENTIFY, "worker", 60)
+    assert job is not None
+    archive.put_back(job, [b"identified"], clean_name(job.subject, "default", "reidentified"), ["pacs"], {})
+    back = archive.jobs.claim(Stage.RETURN, "deliver", 60, destination="pacs")
+    assert back is not None
+    archive.quarantine(back, "pacs answered 0xA900")
+    archive.discard(back.id, "not ours", Actor("somebody"))
+    for demand in Demand:
+        assert reasons(archive, (sop_class, uid), demand=demand) == ["0112"]
+
+
 def test_a_project_that_delivers_first_waits_for_every_destination(archive: Archive) -> None:
     reference = take(archive, ct(), "default")
     publish(archive, "one", "two")

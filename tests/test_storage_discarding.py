@@ -132,7 +132,7 @@ class TestDiscarding:
         with archive.together():
             archive.jobs.add(Stage.SEND, "1.1.1", project="default", destination="pacs", state=State.QUARANTINED)
         (send,) = archive.jobs.find(stage=Stage.SEND)
-        with pytest.raises(Refused, match="sends a result"):
+        with pytest.raises(Refused, match="sends a clean instance"):
             archive.discard(send.id, WHY, WHO)
         assert archive.jobs.get(send.id)
 
@@ -220,14 +220,14 @@ class TestAgain:
     def test_while_it_is_discarded_it_is_kept_or_not_acknowledged(self, archive: Archive) -> None:
         """It comes in when the row is gone, and the file not yet; and its file goes when its row is not yet there."""
         (number,) = refused(archive, "1.2.3")
-        remove = archive._originals.drop
+        drop = archive._drop_file
 
-        def come_again(name: str) -> bool:
-            archive._originals.drop = remove  # type: ignore[method-assign]
+        def come_again(job: Job) -> None:
+            archive._drop_file = drop  # type: ignore[method-assign]
             receive(archive, "1.2.3", "default")
-            return remove(name)
+            drop(job)
 
-        archive._originals.drop = come_again  # type: ignore[method-assign]
+        archive._drop_file = come_again  # type: ignore[method-assign]
         archive.discard(number, WHY, WHO)
         assert originals(archive) == 1
         job = claimed(archive)

@@ -183,6 +183,21 @@ class TestCall:
         assert web.post(f"/api/v1/jobs/{job['id']}/discard", json={"reason": "x"}, headers=BEARER).status_code == 409
 
 
+def test_a_result_for_a_destination_is_said_to_be_one(web: FlaskClient, archive: Archive) -> None:
+    study = generate_uid()
+    for number in range(2):
+        path = saved(ct(StudyInstanceUID=study), archive.files.incoming())
+        name = f"{number}{'ab' * 31}c"
+        archive.files.write("returns", name, [path.read_bytes()])
+        with archive.together():
+            archive.jobs.add(Stage.RETURN, name, project="default", destination="ris", state=State.FAILED, reason="x")
+    number = archive.jobs.find()[0].id
+    page = words(web.get(f"/decisions/{number}/discard", headers=HTML).text)
+    assert "re-identified, for ris" in page and "all 2 objects of its study" in page
+    web.post(f"/decisions/{number}/discard", data={"reason": "x", "what": "study"}, headers=HTML)
+    assert (archive.jobs.find(), list(archive.files.names("returns"))) == ([], [])
+
+
 def test_the_review_desk_leads_there(web: FlaskClient, archive: Archive) -> None:
     (number,) = refused(archive, generate_uid(), "default")
     assert f'href="/decisions/{number}/discard"' in web.get(f"/quarantine/{number}", headers=HTML).text
