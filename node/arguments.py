@@ -144,6 +144,11 @@ def _upkeep(commands: _Commands) -> None:
     one.add_argument("--json", action="store_true", help="as JSON")
     one = _add(commands, "retry", "upkeep.retry", "try quarantined and failed jobs again", "lethe retry 17")
     one.add_argument("job", nargs="*", type=_number, metavar="JOB", help="job numbers (default: all)")
+    text = "throw originals away that are held back; it cannot be undone"
+    one = _add(commands, "discard", "upkeep.discard", text, "lethe discard 17 --reason 'sent by mistake'")
+    one.add_argument("job", nargs="+", type=_number, metavar="JOB", help="job numbers, as the portal shows them")
+    one.add_argument("--reason", required=True, metavar="TEXT", help="for the audit trail; it names no patient")
+    one.add_argument("--study", action="store_true", help="and all that is held back of their studies")
     text = "check that files, jobs, index and audit trail agree, and that no disk has changed a file"
     _add(commands, "verify", "upkeep.verify", text, "lethe verify")
 

@@ -81,9 +81,7 @@ def asked(values: Iterable[str]) -> list[str]:
 def release_held(archive: Archive, project: str, actor: Actor) -> int:
     """Try again the objects that were held for want of a list. Returns how many."""
     held = archive.jobs.find(states=[State.QUARANTINED], stage=Stage.CLEAN, reason=not_listed(project))
-    for job in held:
-        archive.release(job.id, actor)
-    return len(held)
+    return archive.release_all([job.id for job in held], actor)
 
 
 def _read_line(row: list[str], line: int, result: PatientFile) -> None:

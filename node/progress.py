@@ -40,6 +40,7 @@ _RARELY = 10
 _WORK = ("110001", "DCM", "Image Processing")
 _LABEL = "De-identification"
 _NONE_CLEAN = "None of its objects could be proven clean; all are held back."
+_NONE_LEFT = "All of its objects were discarded or deleted."
 
 
 class Progress:
@@ -187,7 +188,8 @@ class Progress:
             changes["00741216"] = element("SQ", self._performed(cleaning, results))
         elif over:
             state = StepState.CANCELED
-            changes[PROGRESS] = element("SQ", _progress(tally) | {REASON: element("LT", _NONE_CLEAN)})
+            why = _NONE_CLEAN if tally.total else _NONE_LEFT
+            changes[PROGRESS] = element("SQ", _progress(tally) | {REASON: element("LT", why)})
         self._archive.advance_workitem(cleaning.workitem, state, changes)
         if over:
             cleanings.end(cleaning)

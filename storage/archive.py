@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .abandoned import Abandoned
 from .delivering import Delivering
+from .discarding import Discarding
 from .disclosure import Disclosure
 from .inspection import Inspection
 from .intake import Intake
@@ -31,6 +32,7 @@ class Archive(
     Publication,
     Outcomes,
     Removal,
+    Discarding,
     Delivering,
     Verdicts,
     Reviewing,

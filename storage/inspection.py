@@ -13,6 +13,8 @@ from .errors import NotFound
 from .jobs import INTAKE, OUTGOING, Stage, State
 from .promises import Promised
 
+_DISCARDED = "SELECT COUNT(*) FROM audit WHERE action = 'discarded'"
+
 
 class Inspection(DataFolder):
     """Reads everything and changes nothing."""
@@ -36,6 +38,7 @@ class Inspection(DataFolder):
             "delivered": send[State.DONE],
             "undeliverable": send[State.QUARANTINED],
             "failed": work[State.FAILED] + send[State.FAILED],
+            "discarded": int(self.database.execute_sql(_DISCARDED).fetchone()[0]),
             "studies": studies,
             "series": series,
             "instances": instances,

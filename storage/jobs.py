@@ -98,6 +98,8 @@ INTAKE = (Stage.CLEAN, Stage.REIDENTIFY)
 """Stages that work on what came in."""
 OUTGOING = (Stage.SEND, Stage.RETURN)
 """Stages that bring something to a destination."""
+PATIENTS = (*INTAKE, Stage.RETURN)
+"""Stages whose files tell who the patient is."""
 ENDED = (State.HELD, State.QUARANTINED, State.FAILED)
 """States that only a person, or a changed configuration, brings back to READY."""
 
@@ -298,6 +300,12 @@ class JobQueue:
         """Forget a HELD job whose work others do. False where it is not held any more."""
         row = self._job
         return bool(row.delete().where((row.id == job.id) & (row.state == State.HELD)).execute())
+
+    def discard(self, job: Job) -> bool:
+        """Forget an ended job, whose work nobody will do, inside the caller's transaction. False where it is not ended
+        any more."""
+        row = self._job
+        return bool(row.delete().where((row.id == job.id) & (row.state << list(ENDED))).execute())
 
     def undo(self, stage: Stage, destination: str, subject: str, state: State, *, delay: float, reason: str) -> bool:
         """What was done did not last: the job is READY again after `delay` seconds, or ended. Inside the caller's

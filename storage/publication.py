@@ -96,6 +96,8 @@ class Publication(DataFolder):
         with transaction(self.database):
             done = self.jobs.finish(job)
             if done:
+                if not self.files.holds("returns", name):
+                    raise Unavailable("the result was discarded while it was made again; it is done once more")
                 self._note(job, name)
                 for destination in destinations:
                     self.jobs.add(

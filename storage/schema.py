@@ -360,6 +360,11 @@ _ENDS = (
     "ALTER TABLE performed_step ADD COLUMN has_end_time INTEGER NOT NULL DEFAULT 0",
 )
 
+_DISCARDED = (
+    # To count what people discarded: the trail alone knows.
+    "CREATE INDEX audit_discarded ON audit (seq) WHERE action = 'discarded'",
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _FIRST,
     _SECOND,
@@ -378,4 +383,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _DIGEST,
     _CONTENT,
     _ENDS,
+    _DISCARDED,
 )

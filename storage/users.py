@@ -41,7 +41,7 @@ class Permission(StrEnum):
     STORE = "store"
     """Hand in objects to be cleaned, by STOW-RS or in the portal."""
     DELETE = "delete"
-    """Delete clean objects for good; each is audited."""
+    """Delete clean objects, and discard originals that are held back, for good; each is audited."""
     WORKLIST = "worklist"
     """Read, make, claim and follow workitems; those of clients may name patients."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .audit import SYSTEM, Actor
 from .database import transaction
 from .datafolder import DataFolder
-from .errors import Refused
+from .errors import NotFound, Refused
 from .jobs import Job, State
 
 
@@ -41,3 +41,15 @@ class Verdicts(DataFolder):
                 raise Refused(f"job {number} is {job.state}; only a quarantined or failed job can be tried again")
             self.audit.record(actor, "released", job.subject, {"job": job.id, "was": job.state, "reason": job.reason})
             return self.jobs.get(number)
+
+    def release_all(self, numbers: Iterable[int], actor: Actor) -> int:
+        """Try again those that still can be, each a decision of its own; what others decided on meanwhile stays as they
+        have it. Returns how many."""
+        released = 0
+        for number in numbers:
+            try:
+                self.release(number, actor)
+                released += 1
+            except (NotFound, Refused):
+                continue  # somebody else was first: tried again, or discarded
+        return released

@@ -77,14 +77,17 @@ class Vouching(DataFolder):
         if not names:
             return Vow(one, Standing.LOST, CLASS_CONFLICT)
         # Different bytes under one UID: we do not know which of them the peer means, so all of them count.
-        standings = [self._standing(name, demands) for name in names]
-        worst = max(standings, key=list(Standing).index)
-        return Vow(one, worst, 0 if worst == Standing.GIVEN else PROCESSING_FAILURE)
+        standing, reason = max((self._standing(name, demands) for name in names), key=_badness)
+        return Vow(one, standing, reason)
 
-    def _standing(self, name: str, demands: Mapping[str, Demand]) -> Standing:
+    def _standing(self, name: str, demands: Mapping[str, Demand]) -> tuple[Standing, int]:
+        """How it stands with one original, and its Failure Reason."""
         jobs = [job for stage in INTAKE for job in self.jobs.find(stage=stage, subject=name)]
+        if not jobs:  # it was discarded, or what it became was deleted
+            return Standing.LOST, NO_SUCH_INSTANCE
         standings = [self._in_project(job, demands.get(job.project, Demand.RECEIVED)) for job in jobs]
-        return max(standings, key=list(Standing).index, default=Standing.LOST)
+        worst = max(standings, key=list(Standing).index)
+        return worst, 0 if worst == Standing.GIVEN else PROCESSING_FAILURE
 
     def _in_project(self, job: Job, demand: Demand) -> Standing:
         if job.state == State.DONE:
@@ -129,3 +132,8 @@ class Vouching(DataFolder):
     def _is_published(self, sop_uid: str) -> bool:
         row = self.database.execute_sql("SELECT file FROM instance WHERE uid = ?", (sop_uid,)).fetchone()
         return row is not None and self.files.holds("clean", row[0])
+
+
+def _badness(word: tuple[Standing, int]) -> tuple[int, int]:
+    standing, reason = word
+    return list(Standing).index(standing), reason

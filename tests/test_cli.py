@@ -260,6 +260,26 @@ def test_retry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert archive.counts()["waiting"] == 1
 
 
+def test_discard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = Archive(tmp_path / "data")
+    study = ct()
+    for ds in (study, ct(StudyInstanceUID=study.StudyInstanceUID), ct()):
+        archive.accept(saved(ds, archive.files.incoming()), str(ds.SOPInstanceUID), Origin("CT01"), [])
+    last, _, first = (str(job.id) for job in archive.jobs.find())
+    assert main(["discard", first, "--reason", " "]) == 1
+    assert "say why" in capsys.readouterr().err
+    assert main(["discard", first, "99", "--reason", "not ours"]) == 1
+    assert "there is no job 99" in capsys.readouterr().err
+    assert archive.counts()["held"] == 3
+    assert main(["discard", first, "--study", "--reason", "not ours"]) == 0
+    assert capsys.readouterr().out == "2 objects are discarded\n"
+    assert [str(job.id) for job in archive.jobs.find()] == [last]
+    assert main(["discard", last, last, "--reason", "not ours"]) == 0
+    assert capsys.readouterr().out == "1 object is discarded\n"
+    assert (archive.counts()["held"], archive.counts()["discarded"]) == (0, 3)
+    assert list(archive.files.names("inbox")) == []
+
+
 def test_deidentify_writes_what_is_clean_and_lists_what_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

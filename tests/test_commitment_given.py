@@ -271,6 +271,47 @@ def test_what_is_held_or_quarantined_is_here_all_the_same(archive: Archive) -> N
     assert reasons(archive, held, refused) == ["given", "given"]
 
 
+def test_what_was_discarded_is_not_there_until_it_comes_again(archive: Archive) -> None:
+    ds = ct()
+    reference = take(archive, ds)
+    (job,) = archive.jobs.find()
+    archive.discard(job.id, "not ours", Actor("somebody"))
+    assert reasons(archive, reference) == ["0112"]
+    take(archive, ds, "default")
+    assert reasons(archive, reference) == ["given"]
+
+
+def test_what_one_project_discarded_counts_as_the_others_have_it(archive: Archive) -> None:
+    reference = take(archive, ct(), "default", "other")
+    job = archive.jobs.claim(Stage.CLEAN, "worker", 60)
+    assert job is not None
+    archive.quarantine(job, "no reason")
+    assert reasons(archive, reference) == ["given"]
+    archive.discard(job.id, "not ours", Actor("somebody"))
+    assert reasons(archive, reference) == ["given"]
+    publish(archive)
+    assert reasons(archive, reference, demand=Demand.PUBLISHED) == ["given"]
+
+
+def test_of_two_objects_with_one_uid_one_that_was_discarded_is_missing(archive: Archive) -> None:
+    """We do not know which of them the peer has, so it must not delete either."""
+    uid = new_uid()
+    reference = take(archive, ct(SOPInstanceUID=uid), "default")
+    take(archive, ct(SOPInstanceUID=uid, PatientID="OTHER"), "default")
+    job = archive.jobs.claim(Stage.CLEAN, "worker", 60)
+    assert job is not None
+    archive.quarantine(job, "no reason")
+    archive.discard(job.id, "not ours", Actor("somebody"))
+    assert reasons(archive, reference) == ["0112"]
+
+
+def test_what_was_deleted_is_not_there(archive: Archive) -> None:
+    reference = take(archive, ct(), "default")
+    entry = archive.index.instance(publish(archive))
+    archive.delete(entry.study_uid, actor=Actor("somebody"))
+    assert reasons(archive, reference) == ["0112"]
+
+
 def test_a_project_that_publishes_first(archive: Archive) -> None:
     first, second = take(archive, ct(), "default"), take(archive, ct(), "default")
     assert reasons(archive, first, second, demand=Demand.PUBLISHED) == ["waiting", "waiting"]
@@ -309,6 +350,22 @@ def test_a_result_that_came_back_counts_until_every_destination_has_it(archive: 
     assert back is not None
     archive.delivered(back, 0, transfer_syntax="1.2.840.10008.1.2.1")
     assert reasons(archive, (sop_class, uid), demand=Demand.COMMITTED) == ["given"]
+
+
+def test_a_result_that_was_discarded_was_not_delivered(archive: Archive) -> None:
+    incoming, ds = archive.files.incoming(), ct()
+    saved(ds, incoming, "one")
+    uid, sop_class = str(ds.SOPInstanceUID), str(ds.SOPClassUID)
+    archive.accept(incoming / "one", uid, Origin("AI"), ["default"], Stage.REIDENTIFY, sop_class=sop_class)
+    job = archive.jobs.claim(Stage.REIDENTIFY, "worker", 60)
+    assert job is not None
+    archive.put_back(job, [b"identified"], clean_name(job.subject, "default", "reidentified"), ["pacs"], {})
+    back = archive.jobs.claim(Stage.RETURN, "deliver", 60, destination="pacs")
+    assert back is not None
+    archive.quarantine(back, "pacs answered 0xA900")
+    archive.discard(back.id, "not ours", Actor("somebody"))
+    for demand in Demand:
+        assert reasons(archive, (sop_class, uid), demand=demand) == ["0112"]
 
 
 def test_a_project_that_delivers_first_waits_for_every_destination(archive: Archive) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pydicom
@@ -181,6 +181,64 @@ def test_a_destination_that_is_away_is_waited_for_and_a_refusal_is_shown(site: S
     site.archive.release(job.id, Actor("somebody"))
     assert to_pacs(site, pacs.port).step()
     assert site.files() == []
+
+
+def test_a_result_that_is_refused_can_be_discarded_and_come_again(site: Site, pacs: Archiver) -> None:
+    made = returned("PR", site.clean(ct()))
+    site.give_back(made, Origin("AI-2"))
+    pacs.answers[str(made.SOPInstanceUID)] = [0xA900]
+    assert to_pacs(site, pacs.port).step()
+    (refused,) = site.archive.jobs.find(states=[State.QUARANTINED], stage=Stage.RETURN)
+    site.archive.discard(refused.id, "not wanted there", Actor("somebody"))
+    assert site.archive.counts()["undeliverable"] == 0
+    assert len(site.files()) == 1, "the other destination does not have it yet"
+    peer = Peer("ris", "ARCHIVE", "127.0.0.1", pacs.port, identified=True)
+    to_ris = Courier(site.archive, Destination(peer, "LETHE"), "deliver-2", lambda: 0.0)
+    pacs.answers[str(made.SOPInstanceUID)] = [0xA900]
+    assert to_ris.step()
+    (refused,) = site.archive.jobs.find(states=[State.QUARANTINED], stage=Stage.RETURN)
+    site.archive.discard(refused.id, "not wanted there", Actor("somebody"))
+    assert site.files() == []
+    assert list(site.archive.verify()) == []
+    site.give_back(made, Origin("AI-2"))
+    assert len(site.files()) == 1
+    assert to_pacs(site, pacs.port).step() and to_ris.step()
+    assert (site.files(), list(site.archive.verify())) == ([], [])
+
+
+def test_a_result_that_came_again_is_not_forgotten_with_the_one_before(site: Site, pacs: Archiver) -> None:
+    made = returned("PR", site.clean(ct()))
+    site.give_back(made, Origin("AI-2"))
+    for destination in ("pacs", "ris"):
+        job = site.archive.jobs.claim(Stage.RETURN, "deliver", 60, destination=destination)
+        assert job is not None and site.archive.quarantine(job, "refused")
+    first, second = site.archive.jobs.find(stage=Stage.RETURN)
+    site.archive.discard(first.id, "not wanted there", Actor("somebody"))
+    site.accept(made, Origin("AI-2"))
+    site.archive.discard(second.id, "not wanted there", Actor("somebody"))
+    assert site.worker.step()
+    assert {job.state for job in site.archive.jobs.find(stage=Stage.RETURN)} == {State.READY}
+    assert len(site.files()) == 1
+    assert list(site.archive.verify()) == []
+
+
+def test_a_result_that_is_discarded_while_it_is_made_again_is_made_once_more(site: Site, pacs: Archiver) -> None:
+    site.accept(returned("PR", site.clean(ct())), AI)
+    write = site.archive.files.write
+
+    def write_then_lose(room: str, name: str, chunks: Iterable[bytes]) -> int:
+        size = write(room, name, chunks)
+        site.archive.files.remove(room, name)  # as a discard does that has just taken the rows
+        site.archive.files.write = write  # type: ignore[method-assign]
+        return size
+
+    site.archive.files.write = write_then_lose  # type: ignore[method-assign]
+    assert site.worker.step()
+    assert (site.files(), site.archive.jobs.find(stage=Stage.RETURN)) == ([], [])
+    site.archive.database.execute_sql("UPDATE job SET ready_at = 0")
+    assert site.worker.step()
+    assert to_pacs(site, pacs.port).step()
+    assert len(pacs.received) == 1
 
 
 def test_a_peer_that_may_no_longer_get_phi_gets_none(site: Site, pacs: Archiver) -> None:

@@ -230,7 +230,7 @@ def test_what_was_published_before_there_were_results_has_one(tmp_path: Path) ->
         "PRAGMA foreign_keys = 0",
         *(f"DROP TABLE {table}" for table in since),
         *(f"ALTER TABLE {table} DROP COLUMN {column}" for table, column in columns),
-        "DROP INDEX audit_deleted",
+        *(f"DROP INDEX {index}" for index in re.findall(r"CREATE INDEX (audit_\w+)", later)),
         f"UPDATE schema_version SET version = {before}",
     ):
         archive.database.execute_sql(sql)

@@ -25,6 +25,7 @@ from lethe.node.worker import Worker
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.intake import Origin, Plan
+from lethe.storage.jobs import ENDED
 
 
 class Site:
@@ -174,6 +175,39 @@ def test_a_study_of_which_everything_is_held_back_is_canceled_with_the_reason(si
     assert value(item, "00741002", "00741238") == "None of its objects could be proven clean; all are held back."
     assert value(item, "00741002", "0074100E", "00080100") == "110513"
     assert value(item, "0020000D") is None
+
+
+def test_what_was_discarded_is_counted_no_more(site: Site) -> None:
+    (one,) = study(1)
+    site.take(one, unknown(StudyInstanceUID=one.StudyInstanceUID))
+    site.clean()
+    site.progress.step()
+    assert told(site.item()) == ("IN PROGRESS", 100, "1 of 2 objects are clean, 1 held back.")
+    discard_all(site)
+    site.progress.step()
+    assert told(site.item()) == ("IN PROGRESS", 100, "1 of 1 objects are clean.")
+    site.now += 60
+    site.progress.step()
+    assert told(site.item())[0] == "COMPLETED"
+
+
+def test_a_study_that_was_discarded_is_canceled_with_the_reason(site: Site) -> None:
+    site.take(unknown())
+    site.clean()
+    site.progress.step()
+    discard_all(site)
+    site.progress.step()
+    assert told(site.item())[0] == "IN PROGRESS"
+    site.now += 60
+    site.progress.step()
+    item = site.item()
+    assert told(item)[0] == "CANCELED"
+    assert value(item, "00741002", "00741238") == "All of its objects were discarded or deleted."
+
+
+def discard_all(site: Site) -> None:
+    held = site.archive.jobs.find(states=ENDED)
+    assert len(site.archive.discard_all([job.id for job in held], "not ours", Actor("somebody"))) == len(held) > 0
 
 
 def test_what_comes_after_the_end_is_a_workitem_of_its_own(site: Site) -> None:

@@ -8,6 +8,7 @@ import json
 from rich.console import Console
 from rich.table import Table
 
+from lethe.storage.discarding import reason_from
 from lethe.storage.jobs import State
 
 from .context import ACTOR, config_of
@@ -29,10 +30,25 @@ def status(args: argparse.Namespace) -> int:
 
 def retry(args: argparse.Namespace) -> int:
     archive = archive_of(config_of(args))
-    wanted = args.job or [job.id for job in archive.jobs.find(states=[State.QUARANTINED, State.FAILED])]
-    for number in wanted:
-        archive.release(number, ACTOR)
-    print(f"{len(wanted)} {'job is' if len(wanted) == 1 else 'jobs are'} tried again")
+    if args.job:
+        released = len([archive.release(number, ACTOR) for number in args.job])
+    else:
+        ended = archive.jobs.find(states=[State.QUARANTINED, State.FAILED])
+        released = archive.release_all([job.id for job in ended], ACTOR)
+    print(f"{released} {'job is' if released == 1 else 'jobs are'} tried again")
+    return OK
+
+
+def discard(args: argparse.Namespace) -> int:
+    archive = archive_of(config_of(args))
+    reason_from(args.reason)
+    wanted = [archive.discardable(number) for number in args.job]
+    if args.study:
+        from ..heldback import of_its_study
+
+        wanted = [one for job in wanted for one in of_its_study(archive, job)]
+    gone = archive.discard_all(dict.fromkeys(job.id for job in wanted), args.reason, ACTOR)
+    print(f"{len(gone)} {'object is' if len(gone) == 1 else 'objects are'} discarded")
     return OK
 
 

@@ -17,7 +17,7 @@ from lethe.storage.users import Permission
 
 from ..deid.latin9 import know_latin_9
 from ..outbox import Outbox
-from . import api, faults, health, login, outgoing, portal, review, upload
+from . import api, discard, faults, health, login, outgoing, portal, review, upload
 from .arrival import arriving, host_of
 from .cors import Cors
 from .credentials import NOBODY, Credentials, session_key
@@ -94,6 +94,8 @@ def create_app(
     app.register_blueprint(api.blueprint(archive, _STATIC))
     app.register_blueprint(outgoing.pages(outbox))
     app.register_blueprint(outgoing.calls(outbox))
+    app.register_blueprint(discard.pages(archive))
+    app.register_blueprint(discard.calls(archive))
     app.register_blueprint(review.pages(archive))
     app.register_blueprint(review.calls(archive))
     for blueprint, prefix in blueprints:

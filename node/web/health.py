@@ -27,6 +27,7 @@ _HELP = {
     "delivered": "Deliveries acknowledged by the destination",
     "undeliverable": "Deliveries refused, awaiting a decision",
     "failed": "Jobs given up, awaiting a decision",
+    "discarded": "Objects discarded by a person, one count per project",
     "studies": "Clean studies",
     "series": "Clean series",
     "instances": "Clean instances",

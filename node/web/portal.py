@@ -111,7 +111,7 @@ def _kept(response: Response) -> Response:
 def _release_alike(archive: Archive) -> int:
     """Release the jobs that ended for the reason in the form. Many presses for very many: each is a decision on
     record, one transaction each."""
-    form, released = request.form, 0
+    form = request.form
     try:
         stage, state = Stage(form.get("stage", "")), State(form.get("state", ""))
     except ValueError:
@@ -119,13 +119,8 @@ def _release_alike(archive: Archive) -> int:
     if state not in (State.QUARANTINED, State.FAILED):
         raise Refused("only quarantined or failed jobs can be tried again")
     wanted = {"destination": form.get("destination", ""), "reason": form.get("reason", "")}
-    for job in archive.jobs.find(states=[state], stage=stage, limit=_AT_ONCE, **wanted):
-        try:
-            archive.release(job.id, g.caller.actor)
-            released += 1
-        except Refused:
-            continue  # somebody else was first
-    return released
+    alike = archive.jobs.find(states=[state], stage=stage, limit=_AT_ONCE, **wanted)
+    return archive.release_all([job.id for job in alike], g.caller.actor)
 
 
 def _portion(asked: Mapping[str, str]) -> tuple[Show, int]:
