@@ -31,6 +31,8 @@ _SWEEP_EVERY = 3600.0
 _SWITCH = 0.0005
 """Associations wait for the disk most of the time; who comes back from it should not wait 5 ms for Python's lock."""
 _LAST_PATIENCE = 40.0
+_WAKE = signal.SIGURG
+"""What nothing else sends here, and by itself does nothing."""
 
 
 def open_archive(config: Config) -> Archive:
@@ -189,9 +191,28 @@ def stop_signals() -> threading.Event:
     both would wait for ever.
     """
     stopping = threading.Event()
+    _wake_for_signals()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _thread.start_new_thread(stopping.set, ()))
     return stopping
+
+
+def _wake_for_signals() -> None:
+    """Have handlers run at once. The kernel may give a signal to any thread (signal(7)), but only the main thread runs
+    them; while that waits, as for the next sweep in an hour, it would not learn of one that another thread got."""
+    waiting, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.signal(_WAKE, lambda *_: None)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def watch() -> None:
+        while number := os.read(waiting, 1):
+            if number[0] != _WAKE:
+                signal.pthread_kill(main, _WAKE)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _allow_many_descriptors() -> None:

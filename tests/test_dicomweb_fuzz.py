@@ -25,6 +25,8 @@ from lethe.storage.entries import Entry
 
 TOKEN = "token-of-the-fuzzer-0123456789abcdef"
 CASES = int(os.environ.get("LETHE_HTTP_CASES", "3"))
+OURS = ("multipart/related", "application/dicom", "application/dicom+json", "application/json")
+"""What an answer says of itself, whoever asked for it."""
 CHECKS = (not_a_server_error, status_code_conformance)
 
 
@@ -84,7 +86,7 @@ def test_no_answer_is_a_failure_of_ours(described: schemathesis.BaseSchema, entr
         statuses[response.status_code] += 1
         if response.status_code >= 400 and case.method != "HEAD":
             sent = [str(one) for one in (*(case.query or {}).values(), *(case.path_parameters or {}).values())]
-            assert not [one for one in sent if len(one) > 12 and one in response.text]
+            assert not [one for one in sent if len(one) > 12 and one not in OURS and one in response.text]
             assert "Traceback" not in response.text
 
     for found in described.get_all_operations():
