@@ -16,7 +16,7 @@ from lethe.node.burned.glances import glanced
 from lethe.node.burned.looking import Eyes, Seen, uneven
 from lethe.node.burned.proof import suspicious
 from lethe.node.burned.sight import Sight
-from lethe.node.burned.views import Picture, in_one, picture_of, plain_picture
+from lethe.node.burned.views import Picture, picture_of, plain_picture
 
 ARABIC = "\u0645\u062d\u0645\u062f \u0627\u0644\u0623\u062d\u0645\u062f"
 HEBREW = "\u05db\u05d4\u05df \u05d9\u05e2\u05e7\u05d1 \u05dc\u05d5\u05d9 \u05d1\u05e8\u05e7"
@@ -38,7 +38,7 @@ def written(frame: NDArray[np.uint8], text: str, at: tuple[int, int], size: floa
 
 
 def share_found(frame: NDArray[np.generic], where: Box) -> float:
-    boxes = eyes_of(("rapidocr",)).look(in_one(picture_of(frame)), plain_picture(frame), suspicious(frame)).boxes
+    boxes = eyes_of(("rapidocr",)).look_at(picture_of(frame), plain_picture(frame), suspicious(frame)).boxes
     found = np.zeros(frame.shape, bool)
     for box in boxes:
         found[box.rows, box.columns] = True
@@ -80,7 +80,7 @@ def at_a_slant(text: str, size: int, degrees: int, *, ground: int, ink: int) -> 
 def ink_left(frame: NDArray[np.uint8], ground: int) -> float:
     """What share of the ink no box of the eyes holds."""
     left = np.abs(frame.astype(int) - ground) > 100
-    for box in eyes_of(("rapidocr",)).look(in_one(picture_of(frame)), plain_picture(frame)).boxes:
+    for box in eyes_of(("rapidocr",)).look_at(picture_of(frame), plain_picture(frame)).boxes:
         left[box.rows, box.columns] = False
     return float(left.sum() / (np.abs(frame.astype(int) - ground) > 100).sum())
 
@@ -89,7 +89,7 @@ def ink_left(frame: NDArray[np.uint8], ground: int) -> float:
 def test_a_line_at_a_slant_is_covered_piece_by_piece(degrees: int) -> None:
     frame, where = at_a_slant("FEATHERSTONE ANTONIA", 22, degrees, ground=245, ink=20)
     assert ink_left(frame, 245) < 0.02
-    boxes = eyes_of(("rapidocr",)).look(in_one(picture_of(frame)), plain_picture(frame)).boxes
+    boxes = eyes_of(("rapidocr",)).look_at(picture_of(frame), plain_picture(frame)).boxes
     assert all(box.area < where.area / 2 for box in boxes)
 
 
@@ -120,14 +120,14 @@ def lungs(seed: int, lines: Sequence[str] = ()) -> NDArray[np.uint16]:
 @pytest.mark.parametrize("seed", range(50, 56))
 def test_lungs_that_fill_the_frame_are_no_word(seed: int) -> None:
     slice_ = lungs(seed)
-    boxes = eyes_of(("rapidocr",)).look(in_one(picture_of(slice_)), plain_picture(slice_), suspicious(slice_)).boxes
+    boxes = eyes_of(("rapidocr",)).look_at(picture_of(slice_), plain_picture(slice_), suspicious(slice_)).boxes
     assert sum(box.area for box in boxes) < 0.05 * slice_.size
 
 
 @pytest.mark.parametrize("seed", [71, 79, 96])
 def test_a_lung_like_a_ring_is_not_covered_beside_a_line_of_text(seed: int) -> None:
     slice_ = lungs(seed, ["OKSANEN"])
-    boxes = eyes_of(("rapidocr",)).look(in_one(picture_of(slice_)), plain_picture(slice_), suspicious(slice_)).boxes
+    boxes = eyes_of(("rapidocr",)).look_at(picture_of(slice_), plain_picture(slice_), suspicious(slice_)).boxes
     assert any(box.top < 30 for box in boxes)
     assert sum(box.area for box in boxes) < 0.04 * slice_.size
 
@@ -215,14 +215,14 @@ def test_thin_script_is_found_where_a_body_begins(size: int, left: int, top: int
 @pytest.mark.parametrize("grey", [0, 255])
 def test_nothing_is_found_in_a_frame_without_anything(grey: int) -> None:
     frame = np.full((240, 320), grey, np.uint8)
-    assert eyes_of(("rapidocr",)).look(in_one(picture_of(frame)), plain_picture(frame)).boxes == []
+    assert eyes_of(("rapidocr",)).look_at(picture_of(frame), plain_picture(frame)).boxes == []
 
 
 def test_what_is_taken_for_large_text_by_one_look_alone_is_none() -> None:
     class Once:
         """Sees text in the middle of the first picture it is shown."""
 
-        edition = "once"
+        edition, wants_one_grey = "once", True
 
         def __init__(self) -> None:
             self.looks = 0
@@ -233,7 +233,7 @@ def test_what_is_taken_for_large_text_by_one_look_alone_is_none() -> None:
 
     frame = tissue(512, 512)
     eyes = Eyes([Once()], eyes_of(("rapidocr",)).reader, eyes_of(("rapidocr",)).gate)
-    assert eyes.look(in_one(picture_of(frame)), plain_picture(frame)).boxes == []
+    assert eyes.look_at(picture_of(frame), plain_picture(frame)).boxes == []
 
 
 class Cine:

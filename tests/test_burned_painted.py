@@ -17,7 +17,7 @@ from lethe.node.burned.box import Box
 from lethe.node.burned.engines import eyes_of
 from lethe.node.burned.painted import painted
 from lethe.node.burned.sights import _with_colours
-from lethe.node.burned.views import in_one, picture_of, plain_picture
+from lethe.node.burned.views import picture_of, plain_picture
 from lethe.node.config import Config
 from lethe.node.config import Project as ProjectConfig
 from lethe.node.projects import Project, projects_of
@@ -63,7 +63,7 @@ def written(frame: Picture, text: str, at: tuple[int, int], colour: Colour, size
 
 def share_found(frame: Picture, where: Box) -> float:
     eyes, plain = eyes_of(("rapidocr",)), plain_picture(frame)
-    seen = _with_colours(frame, plain, eyes.look(in_one(picture_of(frame)), plain), eyes)
+    seen = _with_colours(frame, plain, eyes.look_at(picture_of(frame), plain), eyes)
     found = np.zeros(frame.shape[:2], bool)
     for box in seen.boxes:
         found[box.rows, box.columns] = True

@@ -5,7 +5,7 @@ import pytest
 from burned_pictures import drawn
 from numpy.typing import NDArray
 
-from lethe.node.burned.views import picture_of, plain_picture, standing_out
+from lethe.node.burned.views import in_one, picture_of, plain_picture, standing_out
 
 
 def test_nothing_stands_out_where_all_is_alike() -> None:
@@ -58,3 +58,11 @@ def test_colours_of_many_bits_keep_their_contrast_beside_outliers(dtype: type, o
     frame, ink = written(dtype, outlier)
     shown = plain_picture(frame[..., None].repeat(3, axis=2))[..., 1].astype(int)
     assert np.median(shown[ink]) - np.median(shown[:300][~ink[:300]]) > 30
+
+
+def test_three_looks_become_one_grey_in_their_place() -> None:
+    looks = np.random.default_rng(6).integers(0, 256, (301, 517, 3), np.uint8)
+    expected = np.rint(looks @ np.array([0.75, 0.25, 0])).astype(np.uint8)
+    grey = in_one(looks)
+    assert np.shares_memory(grey, looks)
+    assert (np.abs(grey.astype(int) - expected[..., None]) <= 1).all() and (np.ptp(grey, axis=2) == 0).all()

@@ -53,6 +53,8 @@ Heat = npt.NDArray[np.float32]
 class DbNet:
     """The detector; its weights are read when it is first used."""
 
+    wants_one_grey = True
+
     @property
     def edition(self) -> str:
         """Names engine, model and versions."""

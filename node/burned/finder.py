@@ -20,7 +20,8 @@ class TextFinder(Protocol):
     """An engine that finds text. It is loaded once in a process, works in one thread, keeps nothing of what it sees.
 
     Another package can bring one: an entry point of the group `lethe.text_finders`, whose name the configuration uses,
-    names a callable that takes nothing and gives one."""
+    names a callable that takes nothing and gives one. A frame is shown to it as three looks in three channels
+    (`views.py`), or in one grey if it has an attribute `wants_one_grey` that is true."""
 
     @property
     def edition(self) -> str:

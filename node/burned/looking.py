@@ -21,7 +21,7 @@ from .finder import Found, TextFinder
 from .gate import Gate
 from .islands import Places, spanned
 from .reader import Reader, Reading
-from .views import Grey, Picture, evened
+from .views import Grey, Picture, evened, in_one
 
 _USUAL = 736 * 736
 """Pixels of a picture as the detector wants it, which costs the same whatever the frame's size."""
@@ -35,9 +35,9 @@ _LEAST = 0.7
 """A frame that would have to be made smaller than this is looked at in tiles, or small text is lost."""
 _SURE = 0.2
 """How sure finders must be, or else what they found has to be read."""
-_TALL, _MARGIN = 0.05, 12
-"""What is higher than that part of a frame, and cannot be read, is looked at again, with so many pixels around it and
-once its height."""
+_TALL, _CERTAIN, _MARGIN = 0.05, 1.0, 12
+"""What is higher than that part of a frame, is not certain for a finder and cannot be read, is looked at again, with so
+many pixels around it and once its height."""
 _SURE_BESIDE, _AROUND = 0.5, 1.6
 """How sure they must be beside other lines, and in how many heights of a line what is usual is measured there."""
 _LARGE = 72
@@ -77,6 +77,8 @@ class Eyes:
 
     def __init__(self, finders: Sequence[TextFinder], reader: Reader, gate: Gate) -> None:
         self.finders = finders
+        self._by_grey = [finder for finder in finders if getattr(finder, "wants_one_grey", False)]
+        self._by_looks = [finder for finder in finders if finder not in self._by_grey]
         self.reader = reader
         self.gate = gate
 
@@ -85,12 +87,23 @@ class Eyes:
         """Names engines, models and versions."""
         return [*(finder.edition for finder in self.finders), self.reader.version]
 
+    def look_at(self, looks: Picture, plain: Picture, places: Sequence[Box] | None = None) -> Seen:
+        """What is found in the picture of one frame, and in `plain`; its three looks become one, as some finders want
+        to be shown them."""
+        scale = _scale(looks.shape)
+        found = self._found(looks, scale, places, self._by_looks)
+        picture = in_one(looks)
+        return self._seen([*found, *self._found(picture, scale, places, self._by_grey)], picture, plain, places)
+
     def look(self, picture: Picture, plain: Picture, places: Sequence[Box] | None = None) -> Seen:
-        """What is found in the picture of one frame or of one stretch of time, and in `plain`, which shows the same as
-        a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
-        found = self._found(picture, _scale(picture.shape), places)
+        """What is found in the picture of a stretch of time, or of what is grey, and in `plain`, which shows the same
+        as a screen would. Small text in a large frame is only looked for near `places`, if they are given."""
+        return self._seen(self._found(picture, _scale(picture.shape), places, self.finders), picture, plain, places)
+
+    def _seen(self, found: Sequence[Found], picture: Picture, plain: Picture, places: Sequence[Box] | None) -> Seen:
         likely = [one.box for one in found if one.sure >= _SURE]
-        tall = [box for box in likely if min(box.width, box.height) > _TALL * min(picture.shape[:2])]
+        highest = _TALL * min(picture.shape[:2])
+        tall = [box for box, sure in found if _SURE <= sure < _CERTAIN and min(box.width, box.height) > highest]
         read = self.readable(plain, tall)
         noise = [box for box in tall if box not in read and not self._is_seen_again(picture, plain, box)]
         sure = [box for box in likely if box not in noise]
@@ -121,7 +134,7 @@ class Eyes:
     def words(self, picture: Picture, where: Box) -> list[Box]:
         """What can be read of what one look finds in a part of a picture."""
         scale, part = max(_scale(picture.shape), _LEAST), np.ascontiguousarray(picture[where.rows, where.columns])
-        found = self._found(part, min(scale, _scale(part.shape)))
+        found = self._found(part, min(scale, _scale(part.shape)), None, self.finders)
         return self.readable(picture, [one.box.moved(where.left, where.top) for one in found])
 
     def close_up(self, places: Iterable[tuple[Picture, Box]], known: Sequence[Box]) -> list[Box]:
@@ -149,13 +162,13 @@ class Eyes:
         part = box.grown(aside, aside).within(picture.shape[1], picture.shape[0])
         here, scale = box.moved(-part.left, -part.top), _scale(picture.shape)
         looks = (255 - picture[part.rows, part.columns], plain[part.rows, part.columns])
-        return any(_is_known(here, [one.box for one in self._finds(look, scale)]) for look in looks)
+        return any(_is_known(here, [one.box for one in _finds(self._by_grey, look, scale)]) for look in looks)
 
     def _again(self, rest: Picture, places: Sequence[Box] | None) -> list[Box]:
         """What is found closer, with all that was found covered: where the picture is then even, nothing is."""
         part, scale = uneven(rest), _scale(rest.shape) * _CLOSER
         if scale < _LEAST:
-            return [one.box for one in self._found(rest, scale, places)]
+            return [one.box for one in self._found(rest, scale, places, self.finders)]
         found = self._finds(rest[part.rows, part.columns], scale) if part.area else []
         return [one.box.moved(part.left, part.top) for one in found]
 
@@ -193,24 +206,27 @@ class Eyes:
             part = box.grown(2 * line, 2 * line).within(columns, rows)
             enough = max(_scale(plain.shape) * _CLOSER, _LARGE / line)
             shape = part.height, part.width
-            for one in self._found(shown[part.rows, part.columns], min(_scale(shape) * _CLOSER, enough)):
+            at = min(_scale(shape) * _CLOSER, enough)
+            for one in self._found(shown[part.rows, part.columns], at, None, self.finders):
                 there = one.box.moved(part.left, part.top)
                 left += [] if _is_known(there, seen.boxes) else [there]
         return self.readable(shown, left)
 
-    def _found(self, picture: Picture, scale: float, places: Sequence[Box] | None = None) -> list[Found]:
-        """What the finders find: in a large frame also in tiles, or small text would be too small."""
+    def _found(
+        self, picture: Picture, scale: float, places: Sequence[Box] | None, finders: Sequence[TextFinder]
+    ) -> list[Found]:
+        """What those finders find: in a large frame also in tiles, or small text would be too small."""
         rows, columns = picture.shape[:2]
-        found = self._finds(picture, scale)
+        found = _finds(finders, picture, scale)
         for tile in tiles(rows, columns, _TILE, _OVERLAP) if scale < _LEAST else ():
             if places is None or any(tile.touches(place) for place in places):
                 part = np.ascontiguousarray(picture[tile.rows, tile.columns])
-                found += [Found(box.moved(tile.left, tile.top), sure) for box, sure in self._finds(part, _LEAST)]
+                more = _finds(finders, part, _LEAST)
+                found += [Found(box.moved(tile.left, tile.top), sure) for box, sure in more]
         return found
 
     def _finds(self, picture: Picture, scale: float) -> list[Found]:
-        found = (one for finder in self.finders for one in finder.find(picture, scale))
-        return [one for one in found if _is_uneven(picture, one.box)]
+        return _finds(self.finders, picture, scale)
 
     def _bodies(self, plain: Picture, picture: Picture, boxes: Sequence[Box]) -> list[Box]:
         """Those that hold a part of a body, in whichever of the pictures they are read."""
@@ -275,6 +291,11 @@ def uneven(picture: Picture) -> Box:
 def around(box: Box, shape: tuple[int, ...]) -> Box:
     """The box and a few more pixels of a picture of that shape; an empty one stays empty."""
     return box.grown(_EDGE, _EDGE).within(shape[1], shape[0]) if box.area else box
+
+
+def _finds(finders: Sequence[TextFinder], picture: Picture, scale: float) -> list[Found]:
+    found = (one for finder in finders for one in finder.find(picture, scale))
+    return [one for one in found if _is_uneven(picture, one.box)]
 
 
 def _is_uneven(picture: Picture, box: Box) -> bool:

@@ -24,7 +24,7 @@ from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
 from .sight import Sight
 from .tint import tint_of
-from .views import Picture, in_one, picture_of, plain_picture
+from .views import Picture, picture_of, plain_picture
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """How the UIDs of all its SOP Classes begin."""
@@ -197,9 +197,9 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
         return Sight(numbers, Seen(()), picture, engines=(eyes.gate.edition,))
     plain = plain_picture(frame, inverted=shown.inverted)
     if not proves:
-        seen = eyes.look(in_one(picture), plain)
+        seen = eyes.look_at(picture, plain)
         return Sight(numbers, _with_colours(frame, plain, seen, eyes), plain, engines=tuple(eyes.editions))
-    seen = eyes.look(in_one(picture), plain, suspicious(frame) if needs_tiles(frame.shape) else None)
+    seen = eyes.look_at(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
     return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
