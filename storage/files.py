@@ -168,10 +168,6 @@ class FileStore:
         self._sync_folder(target.parent)  # the winner may not have come that far
         return target.read_bytes()
 
-    def has_secret(self, name: str) -> bool:
-        """Whether there is one of that name."""
-        return (self.folder / "keys" / name).exists()
-
     def replace_secret(self, name: str, secret: bytes) -> str:
         """Put another secret in the place of one, which is kept under the next free number, `name.1` being the oldest.
         Returns that name. Raises NotFound where there is none to replace."""
