@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from .box import Box
 from .showing import Shown
+from .views import Wide
 
 _ALIKE = 0.5
 """How alike (correlation) a place must be to be the same text."""
@@ -20,8 +20,6 @@ _MISSED = 2
 """In so many frames in a row it may be unlike itself before it is lost."""
 _MOST, _LONG = 4, 2
 """So many boxes are followed, the longest ones, and how much longer than high they are at least."""
-
-Wide = npt.NDArray[np.float32]
 
 
 def followed(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[Box]]:

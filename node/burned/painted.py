@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from .box import Box
 from .islands import islands
-from .views import Grey, Picture, standing_out
+from .views import Grey, Picture, Wide, standing_out
 
 _PLANES = np.array([[1, -1, 0], [-0.5, -0.5, 1]], np.float32)
 """Red against green, blue against yellow; grey is 0 in both."""
@@ -41,8 +40,6 @@ _FULL = 1.2
 """How much larger the box around two may be than both are."""
 _MOST = 0.35
 """What share of a frame is coloured at most, for it to be grey otherwise."""
-
-Wide = npt.NDArray[np.float32]
 
 
 def painted(colours: Picture, known: Sequence[Box], before: Grey | None = None) -> Iterator[tuple[Picture, Box]]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from .box import Box, tiles
 from .form import Pixels
 from .islands import islands
+from .views import Wide
 
 _BLOCK = 16
 _SHARP = 5.0
@@ -30,7 +31,6 @@ _LEAST = 100
 _MARGIN = 8
 _TILE, _TILE_OVERLAP = 1536, 64
 
-Wide = npt.NDArray[np.float32]
 Marks = npt.NDArray[np.uint8]
 
 

@@ -14,8 +14,8 @@ _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", 
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _FIRST_GROUP, _LAST_UID = 0x0008, 0x0020000E
 _UIDS = (_SOP_CLASS, _SOP_INSTANCE, 0x0020000D, _LAST_UID)  # type 1 in all that belongs to a study
-_EMPTY = (b"UI\0\0", b"\0\0\0\0")
 _LITTLE = tuple(pack("<HH", tag >> 16, tag & 0xFFFF) for tag in _UIDS)
+_EMPTY = (b"UI\0\0", b"\0\0\0\0")
 
 
 def identity_of(head: bytes, transfer_syntax: str) -> tuple[str | None, str | None]:
