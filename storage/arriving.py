@@ -69,9 +69,13 @@ class Arriving:
                 return False
             return self._undo(mark, name)
 
+    def is_marked(self, name: str) -> bool:
+        """Whether the file of that name may not be durable yet."""
+        return self._database.execute_sql("SELECT 1 FROM arriving WHERE name = ?", (name,)).fetchone() is not None
+
     def make_durable(self, name: str) -> None:
         """Sync the file of an object that is still there, if it may not be durable yet."""
-        if self._database.execute_sql("SELECT 1 FROM arriving WHERE name = ?", (name,)).fetchone():
+        if self.is_marked(name):
             with suppress(FileNotFoundError):  # just done with, and removed
                 self._files.sync("inbox", name)
 

@@ -17,7 +17,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from io import BufferedReader
+from functools import partial
+from io import BufferedReader, FileIO
+from itertools import zip_longest
 from pathlib import Path
 
 from .errors import NotFound, Refused, Unavailable
@@ -29,6 +31,7 @@ _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, er
 _PASSING |= {errno.EACCES, errno.EPERM}  # until somebody gives the folder back to us
 ROOMS = ("inbox", "clean", "returns")
 _SYNCS = 32
+_PIECE = 256 << 10
 _FEW_FILES = 100
 """A disk on which no more can be made is as full as one without a byte left."""
 _SECRET = ("keys", "returns")
@@ -135,6 +138,13 @@ class FileStore:
     def holds(self, room: str, name: str) -> bool:
         """Whether the room has that file."""
         return self.path(room, name).exists()
+
+    def has_same(self, room: str, name: str, source: Path) -> bool:
+        """Whether the room has that file, and each of its bytes is that of another. Raises Unavailable."""
+        with _passing_failures(), source.open("rb", 0) as other, suppress(FileNotFoundError):
+            with self.path(room, name).open("rb", 0) as file:
+                return os.fstat(file.fileno()).st_size == os.fstat(other.fileno()).st_size and _are_same(file, other)
+        return False
 
     def remove(self, room: str, name: str) -> None:
         """Remove the file if it is there."""
@@ -329,6 +339,11 @@ def free_bytes(folder: Path) -> int:
     if disk.f_files and disk.f_favail < _FEW_FILES:
         return 0
     return disk.f_bavail * disk.f_frsize
+
+
+def _are_same(one: FileIO, two: FileIO) -> bool:
+    """Whether all that can still be read of two files is the same."""
+    return all(a == b for a, b in zip_longest(*(iter(partial(file.read, _PIECE), b"") for file in (one, two))))
 
 
 def _sync_path(path: Path, sync: Callable[[int], None]) -> None:

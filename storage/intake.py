@@ -144,7 +144,7 @@ class Intake(DataFolder):
         if not self._is_known(name):
             adoption = self.files.adopt_meanwhile(path, "inbox", name, syncing)
             return self._commit(placed) if adoption is None else self._commit_meanwhile(placed, adoption)
-        if self._is_done(stage, name, projects):
+        if self._is_done(stage, name, projects) or self._is_kept(name, path):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
@@ -300,3 +300,8 @@ class Intake(DataFolder):
         sql = "SELECT project, state FROM job WHERE stage = ? AND subject = ?"
         jobs = dict(self.database.execute_sql(sql, (stage, name)).fetchall())
         return bool(projects) and all(jobs.get(project) == State.DONE for project in projects)
+
+    def _is_kept(self, name: str, path: Path) -> bool:
+        """Whether the file of these bytes is durable and is, byte by byte, what came; else that takes its place, for
+        the disk may have changed it, or its file meta information may have been wrong."""
+        return not self._arriving.is_marked(name) and self.files.has_same("inbox", name, path)

@@ -172,6 +172,35 @@ def test_the_same_data_set_with_another_file_meta_is_the_same_object(archive):
     assert len(archive.jobs.find()) == 1
 
 
+def test_what_is_kept_unchanged_is_not_written_again(archive, monkeypatch):
+    hand_in(archive)
+    hand_in(archive, part10(b"another"), uid="5.6")  # the mark of the first goes with its rows
+    syncs = []
+    monkeypatch.setattr(archive.files, "_sync", syncs.append)
+    assert hand_in(archive) == Acceptance.AGAIN
+    assert syncs == []
+    assert list(archive.files.incoming().glob("obj*")) == []
+
+
+@pytest.mark.parametrize("damaged", [part10(b"dataXset"), part10()[:-1], part10() + b"!", b"", None])
+def test_what_the_disk_has_changed_is_replaced_when_it_comes_again(archive, damaged):
+    hand_in(archive)
+    (job,) = archive.jobs.find()
+    hand_in(archive, part10(b"another"), uid="5.6")
+    path = archive.files.path("inbox", job.subject)
+    path.unlink() if damaged is None else path.write_bytes(damaged)
+    assert hand_in(archive) == Acceptance.AGAIN
+    assert archive.whole_original(job).read() == part10()
+
+
+def test_a_wrong_file_meta_is_replaced_when_it_comes_again(archive):
+    hand_in(archive, part10(version=b"ONE "))
+    (job,) = archive.jobs.find()
+    hand_in(archive, part10(b"another"), uid="5.6")
+    assert hand_in(archive, part10(version=b"TWO ")) == Acceptance.AGAIN
+    assert archive.original(job).read() == part10(version=b"TWO ")
+
+
 def test_other_bytes_under_the_same_uid_are_kept_apart(archive):
     assert hand_in(archive, part10(b"one")) == Acceptance.NEW
     assert hand_in(archive, part10(b"two")) == Acceptance.CONFLICT
