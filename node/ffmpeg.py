@@ -14,7 +14,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import IO, Any
 from .burned.film import Family, Film
 from .burned.planes import frame_bytes
 from .deid.errors import CannotClean
-from .filmcodecs import DEMUXERS, encoder, unwrapped, wrapped
+from .filmcodecs import DEMUXERS, encoder, uncut, unwrapped, wrapped
 
 _MEMORY = 6 << 30
 """Of addresses; an encoder reserves more than it uses."""
@@ -37,7 +37,7 @@ _PIXELS = ("yuv420p", "yuvj420p", "yuv420p10le")
 _FIELDS = {"tt": "tff", "bt": "tff", "bb": "bff", "tb": "bff"}
 _SQUARE = ("1:1", "0:1", "N/A", "")
 _CODED_MORE = 16
-"""Rows or columns that are coded and not shown, up to a whole block."""
+"""Rows or columns that are coded and not shown, up to a whole block; of fields, rows of two."""
 _COLOURS = {"color_range": "range", "color_space": "space", "color_transfer": "trc", "color_primaries": "primaries"}
 _COLOURS_SAID = {"range": "-color_range", "space": "-colorspace", "trc": "-color_trc", "primaries": "-color_primaries"}
 
@@ -75,13 +75,30 @@ class Ffmpeg:
 
     def probed(self, path: Path, container: str, family: Family) -> Film:
         """What is in a file. Raises CannotClean for what is no film of that family, or not one that can be encoded."""
-        asked = ["-count_packets", "-show_streams", "-show_format", "-print_format", "json"]
-        command = ["ffprobe", "-v", "quiet", *_input(container, family.codec, path), *asked]
         try:
-            told = json.loads(_told(command, path.parent, self.seconds))
-            return _film(told, path, container, family)
+            told = self._streams(path, container, family.codec)
+            film = _film(told, path, container, family)
+            return replace(film, beside=True) if family.codec == "h264" and self._cuts(film) else film
         except (ValueError, KeyError, TypeError, ZeroDivisionError, AttributeError):
             raise CannotClean("video: ffprobe can make nothing of its film") from None
+
+    def _streams(self, path: Path, container: str, codec: str) -> dict[str, Any]:
+        asked = ["-count_packets", "-show_streams", "-show_format", "-print_format", "json"]
+        command = ["ffprobe", "-v", "quiet", *_input(container, codec, path), *asked]
+        told: dict[str, Any] = json.loads(_told(command, path.parent, self.seconds))
+        return told
+
+    def _cuts(self, film: Film) -> bool:
+        """Whether H.264 holds more of its frames than is shown, or may. ffprobe says the coded size of HEVC alone; of
+        H.264 it says what is left of that."""
+        whole, rows = film.path.with_name("uncut"), _CODED_MORE * (2 if film.first_field else 1)
+        try:
+            self._copied(_input(film.container, film.codec, film.path), uncut(), whole)
+        except CannotClean:
+            return True
+        one = self._streams(whole, "mp4", film.codec)["streams"][0]
+        whole.unlink()
+        return int(one["width"]) - film.columns >= _CODED_MORE or int(one["height"]) - film.rows >= rows
 
     def frames(self, film: Film, pixels: str) -> Iterator[bytes]:
         """Its frames, one after the other. Raises CannotClean where one cannot be decoded exactly."""

@@ -30,6 +30,12 @@ def unwrapped(film: Film) -> list[str]:
     return [*_nothing_else(film), "-bsf:v", f"{film.codec}_mp4toannexb,{_pictures(film)}", "-f", "mpegts"]
 
 
+def uncut() -> list[str]:
+    """The same for H.264 of which all is shown that is coded: what it cuts off is only said in its parameters."""
+    edges = ":".join(f"crop_{side}=0" for side in ("left", "right", "top", "bottom"))
+    return ["-bsf:v", f"h264_metadata={edges}", "-f", "mp4"]
+
+
 def _nothing_else(film: Film) -> list[str]:
     fields = "+ildct+ilme" if film.first_field and film.codec == "mpeg2video" else ""
     return ["-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:v", f"+bitexact{fields}"]

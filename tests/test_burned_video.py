@@ -252,6 +252,27 @@ class TestWithoutText:
         raw, receipt = clean(video(film, AVC, 30))
         assert len(decoded(film_of(raw))) == 30 and receipt["pixels"]["covered"] >= 2
 
+    @pytest.mark.parametrize(("syntax", "codec"), [(AVC, "h264"), (HEVC, "hevc")])
+    def test_what_is_cut_off_is_not_in_the_new_film(
+        self, clean: Clean, tmp_path: Path, syntax: str, codec: str
+    ) -> None:
+        below = np.full((COUNT, 80, 640), 30, np.uint8)
+        below[:, 20:60, 8:600:12] = 230
+        whole = filmed(np.concatenate([plain_scene(COUNT), below], axis=1), tmp_path, syntax)
+        film = _cut(whole, tmp_path, f"{codec}_metadata=crop_bottom=80")
+        assert len(decoded(film)) == COUNT, "a player shows 400 rows"
+        made = film_of(clean(video(film, syntax, COUNT))[0])
+        uncut = _cut(made, tmp_path, f"{codec}_metadata=crop_bottom=0")
+        assert all(stream["height"] < 416 for stream in streams(uncut, tmp_path / "uncut"))
+
+
+def _cut(film: bytes, folder: Path, how: str) -> bytes:
+    before, after = folder / "before.mp4", folder / "after.mp4"
+    before.write_bytes(film)
+    command = ["ffmpeg", "-v", "error", "-y", "-i", str(before), "-c", "copy", "-bsf:v", how, str(after)]
+    subprocess.run(command, check=True)
+    return after.read_bytes()
+
 
 class TestFragments:
     @pytest.mark.parametrize("cuts", [(), (1001,), (999, 2001, 3000)], ids=["one", "two, odd", "four, odd"])
