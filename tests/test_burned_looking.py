@@ -12,10 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from lethe.node.burned.box import Box
 from lethe.node.burned.engines import eyes_of
 from lethe.node.burned.finder import Found
-from lethe.node.burned.glances import glanced
-from lethe.node.burned.looking import Eyes, Seen, uneven
+from lethe.node.burned.looking import Eyes, uneven
 from lethe.node.burned.proof import suspicious
-from lethe.node.burned.sight import Sight
 from lethe.node.burned.views import Picture, picture_of, plain_picture
 
 ARABIC = "\u0645\u062d\u0645\u062f \u0627\u0644\u0623\u062d\u0645\u062f"
@@ -234,42 +232,3 @@ def test_what_is_taken_for_large_text_by_one_look_alone_is_none() -> None:
     frame = tissue(512, 512)
     eyes = Eyes([Once()], eyes_of(("rapidocr",)).reader, eyes_of(("rapidocr",)).gate)
     assert eyes.look_at(picture_of(frame), plain_picture(frame)).boxes == []
-
-
-class Cine:
-    """Frames of speckle."""
-
-    inverted = False
-
-    def __init__(self, count: int) -> None:
-        chance = np.random.default_rng(13)
-        noise = (cv2.GaussianBlur(chance.rayleigh(30, (400, 512)), (0, 0), 1.2) for _ in range(count))
-        self.frames = [one.clip(0, 255).astype(np.uint8) for one in noise]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def frame(self, number: int) -> NDArray[np.uint8]:
-        return self.frames[number]
-
-    grey = frame
-
-    def has(self, number: int) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("size", [12, 16])
-def test_a_name_in_one_frame_of_a_cine_is_seen_at_a_glance_over_speckle(size: int) -> None:
-    cine, looked = Cine(9), []
-    image = Image.fromarray(cine.frames[4])
-    ImageDraw.Draw(image).text((180, 150), "PETROSYAN ANNA", fill=180, font=ImageFont.truetype(FONT, size))
-    cine.frames[4] = np.maximum(cine.frames[4], np.asarray(image))
-
-    def look(numbers: tuple[int, ...]) -> Sight:
-        looked.append(numbers)
-        return Sight(numbers, Seen(()), plain_picture(cine.frame(numbers[0])))
-
-    mean, whole = np.mean(cine.frames, axis=0).astype(np.float32), Box(0, 0, 512, 400)
-    each = [(number,) for number in range(9)]
-    list(glanced(cine, each, whole, eyes_of(("rapidocr",)), mean=mean, known=lambda _: (), look=look))
-    assert looked == [(3,), (4,), (5,)]

@@ -1,5 +1,6 @@
-"""Looks at frames that are alike at a glance, a few of them together, and by itself at each in which that finds more
-than is known; from there on to the next ones as long as something moves, for it is not seen in all of them at a glance.
+"""Looks at frames that are alike at a glance, a few of them together, and by itself at each that has what that finds
+beside what is known; from there on to the next ones as long as something moves, for it is not seen in all of them at a
+glance.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import cv2
 import numpy as np
 
 from .box import Box
+from .form import Pixels
 from .islands import extent
 from .looking import Eyes, around
+from .moving import beside
 from .showing import Showing
 from .sight import Sight
 from .views import Grey, Picture, Wide, grey_picture, plain_picture
@@ -24,6 +27,10 @@ _LETTERS = 2
 """So many letters, as wide as the line is high, stick out of what is known where there is more."""
 _SAME = 0.5
 """How much of two boxes is in both where they hold the same line, which has not moved."""
+_HAS = 0.7
+"""How far a frame is from what is usual where something was found, of how far that is which has it for sure."""
+_STAYS = 0.5
+"""How much of what stands in a box of a frame is usual in all of them, where it is no news."""
 
 
 def glanced(
@@ -43,26 +50,27 @@ def glanced(
     groups = [fresh[at : at + _AT_ONCE] for at in range(0, len(fresh) if where.area else 0, _AT_ONCE)]
     looked, goes_on = set[int](), False
 
-    def seen(at: int) -> list[Sight]:
-        looked.add(at)
-        return [look(numbers) for numbers in groups[at]]
-
     def moves(sights: Sequence[Sight]) -> bool:
-        return any(_moves(one, known(one.frames[0]), eyes) for one in sights)
+        return any(_moves(one, shown, mean, known(one.frames[0]), eyes) for one in sights)
+
+    def seen(at: int, some: Sequence[Alike]) -> tuple[list[Sight], bool]:
+        """What is seen in some frames of a group, and in all of it where something moves; whether it does."""
+        looked.add(at)
+        sights = [look(numbers) for numbers in some]
+        if not moves(sights):
+            return sights, False
+        return [*sights, *(look(numbers) for numbers in groups[at] if numbers not in some)], True
 
     for at, few in enumerate(groups):
-        beside = [box for numbers in few for box in known(numbers[0])]
         before, begins = goes_on, any(numbers[0] in begun for numbers in few)
-        if not before and not begins and not any(eyes.glance(one, beside, where) for one in _shown(shown, few, mean)):
-            continue
-        sights = seen(at)
+        some = few if before or begins else _with_more(shown, few, mean, known, eyes, where)
+        sights, goes_on = seen(at, some) if some else ([], False)
         yield from sights
-        goes_on = moves(sights)
         back = at - 1
         while goes_on and not before and back >= 0 and back not in looked and shown.has(groups[back][0][0]):
-            sights = seen(back)
+            sights, on = seen(back, groups[back])
             yield from sights
-            back = back - 1 if moves(sights) else -1
+            back = back - 1 if on else -1
 
 
 def changing(steady: Grey, seen: Sequence[Box]) -> Box:
@@ -79,10 +87,39 @@ def is_same_line(one: Box, two: Box) -> bool:
     return shared >= _SAME * (one.area + two.area - shared)
 
 
-def _shown(shown: Showing, few: Sequence[Alike], mean: Wide) -> Iterator[Picture]:
-    """A few frames in one picture, then what of them is more than usual: a name over speckle as bright is in that."""
-    yield _together(shown, few)
-    yield _beyond_usual(shown, few, mean)
+def stays(grey: Pixels, mean: Wide, box: Box) -> bool:
+    """Whether most of what stands in a box of a frame is there in what is usual, too."""
+    one, usual = (part[box.rows, box.columns].astype(np.float32) for part in (grey, mean))
+    one -= one.mean()
+    return float((one * usual).sum()) >= _STAYS * float((one * one).sum())
+
+
+def _with_more(
+    shown: Showing,
+    few: Sequence[Alike],
+    mean: Wide,
+    known: Callable[[int], Sequence[Box]],
+    eyes: Eyes,
+    where: Box,
+) -> Sequence[Alike]:
+    """Those of a few frames that show more than is known: all of them at a glance, then what of them is more than
+    usual, for a name over speckle as bright is in that."""
+    before = [box for numbers in few for box in known(numbers[0])]
+    for picture in (_together, _beyond_usual):
+        if more := eyes.glance(picture(shown, few, mean), before, where):
+            return _having(shown, few, mean, more)
+    return ()
+
+
+def _having(shown: Showing, few: Sequence[Alike], mean: Wide, boxes: Sequence[Box]) -> Sequence[Alike]:
+    """Those frames that have what is in any of the boxes: in which it is as far from what is usual, or nearly so."""
+    away = [[_away(shown.grey(numbers[0]), mean, box) for box in boxes] for numbers in few]
+    most = np.max(away, axis=0)
+    return [numbers for numbers, far in zip(few, away, strict=True) if (far >= _HAS * most).any()]
+
+
+def _away(grey: Pixels, mean: Wide, box: Box) -> float:
+    return float(np.sqrt(np.square(grey[box.rows, box.columns] - mean[box.rows, box.columns]).mean()))
 
 
 def _beyond_usual(shown: Showing, few: Sequence[Alike], mean: Wide) -> Picture:
@@ -91,23 +128,41 @@ def _beyond_usual(shown: Showing, few: Sequence[Alike], mean: Wide) -> Picture:
     return np.dstack([grey_picture(most.clip(0))] * 3)
 
 
-def _together(shown: Showing, few: Sequence[Alike]) -> Picture:
+def _together(shown: Showing, few: Sequence[Alike], _mean: Wide) -> Picture:
     """A few frames in one picture: its colours are the highest values, the mean and the lowest."""
     plain = (plain_picture(shown.frame(numbers[0]), inverted=shown.inverted) for numbers in few)
     greys = np.stack([cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in plain])
     return np.dstack([greys.max(axis=0), greys.mean(axis=0, dtype=np.float32).astype(np.uint8), greys.min(axis=0)])
 
 
-def _moves(sight: Sight, known: Sequence[Box], eyes: Eyes) -> bool:
-    """Whether something can be read where nothing was known, or not all of it: what was seen of many frames together is
-    often a part of what moves through them."""
+def _moves(sight: Sight, shown: Showing, mean: Wide, known: Sequence[Box], eyes: Eyes) -> bool:
+    """Whether something can be read where nothing was known, or not all of it, and a frame beside has it as well: what
+    was seen of many frames together is often a part of what moves through them. What stays where it is does not move,
+    though it was not known."""
+    number = sight.frames[0]
+    grey = shown.grey(number)
     more = [
         box
         for box in sight.seen.boxes
         if not any(is_same_line(box, other) for other in known)
         or _beyond(box, known) > _LETTERS * min(box.width, box.height) ** 2
     ]
-    return bool(eyes.readable(sight.plain, more))
+    news = eyes.readable(sight.plain, [box for box in more if not stays(grey, mean, box)])
+    return bool(news) and bool(beside(_Unusual(shown, mean), number, news))
+
+
+class _Unusual:
+    """What of frames is not usual, in grey levels: without the body beneath, in which frames are alike."""
+
+    def __init__(self, shown: Showing, mean: Wide) -> None:
+        self._shown, self._mean = shown, mean
+
+    def __len__(self) -> int:
+        return len(self._shown)
+
+    def grey(self, number: int) -> Wide:
+        """Of one frame."""
+        return np.asarray(self._shown.grey(number) - self._mean, np.float32)
 
 
 def _beyond(box: Box, known: Sequence[Box]) -> int:

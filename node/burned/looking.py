@@ -121,15 +121,14 @@ class Eyes:
         first = without_covered([*first, *self._beside(plain, [*first, *second])])
         return self.with_the_rest(plain, Seen(tuple(first), tuple(second)))
 
-    def glance(self, plain: Picture, known: Sequence[Box], where: Box) -> bool:
-        """Whether something can be read in a part of a frame beside what is known, as far as that is seen at a part of
-        the cost."""
+    def glance(self, plain: Picture, known: Sequence[Box], where: Box) -> list[Box]:
+        """What can be read in a part of a frame beside what is known, as far as that is seen at a part of the cost."""
         rest = covered(plain, known)
         part = uneven(rest[where.rows, where.columns]).moved(where.left, where.top)
         scale = min(_scale(plain.shape), sqrt(_GLANCE / max(part.area, 1)))
         found = self._finds(rest[part.rows, part.columns], scale) if part.area else []
         boxes = [one.box.moved(part.left, part.top) for one in found if one.sure >= _SURE]
-        return bool(self.readable(plain, [box for box in boxes if not _is_known(box, known)]))
+        return self.readable(plain, [box for box in boxes if not _is_known(box, known)])
 
     def words(self, picture: Picture, where: Box) -> list[Box]:
         """What can be read of what one look finds in a part of a picture."""

@@ -4,12 +4,13 @@ ways in time. No picture of many frames shows such text, and each place of it is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from .box import Box
-from .showing import Shown
+from .form import Pixels
 from .views import Wide
 
 _ALIKE = 0.5
@@ -22,7 +23,16 @@ _MOST, _LONG = 4, 2
 """So many boxes are followed, the longest ones, and how much longer than high they are at least."""
 
 
-def followed(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[Box]]:
+class Greys(Protocol):
+    """Frames in grey levels of any number type, (rows, columns)."""
+
+    def __len__(self) -> int: ...
+
+    def grey(self, number: int) -> Pixels:
+        """One of them."""
+
+
+def followed(shown: Greys, number: int, boxes: Sequence[Box]) -> dict[int, list[Box]]:
     """Where what is in the boxes of a frame is in others, by their numbers, as far as it moves at all."""
     trails = _trails(shown, number, boxes)
     found: dict[int, list[Box]] = {}
@@ -33,7 +43,7 @@ def followed(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[
     return found
 
 
-def beside(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[Box]]:
+def beside(shown: Greys, number: int, boxes: Sequence[Box]) -> dict[int, list[Box]]:
     """Where what is in the boxes of a frame is seen in the frames before and after it, by their numbers: what was cut
     short in one was perhaps found whole in the other."""
     found: dict[int, list[Box]] = {}
@@ -45,13 +55,13 @@ def beside(shown: Shown, number: int, boxes: Sequence[Box]) -> dict[int, list[Bo
     return found
 
 
-def _trails(shown: Shown, number: int, boxes: Sequence[Box]) -> list[_Trail]:
+def _trails(shown: Greys, number: int, boxes: Sequence[Box]) -> list[_Trail]:
     lines = sorted((box for box in boxes if _length(box) >= _LONG), key=_length, reverse=True)[:_MOST]
     grey = _grey(shown, number) if lines else np.zeros((0, 0), np.float32)
     return [_Trail(grey, box) for box in lines]
 
 
-def _along(shown: Shown, way: Iterable[int], trails: Sequence[_Trail]) -> Iterator[tuple[int, _Trail, Box]]:
+def _along(shown: Greys, way: Iterable[int], trails: Sequence[_Trail]) -> Iterator[tuple[int, _Trail, Box]]:
     going = list(trails)
     for trail in going:
         trail.begin()
@@ -99,5 +109,5 @@ def _length(box: Box) -> float:
     return max(box.width, box.height) / max(min(box.width, box.height), 1)
 
 
-def _grey(shown: Shown, number: int) -> Wide:
+def _grey(shown: Greys, number: int) -> Wide:
     return np.ascontiguousarray(shown.grey(number), np.float32)

@@ -15,7 +15,7 @@ from .box import Box
 from .cine import Stretch, stretch_of
 from .form import Pixels
 from .frames import Frames
-from .glances import Alike, changing, glanced, is_same_line
+from .glances import Alike, changing, glanced, is_same_line, stays
 from .looking import Eyes, Seen, needs_tiles
 from .moving import beside, followed
 from .painted import blank, painted
@@ -24,7 +24,7 @@ from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
 from .sight import Sight
 from .tint import tint_of
-from .views import Picture, picture_of, plain_picture
+from .views import Picture, Wide, picture_of, plain_picture
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """How the UIDs of all its SOP Classes begin."""
@@ -184,9 +184,20 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
     seen = eyes.look(stretch.picture(), plain)
     yield Sight(numbers, seen, plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
     for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
-        yield replace(
-            _still(shown, (number,), eyes), frames=numbers, steady=steady, mean=stretch.mean, alone=alone, single=number
-        )
+        one = _still(shown, (number,), eyes)
+        if len(numbers) < _FRAMES_A_STILL:
+            one = replace(one, seen=Seen(tuple(_news(one, shown.grey(number), stretch.mean, seen.boxes, eyes))))
+        yield replace(one, frames=numbers, steady=steady, mean=stretch.mean, alone=alone, single=number)
+
+
+def _news(one: Sight, grey: Pixels, mean: Wide, known: Sequence[Box], eyes: Eyes) -> list[Box]:
+    """What can be read in a frame of a few that no picture of all of them shows, for it moves or is in that one."""
+    boxes = [
+        box
+        for box in one.seen.boxes
+        if not any(is_same_line(box, other) for other in known) and not stays(grey, mean, box)
+    ]
+    return eyes.readable(one.plain, boxes)
 
 
 def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool = False) -> Sight:
@@ -219,10 +230,10 @@ def _plain(shown: Showing, number: int) -> Picture:
 
 
 def _singled_out(stretch: Stretch, numbers: tuple[int, ...]) -> list[int]:
-    """Frames of a long stretch that are worth a look of their own: the strangest, then others, evenly."""
+    """Frames that are worth a look of their own: the strangest, then, in a long stretch, others, evenly."""
     count = len(numbers)
-    more = count // _FRAMES_A_STILL
-    evenly = [numbers[round((at + 0.5) * count / more)] for at in range(more)] if more else []
+    more = max(count // _FRAMES_A_STILL, 1)
+    evenly = [numbers[round((at + 0.5) * count / more)] for at in range(more)]
     return sorted(list(dict.fromkeys([stretch.strangest, *evenly]))[:more])
 
 
