@@ -17,7 +17,7 @@ from .looking import Eyes, around
 from .moving import beside
 from .showing import Showing
 from .sight import Sight
-from .views import Grey, Picture, Wide, grey_picture, plain_picture
+from .views import Grey, Picture, Wide, grey_picture, in_grey, plain_picture
 
 Alike = tuple[int, ...]
 """The numbers of frames that are equal."""
@@ -105,15 +105,17 @@ def _with_more(
     """Those of a few frames that show more than is known: all of them at a glance, then what of them is more than
     usual, for a name over speckle as bright is in that."""
     before = [box for numbers in few for box in known(numbers[0])]
-    for picture in (_together, _beyond_usual):
-        if more := eyes.glance(picture(shown, few, mean), before, where):
-            return _having(shown, few, mean, more)
+    frames = [shown.frame(numbers[0]) for numbers in few]
+    if more := eyes.glance(_together(frames, inverted=shown.inverted), before, where):
+        return _having(few, frames, mean, more)
+    if more := eyes.glance(_beyond_usual(frames, mean, inverted=shown.inverted), before, where):
+        return _having(few, frames, mean, more)
     return ()
 
 
-def _having(shown: Showing, few: Sequence[Alike], mean: Wide, boxes: Sequence[Box]) -> Sequence[Alike]:
+def _having(few: Sequence[Alike], frames: Sequence[Pixels], mean: Wide, boxes: Sequence[Box]) -> Sequence[Alike]:
     """Those frames that have what is in any of the boxes: in which it is as far from what is usual, or nearly so."""
-    away = [[_away(shown.grey(numbers[0]), mean, box) for box in boxes] for numbers in few]
+    away = [[_away(grey, mean, box) for box in boxes] for grey in map(in_grey, frames)]
     most = np.max(away, axis=0)
     return [numbers for numbers, far in zip(few, away, strict=True) if (far >= _HAS * most).any()]
 
@@ -122,15 +124,15 @@ def _away(grey: Pixels, mean: Wide, box: Box) -> float:
     return float(np.sqrt(np.square(grey[box.rows, box.columns] - mean[box.rows, box.columns]).mean()))
 
 
-def _beyond_usual(shown: Showing, few: Sequence[Alike], mean: Wide) -> Picture:
-    way = -1 if shown.inverted else 1
-    most = np.max([way * (shown.grey(numbers[0]).astype(np.float32) - mean) for numbers in few], axis=0)
+def _beyond_usual(frames: Sequence[Pixels], mean: Wide, *, inverted: bool) -> Picture:
+    way = -1 if inverted else 1
+    most = np.max([way * (in_grey(one).astype(np.float32) - mean) for one in frames], axis=0)
     return np.dstack([grey_picture(most.clip(0))] * 3)
 
 
-def _together(shown: Showing, few: Sequence[Alike], _mean: Wide) -> Picture:
+def _together(frames: Sequence[Pixels], *, inverted: bool) -> Picture:
     """A few frames in one picture: its colours are the highest values, the mean and the lowest."""
-    plain = (plain_picture(shown.frame(numbers[0]), inverted=shown.inverted) for numbers in few)
+    plain = (plain_picture(one, inverted=inverted) for one in frames)
     greys = np.stack([cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in plain])
     return np.dstack([greys.max(axis=0), greys.mean(axis=0, dtype=np.float32).astype(np.uint8), greys.min(axis=0)])
 

@@ -58,8 +58,7 @@ class Shown:
 
     def grey(self, number: int) -> Pixels:
         """The frame in grey levels."""
-        frame = self.frame(number)
-        return frame if frame.ndim == 2 else in_grey(frame)
+        return in_grey(self.frame(number))
 
     def has(self, number: int) -> bool:
         """Whether the frame is at hand, though a later one was asked for."""

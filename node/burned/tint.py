@@ -44,7 +44,7 @@ def tint_of(colours: Pixels, known: Sequence[Box]) -> tuple[Picture, Box] | None
     return np.dstack([standing_out(one) for one in np.moveaxis(wide, 2, 0)]), reduce(Box.around, fresh)
 
 
-def _spread(values: NDArray[np.float32], place: Box) -> float:
+def _spread(values: Pixels, place: Box) -> float:
     return float(values[place.rows, place.columns].std())
 
 

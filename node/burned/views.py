@@ -68,10 +68,13 @@ def plain_picture(frame: Values, *, inverted: bool = False) -> Picture:
     return np.dstack([255 - grey if inverted else grey] * 3)
 
 
-def in_grey(colours: Values) -> npt.NDArray[np.float32]:
+def in_grey(frame: Values) -> Values:
     """Colours in grey levels, weighed so that none that go together are the same grey: red and green as bright, or red
-    and the grey of a third of it, are when all three count alike, and what is red on green when they count as light."""
-    return np.asarray(cv2.transform(colours.astype(np.float32), _WEIGHTS), np.float32)
+    and the grey of a third of it, are when all three count alike, and what is red on green when they count as light. Of
+    what is grey, its own."""
+    if frame.ndim == 2:
+        return frame
+    return np.asarray(cv2.transform(frame.astype(np.float32), _WEIGHTS), np.float32)
 
 
 def grey_picture(values: Values) -> Grey:
