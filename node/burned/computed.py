@@ -20,7 +20,8 @@ from .looking import Eyes
 from .proof import suspicious
 from .showing import Shown
 from .sights import alike
-from .views import picture_of, plain_picture
+from .views import Picture, picture_of, plain_picture
+from .whispers import whispers_in
 
 _AROUND = 32
 """Pixels around what differs from the ground that are looked at with it."""
@@ -39,8 +40,8 @@ def words_in(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[tuple[tupl
         values = frames.stored(numbers[0]) if frames.form.samples == 1 else shown.grey(numbers[0])
         part = _inked(values)
         boxes = _words(values[part.rows, part.columns], eyes) if min(part.width, part.height) >= _LOWEST else []
-        if boxes:
-            yield numbers, [box.moved(part.left, part.top) for box in boxes]
+        if boxes := [box.moved(part.left, part.top) for box in boxes] or _whispered(values, eyes):
+            yield numbers, boxes
 
 
 def _inked(values: Pixels) -> Box:
@@ -55,7 +56,16 @@ def _words(values: Pixels, eyes: Eyes) -> list[Box]:
     coarse = cv2.resize(fine, None, fx=1 / _COARSER, fy=1 / _COARSER, interpolation=cv2.INTER_AREA)
     if not (suspicious(fine) or suspicious(np.asarray(coarse))) or eyes.gate.clears(picture):
         return []
-    plain = plain_picture(values)
+    return _read(plain_picture(values), eyes)
+
+
+def _whispered(values: Pixels, eyes: Eyes) -> list[Box]:
+    """What is written in values that no picture of them all shows."""
+    shown = whispers_in(values)
+    return [box.moved(shown[1].left, shown[1].top) for box in _read(shown[0], eyes)] if shown else []
+
+
+def _read(plain: Picture, eyes: Eyes) -> list[Box]:
     found = eyes.words(plain, Box(0, 0, plain.shape[1], plain.shape[0]))
     letters = sum(len(reading.text.replace(" ", "")) for reading in eyes.reader.read(plain, found))
     return found if letters >= _LETTERS else []

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from ..deid.pixels import SLIDE, screen_kind
@@ -23,8 +24,10 @@ from .proof import suspicious
 from .scenes import IN_TIME, OF_PAGES, scenes_of
 from .showing import Showing, Shown
 from .sight import Sight
+from .tables import tables_of
 from .tint import tint_of
 from .views import Picture, Wide, picture_of, plain_picture
+from .whispers import whispered_in
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """How the UIDs of all its SOP Classes begin."""
@@ -41,6 +44,7 @@ def sights_of(frames: Frames, header: Dataset, eyes: Eyes) -> Iterator[Sight]:
     shown, proves = Shown(frames, header), screen_kind(header) is None
     groups = alike(frames)
     yield from _beneath(shown, groups, eyes)
+    yield from _by_tables(shown, groups, tables_of(header, frames.form), eyes)
     if len(groups) <= _FEW or str(header.get("SOPClassUID", "")) == SLIDE:
         for numbers in groups:
             yield _still(shown, numbers, eyes, proves=proves)
@@ -65,6 +69,18 @@ def _beneath(shown: Shown, groups: Sequence[tuple[int, ...]], eyes: Eyes) -> Ite
         away = shown.beneath(numbers[0])
         if away is not None and suspicious(away):
             picture = plain_picture(away)
+            words = eyes.words(picture, Box(0, 0, picture.shape[1], picture.shape[0]))
+            yield Sight(numbers, Seen(tuple(words)), picture, engines=tuple(eyes.editions))
+
+
+def _by_tables(
+    shown: Shown, groups: Sequence[tuple[int, ...]], tables: Sequence[Pixels], eyes: Eyes
+) -> Iterator[Sight]:
+    """What is written in what tables of the object's own make of its frames."""
+    for numbers in groups if tables else ():
+        levels = shown.frames.stored(numbers[0])
+        for table in tables:
+            picture = plain_picture(table[levels.astype(np.int64) - shown.frames.form.lowest])
             words = eyes.words(picture, Box(0, 0, picture.shape[1], picture.shape[0]))
             yield Sight(numbers, Seen(tuple(words)), picture, engines=tuple(eyes.editions))
 
@@ -182,7 +198,8 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
     stretch = stretch_of(shown, numbers)
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
     seen = eyes.look(stretch.picture(), plain)
-    yield Sight(numbers, seen, plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
+    whispered = [box for one in (stretch.high, stretch.low) for box in whispered_in(one.astype(np.int64), eyes)]
+    yield Sight(numbers, _and(seen, whispered), plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
     for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
         one = _still(shown, (number,), eyes)
         if len(numbers) < _FRAMES_A_STILL:
@@ -204,14 +221,16 @@ def _still(shown: Showing, numbers: tuple[int, ...], eyes: Eyes, *, proves: bool
     frame = shown.frame(numbers[0])
     picture = picture_of(frame, inverted=shown.inverted)
     proves = proves and frame.ndim == 2
+    whispered = whispered_in(frame, eyes) if frame.ndim == 2 else []
     if proves and eyes.gate.clears(picture):
-        return Sight(numbers, Seen(()), picture, engines=(eyes.gate.edition,))
+        return Sight(numbers, Seen(tuple(whispered)), picture, engines=(eyes.gate.edition,))
     plain = plain_picture(frame, inverted=shown.inverted)
     if not proves:
         seen = eyes.look_at(picture, plain)
-        return Sight(numbers, _with_colours(frame, plain, seen, eyes), plain, engines=tuple(eyes.editions))
+        seen = _and(_with_colours(frame, plain, seen, eyes), whispered)
+        return Sight(numbers, seen, plain, engines=tuple(eyes.editions))
     seen = eyes.look_at(picture, plain, suspicious(frame) if needs_tiles(frame.shape) else None)
-    return Sight(numbers, seen, plain, engines=(eyes.gate.edition, *eyes.editions))
+    return Sight(numbers, _and(seen, whispered), plain, engines=(eyes.gate.edition, *eyes.editions))
 
 
 def _with_colours(frame: Pixels, plain: Picture, seen: Seen, eyes: Eyes) -> Seen:
@@ -222,6 +241,11 @@ def _with_colours(frame: Pixels, plain: Picture, seen: Seen, eyes: Eyes) -> Seen
     more = eyes.words(*tint) if tint else []
     known = [*seen.boxes, *more]
     more += eyes.close_up(painted(plain, known), known)
+    return _and(seen, more)
+
+
+def _and(seen: Seen, more: Sequence[Box]) -> Seen:
+    """The same, and those boxes."""
     return replace(seen, first=(*seen.first, *more)) if more else seen
 
 
