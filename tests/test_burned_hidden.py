@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 from burned_objects import BASELINE, RLE, Kind, arrays, compressed, encoded, file_of, items
-from burned_screens import CINE, Pixels, frames_of, is_gone, patient, screen, words
+from burned_screens import CINE, ULTRASOUND, Pixels, frames_of, is_gone, patient, screen, words
 from numpy.typing import NDArray
 
 from lethe.node.burned.review import NotProven, Reviewed
@@ -122,6 +122,21 @@ class TestBetweenFrames:
             frame = pack("<LL", 1, 64 + len(SECRET)) + frame[8:64] + SECRET + frame[64:]
         with pytest.raises(CannotClean, match=r"before its first segment|between its header"):
             clean(patient(compressed(GREY, [frame], (24, 30), RLE)))
+
+
+class TestHalvedColours:
+    def test_with_zeros_behind_them_are_read_as_halved(self, clean: Clean) -> None:
+        """As many bytes as full colours would have: read so, words are stripes that nobody can read."""
+        picture, boxes = words(ground=20, ink=230)
+        colours = np.dstack([picture, np.full_like(picture, 128), np.full_like(picture, 128)])
+        raw = screen(colours, Kind("YBR_FULL_422"), SOPClassUID=ULTRASOUND)
+        whole = pydicom.dcmread(BytesIO(raw)).PixelData
+        padded = with_element(raw, lambda data: data + bytes(len(data) // 2))
+        done = pydicom.dcmread(BytesIO(clean(padded))).PixelData
+        assert len(whole) * 3 // 2 == picture.size * 3
+        pairs = np.frombuffer(done[: len(whole)], np.uint8).reshape(400, 320, 4)
+        luma = pairs[..., :2].reshape(400, 640)
+        assert all(is_gone(luma, box) for box in boxes)
 
 
 def indexed(colours: NDArray[np.uint16], indices: Pixels) -> bytes:

@@ -166,6 +166,11 @@ class TestPlane:
         ds, _ = clean(with_overlay(plane(), x3000=data + b"FEATHERSTONE"))
         assert ds[0x60003000].value == data
 
+    def test_with_more_rows_than_it_says_goes(self, clean: Clean) -> None:
+        """Its text is slanted to nothing in the columns that it says it has."""
+        ds, _ = clean(with_overlay(plane(*WORDS), x0011=632))
+        assert groups_of(ds) == set()
+
     def test_in_unused_bits_of_the_pixel_data_becomes_one_of_its_own(self, clean: Clean) -> None:
         kind = Kind(allocated=16, stored=12)
         image = np.full((1, 400, 640), 700, np.uint16)

@@ -130,3 +130,11 @@ def test_transfer_syntaxes_that_are_newer_than_pydicom_are_known_whatever_else_i
     )
     run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60)
     assert run.stdout.split() == ["True", "True", "False"], run.stderr
+
+
+@pytest.mark.parametrize("kind", ["MB", "AB"])
+def test_speech_in_a_waveform_that_is_called_something_else(kind: str) -> None:
+    """PS3.3 C.10.9.1.5: mu-law and A-law are how speech is compressed."""
+    ecg = {"SOPClassUID": f"{ROOT}.9.1.1", "Modality": "ECG"}
+    assert "sound" in str(refusal(**ecg, WaveformSequence=sequence(WaveformSampleInterpretation=kind)))
+    assert refusal(**ecg, WaveformSequence=sequence(WaveformSampleInterpretation="SS")) is None

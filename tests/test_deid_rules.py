@@ -20,6 +20,7 @@ from deid_objects import (
     sample,
     sequence,
 )
+from PIL import ImageCms
 from pydicom.dataset import Dataset
 
 from lethe.node.deid import pseudonyms
@@ -563,6 +564,27 @@ def test_originals_that_another_program_has_encrypted_go() -> None:
     item = sequence(EncryptedContentTransferSyntaxUID="1.2.840.10008.1.2.1", EncryptedContent=b"secret" * 4)
     result = clean_bytes(ct(EncryptedAttributesSequence=item))
     assert b"secret" not in result
+    assert b"secret" not in clean_bytes(ct(EncryptedContent=b"secret" * 4))
+
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff\xe0\0\x10JFIF\0\1"
+_BMP = b"BM\x36\x10\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"
+
+
+@pytest.mark.parametrize("file", [_PNG, _JPEG, _BMP, b"%PDF-1.7\n", b"preamble" * 16 + b"DICM"])
+@pytest.mark.parametrize("keyword", ["ICCProfile", "RedPaletteColorLookupTableData", "SpectroscopyData"])
+def test_a_file_in_the_bytes_of_an_element_goes(keyword: str, file: bytes) -> None:
+    """Nobody looks at what it shows."""
+    result = clean_bytes(ct(**{keyword: file + bytes(-len(file) % 8)}))
+    assert file.strip(b"\0") not in result
+
+
+@pytest.mark.parametrize("picture", [_PNG, b"%PDF-1.7\n"])
+def test_and_one_behind_a_colour_profile(picture: bytes) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile += bytes(len(profile) % 2)
+    assert clean(ct(ICCProfile=profile)).ICCProfile == profile
+    assert picture not in clean_bytes(ct(ICCProfile=profile + picture + bytes(len(picture) % 2)))
 
 
 def test_what_we_remove_beyond_the_table_is_emptied_where_its_type_demands_it() -> None:

@@ -36,6 +36,8 @@ _MOST_FRAMES, _MOST_BYTES = 10_000, 256 << 20
 _MOST_LOOKS = 64
 """Different frames of a plane; with more it is another cine, and goes."""
 _ROUNDS = 3
+_LEAST_ROW = 32
+"""Bits that may pad it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def _plane(source: Part10, frames: Frames | None, group: int) -> Bits:
     data, needed = _swapped(raw_bytes(header, header.get_item(base | _DATA).tag, ()), source, group), rows * columns
     if len(data) * 8 < needed * count:
         raise CannotClean("an overlay is shorter than it says")
+    if len(data) * 8 - needed * count >= max(columns, _LEAST_ROW):  # in rows of another length it may show other things
+        raise CannotClean("an overlay has more rows than it says")
     bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little", count=needed * count)
     return bits.reshape(count, rows, columns)
 

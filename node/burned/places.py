@@ -102,7 +102,7 @@ def native_places(source: Part10, span: PixelSpan, form: Form) -> Native:
     length, pixels = span.end - start, form.rows * form.columns
     bits = pixels * form.samples * form.bits_allocated
     halved = False
-    if form.photometric == "YBR_FULL_422" and length < bits * form.frames // 8:
+    if form.photometric == "YBR_FULL_422" and _is_halved(source.data, start, length, bits * form.frames // 8):
         halved, bits = True, pixels * 2 * form.bits_allocated
         if form.columns % 2 or form.bits_allocated != 8:
             raise CannotClean("YBR_FULL_422 with an odd number of columns or more than 8 bits")
@@ -113,6 +113,15 @@ def native_places(source: Part10, span: PixelSpan, form: Form) -> Native:
     swapped = big and form.bits_allocated <= 8 and span.vr == "OW"
     _refuse_more(source.data, start + needed + (needed % 2 if swapped else 0), span.end)
     return Native(source.data, start, bits, halved, swapped, big)
+
+
+def _is_halved(data: BinaryIO, start: int, length: int, whole: int) -> bool:
+    """Whether two pixels share their chroma, as they should; many files have it for each pixel. In such a one the last
+    third is not all zeros: those are what pads halved ones, and their text is only seen where they are read so."""
+    if length < whole:
+        return True
+    pieces = range(whole // 3 * 2, length, _CHUNK)
+    return not any(any(read_at(data, start + at, min(_CHUNK, length - at))) for at in pieces)
 
 
 def _refuse_more(data: BinaryIO, start: int, end: int) -> None:

@@ -45,7 +45,8 @@ _SCREEN_WORDS = frozenset({"SCREEN SAVE", "SCREENSHOT", "OVERVIEW", "SECONDARY_C
 SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 """VL Whole Slide Microscopy Image Storage."""
 _DOCUMENT_PREFIX = "1.2.840.10008.5.1.4.1.1.104."
-_CONTENT_SEQUENCE = 0x0040A730
+_CONTENT_SEQUENCE, _WAVEFORMS = 0x0040A730, 0x54000100
+_SPEECH = frozenset({"MB", "AB"})
 READS = (
     0x00080008,  # Image Type
     0x00080016,  # SOP Class UID
@@ -55,6 +56,7 @@ READS = (
     0x00280301,  # Burned In Annotation
     0x0040A730,  # Content Sequence
     0x00480010,  # Specimen Label in Image
+    0x54000100,  # Waveform Sequence
 )
 """The attributes that `may_carry_text` looks at, beside overlays."""
 
@@ -71,7 +73,7 @@ def beside_frames(header: Dataset, _transfer_syntax: str, options: Collection[Op
     is_report = sop_class.startswith(_REPORT_PREFIX) or _CONTENT_SEQUENCE in header
     if is_report and Option.CLEAN_STRUCTURED_CONTENT not in options:
         return "a structured report: its text is cleaned only by an option of the project"
-    if sop_class in _SOUND_CLASSES:
+    if sop_class in _SOUND_CLASSES or _speaks(header):
         return "a sound recording: what is said in it cannot be cleaned"
     image_type = _words(header, "ImageType")
     if "LABEL" in image_type or "YES" in _words(header, "SpecimenLabelInImage"):
@@ -79,6 +81,12 @@ def beside_frames(header: Dataset, _transfer_syntax: str, options: Collection[Op
     if sop_class == SLIDE and "OVERVIEW" in image_type:
         return "an image of a whole slide, its label included"
     return None
+
+
+def _speaks(header: Dataset) -> bool:
+    """Whether samples are compressed as speech is (PS3.3 C.10.9.1.5), whatever the object is called."""
+    items = header[_WAVEFORMS].value if _WAVEFORMS in header else ()
+    return any(_SPEECH.intersection(_words(item, "WaveformSampleInterpretation")) for item in items)
 
 
 def is_video(transfer_syntax: str) -> bool:

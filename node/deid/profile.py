@@ -143,6 +143,7 @@ _BEYOND_THE_TABLE = frozenset(
         0x40101055,  # Route ID Assigning Authority
         0x40101058,  # Carrier ID
         0x04000500,  # Encrypted Attributes Sequence, in which another program keeps the originals (PS3.15 E.1.1)
+        0x04000520,  # Encrypted Content, wherever it stands
     }
 )
 # Likewise of devices, which their likes in the table may keep by an option.

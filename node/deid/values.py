@@ -29,6 +29,7 @@ from .elements import (
     texts,
     vr_of,
 )
+from .enclosed import holds_a_file
 from .errors import CannotClean
 from .meanings import CODE_MEANING, is_meaning_of_its_code
 from .naming import PERSON_CODES
@@ -205,7 +206,7 @@ class ValueCleaner:
 
     def _check_bytes(self, header: Dataset, tag: BaseTag, path: Path) -> None:
         raw = raw_bytes(header, tag, path)
-        if self.terms.in_bytes(raw) or self._text.tells_day(raw):
+        if self.terms.in_bytes(raw) or self._text.tells_day(raw) or holds_a_file(raw):
             self.replace_by_dummy(header, tag, path, CHECKED)
         else:
             self.report.keep()
