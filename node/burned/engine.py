@@ -19,6 +19,7 @@ from .box import Box
 from .comments import quiet
 from .computed import words_in
 from .devices import DeviceRules
+from .drawn import has_lines, refuse_drawn
 from .engines import eyes_of
 from .film import NO_TOOL, FilmTool
 from .filming import cleaned_film
@@ -69,6 +70,8 @@ class FrameCleaner:
     def __call__(self, source: Part10, terms: TermBank) -> Looked:
         """The object with clean frames. Raises CannotClean; NotProven with the boxes where a person may decide."""
         if source.pixels is None:
+            if has_lines(source.header):
+                refuse_drawn(source.header, self._eyes)
             return Looked(source)
         policy = policy_for(source.header, self._policy)
         if is_video(source.transfer_syntax):
