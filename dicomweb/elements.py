@@ -20,7 +20,8 @@ _PIECE = 1 << 20
 _TEXT = {"DS", "IS", "LT", "ST", "UC", "UR", "UT"}
 IN_BULK = {*BINARY, *NUMBERS, *_TEXT}
 """The VRs whose values may be apart (PS3.18 F.2.2)."""
-_LONGEST_OF_SHORT = 0xFFFE
+LONGEST_OF_SHORT = 0xFFFE
+"""The longest value of a VR that has two bytes for its length (PS3.5 7.1.2)."""
 
 
 def write_value(out: DicomFileLike, tag: int, vr: str, files: Sequence[Path]) -> None:
@@ -60,7 +61,7 @@ def _write_head(out: DicomFileLike, tag: int, vr: str, length: int) -> None:
     head = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr.encode("ascii")
     if vr in EXPLICIT_VR_LENGTH_32:
         out.write(head + bytes(2) + length.to_bytes(4, "little"))
-    elif length > _LONGEST_OF_SHORT:
+    elif length > LONGEST_OF_SHORT:
         raise Refused("bulk data are longer than an element of that VR can be")
     else:
         out.write(head + length.to_bytes(2, "little"))

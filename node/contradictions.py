@@ -26,9 +26,6 @@ def contradictions(config: Config) -> Iterator[str]:
             yield f"[projects.{project.name}]: another project is called so but for capitals; accepted: another name"
         for mistake in _project_mistakes(project, config):
             yield f"[projects.{project.name}]: {mistake}"
-    for peer in config.peers:
-        for mistake in _peer_mistakes(peer, config):
-            yield f"[[peers]] {peer.name}: {mistake}"
     yield from _routes_mistakes(config)
     yield from _node_mistakes(config)
     yield from _tls_mistakes(config)
@@ -41,17 +38,11 @@ def _names_that_stand_twice(what: str, names: list[str]) -> Iterator[str]:
 
 
 def _project_mistakes(project: Project, config: Config) -> Iterator[str]:
-    yield from _deface_mistakes(project, [step.name for step in config.steps])
+    yield from _deface_mistakes(project, config)
     if not project.text_finders and project.pixel_policy != PixelPolicy.NONE:
         yield f'text_finders is empty; accepted: at least one, with pixel_policy = "{project.pixel_policy}"'
     if not OURS.issuperset(project.text_finders) and (absent := set(project.text_finders).difference(finder_names())):
         yield f"text_finders names {', '.join(map(repr, sorted(absent)))}; accepted: {', '.join(finder_names())}"
-    peers = [peer.name for peer in config.peers]
-    for destination in project.send_to:
-        if destination not in peers:
-            yield (
-                f"send_to names {destination!r}; accepted: {', '.join(peers) or 'nothing, as there are no [[peers]]'}"
-            )
     for peer in config.peers:
         if peer.name in project.send_to and _comes_back(peer, project, config):
             yield (
@@ -91,19 +82,10 @@ def _commit_mistakes(project: Project, config: Config) -> Iterator[str]:
             yield f"{said} needs commits = true of {', '.join(silent)}; accepted: that, or another commit"
 
 
-def _peer_mistakes(peer: Peer, config: Config) -> Iterator[str]:
-    for name in peer.notify:
-        if config.project(name) is None:
-            names = ", ".join(project.name for project in config.projects)
-            yield f"notify names {name!r}; accepted: {names}"
-
-
-def _deface_mistakes(project: Project, steps: list[str]) -> Iterator[str]:
-    said = f"deface = {project.deface!r}"
-    if project.deface and project.deface not in steps:
-        yield f"{said}; accepted: {', '.join(steps) or 'nothing, as there are no [[steps]]'}"
-    elif project.deface and (_FACES not in project.options or project.profile == ProfileName.NONE):
-        yield f'{said} would not be run; accepted: profile = "basic" with the option {_FACES}'
+def _deface_mistakes(project: Project, config: Config) -> Iterator[str]:
+    is_there = project.deface in [step.name for step in config.steps]
+    if is_there and (_FACES not in project.options or project.profile == ProfileName.NONE):
+        yield f'deface = {project.deface!r} would not be run; accepted: profile = "basic" with the option {_FACES}'
 
 
 def _routes_mistakes(config: Config) -> Iterator[str]:
@@ -113,14 +95,8 @@ def _routes_mistakes(config: Config) -> Iterator[str]:
         yield f"{said}; accepted: [[routes]] whose project is one of {names}"
         return
     for number, route in enumerate(config.routes, 1):
-        for mistake in _route_mistakes(route, config):
+        for mistake in _return_mistakes(route, config):
             yield f"[[routes]] number {number}: {mistake}"
-
-
-def _route_mistakes(route: Route, config: Config) -> Iterator[str]:
-    if config.project(route.project) is None:
-        yield f"project = {route.project!r}; accepted: {', '.join(project.name for project in config.projects)}"
-    yield from _return_mistakes(route, config)
 
 
 def _node_mistakes(config: Config) -> Iterator[str]:
@@ -188,7 +164,7 @@ def _return_mistakes(route: Route, config: Config) -> Iterator[str]:
         yield f"reidentify = true needs send_to; accepted: {accepted}"
     for name in route.send_to:
         peer = config.peer(name)
-        if peer is None or not peer.identified:
+        if peer is not None and not peer.identified:
             yield f"send_to names {name!r}, which is not declared to get PHI; accepted: {accepted}"
     project = config.project(route.project)
     if project is not None and project.profile == ProfileName.NONE:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lethe.storage.archive import Archive
-from lethe.storage.jobs import Stage, State
+from lethe.storage.jobs import STOPPED, Stage
 
 from .samples import Sample
 
@@ -87,7 +87,7 @@ def _reasons(archive: Archive) -> Table:
     table = _table("Quarantined: nothing leaves that is not known to be clean")
     table.add_column("objects", justify="right")
     table.add_column("reason")
-    ended = archive.jobs.find(states=[State.QUARANTINED, State.FAILED], stage=Stage.CLEAN)
+    ended = archive.jobs.find(states=STOPPED, stage=Stage.CLEAN)
     for reason, count in Counter(job.reason for job in ended).most_common():
         table.add_row(str(count), reason)
     return table

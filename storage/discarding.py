@@ -15,7 +15,7 @@ from .audit import Actor
 from .database import transaction
 from .datafolder import DataFolder
 from .errors import NotFound, Refused
-from .jobs import ENDED, PATIENTS, Job, Stage, State
+from .jobs import PATIENTS, Job, Stage, State, holds_back
 
 LONGEST_REASON = 200
 _PORTION = 100
@@ -30,11 +30,11 @@ class Discarding(DataFolder):
             job = self.jobs.get(number)
         except NotFound:
             raise NotFound(f"there is no job {number}, or not any more") from None
+        if holds_back(job.stage, job.state):
+            return job
         if job.stage not in PATIENTS:
             raise Refused(f"job {number} sends a clean instance: what can be deleted is that")
-        if job.state not in ENDED:
-            raise Refused(f"job {number} is {job.state}; only what is held, quarantined or failed can be discarded")
-        return job
+        raise Refused(f"job {number} is {job.state}; only what is held, quarantined or failed can be discarded")
 
     def discard(self, number: int, why: str, actor: Actor) -> Job:
         """Discard what that job holds back for its project, and its file unless another job needs it. Raises NotFound;

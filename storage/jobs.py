@@ -100,8 +100,15 @@ OUTGOING = (Stage.SEND, Stage.RETURN)
 """Stages that bring something to a destination."""
 PATIENTS = (*INTAKE, Stage.RETURN)
 """Stages whose files tell who the patient is."""
-ENDED = (State.HELD, State.QUARANTINED, State.FAILED)
+STOPPED = (State.QUARANTINED, State.FAILED)
+"""States that a person brings back to READY."""
+ENDED = (State.HELD, *STOPPED)
 """States that only a person, or a changed configuration, brings back to READY."""
+
+
+def holds_back(stage: Stage, state: State) -> bool:
+    """Whether a job that stands so keeps a file that tells of a patient until somebody decides."""
+    return stage in PATIENTS and state in ENDED
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from .audit import SYSTEM, Actor
 from .database import transaction
 from .datafolder import DataFolder
 from .errors import NotFound, Refused
-from .jobs import Job, State
+from .jobs import STOPPED, Job
 
 
 class Verdicts(DataFolder):
@@ -37,7 +37,7 @@ class Verdicts(DataFolder):
         a route."""
         with transaction(self.database):
             job = self.jobs.get(number)
-            if job.state == State.HELD or not self.jobs.revive(job):
+            if job.state not in STOPPED or not self.jobs.revive(job):
                 raise Refused(f"job {number} is {job.state}; only a quarantined or failed job can be tried again")
             self.audit.record(actor, "released", job.subject, {"job": job.id, "was": job.state, "reason": job.reason})
             return self.jobs.get(number)

@@ -20,7 +20,7 @@ from lethe.node.cli import command, main
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
 from lethe.storage.intake import Origin
-from lethe.storage.jobs import Stage
+from lethe.storage.jobs import Stage, State
 
 COMMANDS = (
     "serve",
@@ -255,9 +255,31 @@ def test_retry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert job is not None
     archive.quarantine(job, "a reason")
     assert main(["retry", "99"]) == 1
-    assert "there is no job 99" in capsys.readouterr().err
+    assert capsys.readouterr() == ("", "lethe: there is no job 99\n")
     assert main(["retry"]) == 0
     assert archive.counts()["waiting"] == 1
+
+
+def test_retry_does_the_others_where_one_job_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = Archive(tmp_path / "data")
+    for number in range(3):
+        archive.accept(saved(ct(), archive.files.incoming()), f"1.2.{number}", Origin("CT01"), ["default"])
+    quarantined = []
+    for _ in range(2):
+        job = archive.jobs.claim(Stage.CLEAN, "w", 60)
+        assert job is not None
+        archive.quarantine(job, "a reason")
+        quarantined.append(job.id)
+    (waiting,) = archive.jobs.find(states=[State.READY])
+    first, second = map(str, quarantined)
+    assert main(["retry", first, "99", str(waiting.id), second]) == 3
+    told = capsys.readouterr()
+    assert told.out == "2 jobs are tried again\n"
+    assert told.err.splitlines() == [
+        "lethe: there is no job 99",
+        f"lethe: job {waiting.id} is ready; only a quarantined or failed job can be tried again",
+    ]
+    assert archive.counts()["waiting"] == 3
 
 
 def test_discard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

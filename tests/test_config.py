@@ -178,7 +178,7 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
         ),
         (
             '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\nnotify = ["trail"]',
-            "[[peers]] a: notify names 'trail'; accepted: default",
+            "[[peers]] number 1: notify names 'trail'; accepted: default",
         ),
         (
             '[[peers]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 104\nmay = "store"',
@@ -269,8 +269,8 @@ def test_nobody_may_ask_for_the_worklist_who_is_not_named_for_it(tmp_path: Path)
         ),
         ('[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true', "reidentify = true needs send_to"),
         (
-            '[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true\nsend_to = ["pacs"]',
-            "names 'pacs', which is not declared to get PHI; accepted: names of [[peers]] with identified = true",
+            PACS + '[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true\nsend_to = ["other"]',
+            "send_to names 'other'; accepted: nothing, as there are no [[peers]] with identified = true",
         ),
         (
             PACS + '[[routes]]\nfrom = "AI"\nproject = "default"\nreidentify = true\nsend_to = ["pacs"]',
@@ -297,6 +297,29 @@ def test_a_mistake_names_file_section_key_and_what_is_accepted(tmp_path: Path, t
     assert line.startswith(f"{tmp_path}/config.toml: ")
     assert said in line
     assert "accepted: " in line
+
+
+def test_names_that_stand_for_nothing_are_told_beside_what_cannot_be_read(tmp_path: Path) -> None:
+    """Also of a section of which another key cannot be read, and among the names of sections like that."""
+    text = (
+        '[[peers]]\nname = "a"\nport = 0\nnotify = ["trail"]\n'
+        '[projects.default]\nsend_to = ["a", "b"]\nfill = "pink"\n'
+        '[[routes]]\nfrom = "*"\nproject = "gone"\nreidentify = true\nsend_to = ["c"]\n'
+    )
+    told = {line.removeprefix(f"{tmp_path}/config.toml: ") for line in mistakes(tmp_path, text)}
+    assert told >= {
+        "[[peers]] number 1: notify names 'trail'; accepted: default",
+        "[projects.default]: send_to names 'b'; accepted: a",
+        "[[routes]] number 1: project = 'gone'; accepted: default",
+        "[[routes]] number 1: send_to names 'c'; accepted: nothing, as there are no [[peers]] with identified = true",
+    }
+    assert len(told) == 8, told
+
+
+@pytest.mark.parametrize("peers", ["peers = 1", "[[peers]]", "[[peers]]\nname = 1"])
+def test_nothing_is_said_of_names_where_the_names_cannot_be_read(tmp_path: Path, peers: str) -> None:
+    told = mistakes(tmp_path, f'{peers}\n[projects.default]\nsend_to = ["a"]\n')
+    assert told and not any("send_to" in line for line in told)
 
 
 def test_a_route_that_re_identifies(tmp_path: Path) -> None:

@@ -233,13 +233,14 @@ class TestAgain:
         job = claimed(archive)
         archive.quarantine(job, "not clean")
 
-        adopt = archive.files.adopt
+        is_kept = archive._is_kept
 
-        def adopt_and_lose(path: Path, room: str, name: str) -> None:
-            adopt(path, room, name)
+        def kept_and_lost(name: str, path: Path) -> bool:
+            kept = is_kept(name, path)
             archive.discard(job.id, WHY, WHO)
+            return kept
 
-        archive.files.adopt = adopt_and_lose  # type: ignore[method-assign]
+        archive._is_kept = kept_and_lost  # type: ignore[method-assign]
         with pytest.raises(Unavailable):
             receive(archive, "1.2.3", "default")
         assert (originals(archive), archive.jobs.find()) == (0, [])

@@ -103,6 +103,7 @@ class TestPage:
             stored.digest,
             "PS3.15 2026d",
             "clean-descriptors (113105)",
+            "clean-pixel-data (113101)",
             "Basic Profile (113100)",
             "nothing of the original patient was found in the result",
             "The audit trail vouches for this receipt: entry 2",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from lethe.storage.archive import Archive
 from lethe.storage.discarding import reason_from
-from lethe.storage.jobs import State
+from lethe.storage.errors import NotFound, Refused, StorageError
+from lethe.storage.jobs import STOPPED
 
 from .context import ACTOR, config_of
-from .exits import FAILED, OK
+from .exits import FAILED, OK, SOME_REFUSED
 from .opening import archive_of
 
 
@@ -31,12 +35,25 @@ def status(args: argparse.Namespace) -> int:
 def retry(args: argparse.Namespace) -> int:
     archive = archive_of(config_of(args))
     if args.job:
-        released = len([archive.release(number, ACTOR) for number in args.job])
+        refused = list(_refused(archive, args.job))
+        released = len(args.job) - len(refused)
     else:
-        ended = archive.jobs.find(states=[State.QUARANTINED, State.FAILED])
-        released = archive.release_all([job.id for job in ended], ACTOR)
-    print(f"{released} {'job is' if released == 1 else 'jobs are'} tried again")
-    return OK
+        refused = []
+        released = archive.release_all([job.id for job in archive.jobs.find(states=STOPPED)], ACTOR)
+    for why in refused:
+        print(f"lethe: {why}", file=sys.stderr)
+    if released or not refused:
+        print(f"{released} {'job is' if released == 1 else 'jobs are'} tried again")
+    return OK if not refused else SOME_REFUSED if released else FAILED
+
+
+def _refused(archive: Archive, numbers: Sequence[int]) -> Iterator[StorageError]:
+    """Try each of them again, and give the reasons of those that cannot be."""
+    for number in numbers:
+        try:
+            archive.release(number, ACTOR)
+        except (NotFound, Refused) as error:
+            yield error
 
 
 def discard(args: argparse.Namespace) -> int:

@@ -12,17 +12,16 @@ from typing import Any
 
 from pydicom.charset import convert_encodings, decode_bytes, default_encoding, encode_string, python_encoding
 from pydicom.uid import UID
-from pydicom.valuerep import PN_DELIMS
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, PN_DELIMS
 
 from lethe.dicomweb.dicomjson import BINARY, swapped
+from lethe.dicomweb.elements import LONGEST_OF_SHORT
 from lethe.storage.entries import DicomJson
 
 UTF8 = "ISO_IR 192"
-_LONG = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"}  # PS3.5 7.1.2
 _NUMBERS = {"FL": "f", "FD": "d", "US": "H", "SS": "h", "UL": "L", "SL": "l", "UV": "Q", "SV": "q"}
 IN_CHARACTER_SET = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 """The VRs whose values are written in the Specific Character Set (PS3.5 6.1.2.3)."""
-_MOST_SHORT = 0xFFFE
 _JIS = "shift_jis"
 _LATIN_1 = re.compile("[\x80-\xff]")
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -100,9 +99,9 @@ def _element(tag: str, element: Mapping[str, Any], form: _Form) -> bytes:
     head = pack(f"{form.order}HH", int(tag[:4], 16), int(tag[4:], 16))
     if form.implicit:
         return head + pack(f"{form.order}L", len(value)) + value
-    if vr not in _LONG and len(value) > _MOST_SHORT:
+    if vr not in EXPLICIT_VR_LENGTH_32 and len(value) > LONGEST_OF_SHORT:
         vr = "UN"  # PS3.5 6.2.2, note 6
-    if vr in _LONG:
+    if vr in EXPLICIT_VR_LENGTH_32:
         return head + vr.encode() + pack(f"{form.order}HL", 0, len(value)) + value
     return head + vr.encode() + pack(f"{form.order}H", len(value)) + value
 

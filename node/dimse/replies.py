@@ -22,6 +22,7 @@ from pynetdicom.dimse_primitives import C_FIND, C_GET, C_MOVE
 from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT, A_RELEASE
 
+from lethe.dicomweb.elements import LONGEST_OF_SHORT
 from lethe.storage.errors import Refused, TooWide, Unavailable
 from lethe.storage.intake import Origin
 
@@ -33,7 +34,6 @@ SUCCESS, PENDING, PENDING_WITHOUT_SOME_KEYS, CANCELLED = 0x0000, 0xFF00, 0xFF01,
 OUT_OF_RESOURCES, WRONG_IDENTIFIER, UNABLE = 0xA700, 0xA900, 0xC000  # PS3.4 Tables C.4-1 to C.4-3
 _LONGEST_COMMENT = 64
 _MOST_UNSENT = 200
-_MOST_SHORT = 0xFFFE
 _LISTED = ("AE", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UI")
 Request: TypeAlias = C_FIND | C_MOVE | C_GET
 
@@ -147,7 +147,7 @@ def _known(identifier: Dataset) -> Dataset:
     (PS3.5 6.2.2, note 6); pydicom leaves them UN."""
     for tag in list(identifier.keys()):
         element = identifier.get_item(tag)
-        if isinstance(element, RawDataElement) and element.VR == "UN" and element.length > _MOST_SHORT:
+        if isinstance(element, RawDataElement) and element.VR == "UN" and element.length > LONGEST_OF_SHORT:
             vr = dictionary_VR(tag) if dictionary_has_tag(tag) else "UN"
             if vr in _LISTED:
                 identifier[tag] = element._replace(VR=vr)

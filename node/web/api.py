@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, jsonify, request, send_from_directory
 from flask.typing import ResponseReturnValue
 
 from lethe.storage.archive import Archive
-from lethe.storage.jobs import ENDED, PATIENTS, Job, State
+from lethe.storage.jobs import ENDED, STOPPED, Job, holds_back
 from lethe.storage.query import Level
 from lethe.storage.users import Permission, needs
 
@@ -89,6 +89,6 @@ def _job(archive: Archive, job: Job) -> dict[str, Any]:
         "reason": job.reason,
         "attempts": told["attempts"],
         "updated": moment(told["at"]),
-        "releasable": job.state in (State.QUARANTINED, State.FAILED),
-        "discardable": job.state in ENDED and job.stage in PATIENTS,
+        "releasable": job.state in STOPPED,
+        "discardable": holds_back(job.stage, job.state),
     }

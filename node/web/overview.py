@@ -13,7 +13,7 @@ from lethe.storage.audit import AuditEvent
 from lethe.storage.entries import Entry
 from lethe.storage.errors import NotFound
 from lethe.storage.files import free_bytes
-from lethe.storage.jobs import INTAKE, OUTGOING, PATIENTS, Job, Stage, Standstill, State
+from lethe.storage.jobs import INTAKE, OUTGOING, STOPPED, Job, Stage, Standstill, State, holds_back
 from lethe.storage.query import Level, Order, Query
 
 from ..outbox import Outbox, Queue
@@ -71,12 +71,12 @@ class DecisionGroup:
     @property
     def can_be_tried(self) -> bool:
         """Whether a person may try again; what is held waits for a route instead."""
-        return self.why.state != State.HELD
+        return self.why.state in STOPPED
 
     @property
     def can_be_discarded(self) -> bool:
         """Whether they hold back what tells of a patient, and a person may throw away."""
-        return self.why.stage in PATIENTS
+        return holds_back(self.why.stage, self.why.state)
 
     @property
     def can_be_reviewed(self) -> bool:

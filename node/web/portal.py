@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import NotFound, Refused
-from lethe.storage.jobs import Stage, State
+from lethe.storage.jobs import STOPPED, Stage, State
 from lethe.storage.users import Permission, needs
 
 from ..outbox import Outbox
@@ -116,7 +116,7 @@ def _release_alike(archive: Archive) -> int:
         stage, state = Stage(form.get("stage", "")), State(form.get("state", ""))
     except ValueError:
         raise NotFound("there are no such jobs") from None
-    if state not in (State.QUARANTINED, State.FAILED):
+    if state not in STOPPED:
         raise Refused("only quarantined or failed jobs can be tried again")
     wanted = {"destination": form.get("destination", ""), "reason": form.get("reason", "")}
     alike = archive.jobs.find(states=[state], stage=stage, limit=_AT_ONCE, **wanted)

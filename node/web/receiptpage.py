@@ -14,12 +14,19 @@ from lethe.storage.errors import NotFound
 from lethe.storage.receipts import StoredReceipt
 
 from ..comparison import Comparison, Row
+from ..deid.profile import APPLIED, BASIC_CODE, Option
+from ..deid.receipt import LOOKED
 from ..reasons import Became
 from ..receipts import compared
 from .studypage import receipt_lines
 
 _ROWS = 300
 _CHANGED = (Became.REMOVED, Became.EMPTIED, Became.REPLACED, Became.ADDED)
+_OPTIONS = {
+    BASIC_CODE[0]: "Basic Profile",
+    LOOKED[0]: str(Option.CLEAN_PIXEL_DATA),
+    **{code: str(option) for option, (code, _) in APPLIED.items()},
+}
 _TOLD_APART = frozenset({"counts", "elements", "codes", "options", "verified"})
 
 
@@ -107,8 +114,7 @@ def _page(stored: StoredReceipt, comparison: Comparison, originals: Originals, s
 
 def _lines(receipt: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """The receipt's head as label and value: each option beside its code of CID 7050 (PS3.16)."""
-    options = ["Basic Profile", *(receipt.get("options") or ())]
-    coded = [f"{option} ({code})" for option, code in zip(options, receipt.get("codes") or (), strict=False)]
+    coded = [f"{_OPTIONS.get(code, 'another option')} ({code})" for code in receipt.get("codes") or ()]
     names = sorted(receipt.keys() - _TOLD_APART, key=lambda name: (not name.startswith("profile"), name))
     rest = {name: receipt[name] for name in names}
     verdict = "nothing of the original patient was found in the result" if receipt.get("verified") else "did not look"
