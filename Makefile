@@ -41,7 +41,7 @@ lock:
 	    --custom-compile-command "make lock (opencv-python is left out on purpose)" \
 	    --no-emit-index-url --no-emit-find-links --no-emit-package opencv-python; done
 
-# Spoilt files, the same on every run: `make test` takes the first few hundred.
+# Spoilt files, the same on every run: `make test` takes the first 1,500.
 fuzz: setup
 	LETHE_FUZZ_CASES=$(or $(CASES),10000) $(BIN)/pytest -q -s tests/test_deid_fuzz.py
 

@@ -94,11 +94,6 @@ def drawn(frame: Array, look: Look, colours: str, *, window: Window | None = Non
     return _grey(rescaled, look, window, lambda: _range_of(rescaled, frame, look))
 
 
-def is_same_for_all(look: Look, window: Window | None) -> bool:
-    """Whether grey values do not depend on what is in the frame."""
-    return window is not None or _window_of(look) is not None or "VOILUTSequence" in look.voi
-
-
 def grey_table(frame: Array, look: Look, window: Window | None) -> Array:
     """What becomes of each value that a word of the frame can have."""
     words = np.arange(1 << (8 * frame.itemsize), dtype=f"u{frame.itemsize}")

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-ANYTHING = "*"
-
 
 def any_matches(patterns: Sequence[str], values: Iterable[str]) -> bool:
     """Whether one of the values matches one of the patterns, as they are spelt."""

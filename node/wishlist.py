@@ -12,7 +12,9 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from .errors import UserError
 
-_UID = re.compile(r"[0-2](\.[0-9]+){3,}")  # leading zeros are wrong, and occur
+_UID = re.compile(r"[0-2](\.[0-9]+)+")  # PS3.5 9.1; leading zeros are wrong, and occur
+_LIKE_NOTHING_ELSE = re.compile(r"[0-2](\.[0-9]+){3,}|2\.25\.[0-9]+")
+"""A UID that is no Accession Number such as 1.5; below 2.25 (made from a UUID: PS3.5 B.2) a short one as well."""
 _LONGEST_UID, _LONGEST_ACCESSION = 64, 16  # PS3.5 6.2
 _KEYS = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 """VRs of text, which is sent as it was typed, wildcards and ranges included."""
@@ -30,7 +32,8 @@ def studies_wished(uids: Iterable[str]) -> list[Wish]:
     """One wish for each Study Instance UID. Raises UserError."""
     wishes = [Wish(f"study {number}", {"StudyInstanceUID": uid}) for number, uid in enumerate(uids, 1)]
     for wish in wishes:
-        if not _is_uid(wish.keys["StudyInstanceUID"]):
+        uid = wish.keys["StudyInstanceUID"]
+        if len(uid) > _LONGEST_UID or not _UID.fullmatch(uid):
             raise UserError(f"{wish.name} is no Study Instance UID")
     return wishes
 
@@ -64,12 +67,8 @@ def listed(path: Path) -> list[Wish]:
 
 
 def _line(path: Path, number: int, text: str) -> Wish:
-    if _is_uid(text):
+    if len(text) <= _LONGEST_UID and _LIKE_NOTHING_ELSE.fullmatch(text):
         return Wish(f"line {number}", {"StudyInstanceUID": text})
     if len(text) > _LONGEST_ACCESSION or re.search(r"[\x00-\x1f\x7f\\*?]", text):
         raise UserError(f"{path}: line {number} is neither a Study Instance UID nor an Accession Number")
     return Wish(f"line {number}", {"AccessionNumber": text})
-
-
-def _is_uid(text: str) -> bool:
-    return len(text) <= _LONGEST_UID and _UID.fullmatch(text) is not None

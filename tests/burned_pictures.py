@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.policy import Decision, PhiPolicy
-from lethe.node.burned.readers import reader_named
+from lethe.node.burned.readers import reader_for
 from lethe.node.deid.terms import Kind, TermBank
 
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -37,7 +37,7 @@ def bank(**noted: str) -> TermBank:
 
 def decided(texts: Iterable[Text], terms: TermBank | None = None, size: int = 16) -> list[Decision]:
     picture, boxes = drawn(texts, size)
-    readings = reader_named("rapidocr").read(picture, boxes)
+    readings = reader_for(["rapidocr"]).read(picture, boxes)
     return PhiPolicy(terms or TermBank()).decide(boxes, readings)
 
 

@@ -13,7 +13,7 @@ from pydicom.pixels import apply_color_lut, pixel_array
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.policy import BareNumbers, Decision, PhiPolicy
-from lethe.node.burned.readers import reader_named
+from lethe.node.burned.readers import reader_for
 from lethe.node.deid.collect import collect_terms
 from lethe.node.deid.profile import Profile
 from lethe.node.deid.terms import TermBank
@@ -35,7 +35,7 @@ def _picture(header: Dataset) -> Picture:
 def _decided(header: Dataset, truth: Sequence[Box], terms: TermBank) -> list[Decision]:
     picture = _picture(header)
     boxes = [box.grown(GROWN, GROWN).within(picture.shape[1], picture.shape[0]) for box in truth]
-    readings = reader_named("rapidocr").read(picture, boxes)
+    readings = reader_for(["rapidocr"]).read(picture, boxes)
     return PhiPolicy(terms, numbers=BareNumbers.KEPT_ON_SCALES).decide(boxes, readings)
 
 

@@ -16,7 +16,7 @@ from lethe.node.burned.likeness import Likeness
 from lethe.node.burned.policy import PhiPolicy, Reason
 from lethe.node.burned.rapidreader import RapidReader
 from lethe.node.burned.reader import Orientation, Reading
-from lethe.node.burned.readers import reader_named
+from lethe.node.burned.readers import reader_for
 from lethe.node.deid.terms import TermBank
 
 
@@ -78,7 +78,7 @@ def test_a_long_line_is_read_as_far_as_it_may_stay() -> None:
         ("T2 TSE", 40, 120),
     ]
     picture, boxes = drawn(lines)
-    reader = reader_named("rapidocr")
+    reader = reader_for(["rapidocr"])
     whole, policy = reader.read(picture, boxes), PhiPolicy(bank())
     name, *others = as_far_as_needed(reader, picture, boxes)
     assert others == whole[1:]
@@ -127,21 +127,21 @@ def test_a_mixed_line_that_stands_close_goes_as_a_whole() -> None:
 def test_turned_text_is_read(turn: Orientation) -> None:
     picture, [box] = drawn([("FOV 350 mm", 40, 40)], size=24)
     turned = np.ascontiguousarray(np.rot90(picture[box.rows, box.columns], turn // 90))
-    [reading] = reader_named("rapidocr").read(turned, [Box(0, 0, turned.shape[1], turned.shape[0])])
+    [reading] = reader_for(["rapidocr"]).read(turned, [Box(0, 0, turned.shape[1], turned.shape[0])])
     assert (reading.text.replace(" ", ""), reading.orientation) == ("FOV350mm", turn)
 
 
 @pytest.mark.parametrize(("ink", "ground"), [(255, 0), (0, 255), (140, 100), (100, 140)])
 def test_text_of_any_shade_is_read(ink: int, ground: int) -> None:
     picture, boxes = drawn([("Depth 16 cm", 40, 40)], 18, ink, ground)
-    [reading] = reader_named("rapidocr").read(picture, boxes)
+    [reading] = reader_for(["rapidocr"]).read(picture, boxes)
     assert reading.text.replace(" ", "") == "Depth16cm"
 
 
 def test_coloured_text_is_read() -> None:
     picture, boxes = drawn([("Depth 16 cm", 40, 40)])
     coloured = np.stack([np.full_like(picture, 90), np.full_like(picture, 90), picture], axis=2)
-    [reading] = reader_named("rapidocr").read(coloured, boxes)
+    [reading] = reader_for(["rapidocr"]).read(coloured, boxes)
     assert reading.text.replace(" ", "") == "Depth16cm"
 
 
@@ -175,7 +175,7 @@ def _speckled(picture: Picture) -> Picture:
 @pytest.mark.parametrize("spoilt", [_without_ink, _speckled])
 def test_what_cannot_be_read_goes(spoilt: Callable[[Picture], Picture]) -> None:
     picture, boxes = drawn(column("kV 120", "SUPINE", "R"))
-    readings = reader_named("rapidocr").read(spoilt(picture), boxes)
+    readings = reader_for(["rapidocr"]).read(spoilt(picture), boxes)
     decisions = PhiPolicy(TermBank()).decide(boxes, readings)
     assert [one.redacted for one in decisions] == [(box,) for box in boxes]
 
@@ -189,7 +189,7 @@ def test_ink_that_no_letter_accounts_for_proves_nothing() -> None:
     for left in range(box.right + 10, longer.right - 14, 14):
         points = rng.integers(0, 16, (5, 2)) + np.array([left, box.top + 2])
         cv2.polylines(noisy, [points.astype(np.int32)], False, 230, 2)
-    [reading] = reader_named("rapidocr").read(noisy, [longer])
+    [reading] = reader_for(["rapidocr"]).read(noisy, [longer])
     [one] = PhiPolicy(TermBank()).decide([longer], [reading])
     assert any(part.right >= longer.right - 1 for part in one.redacted)
 
@@ -200,36 +200,34 @@ def test_ink_that_no_letter_accounts_for_proves_nothing() -> None:
 def test_boxes_without_room_for_a_letter_go(box: Box) -> None:
     picture, _ = drawn([])
     for engine in ("rapidocr", "tesseract"):
-        readings = reader_named(engine).read(picture, [box])
+        readings = reader_for([engine]).read(picture, [box])
         assert [one.redacted for one in PhiPolicy(TermBank()).decide([box], readings)] == [(box,)]
 
 
 def test_no_boxes_no_decisions() -> None:
     picture, _ = drawn([])
     for engine in ("rapidocr", "tesseract"):
-        assert reader_named(engine).read(picture, []) == []
+        assert reader_for([engine]).read(picture, []) == []
     assert PhiPolicy(TermBank()).decide([], []) == []
 
 
 def test_tesseract_reads_the_same() -> None:
     picture, boxes = drawn(column("kV 120", "HARGROVE", "Depth 16 cm"), size=18)
-    readings = reader_named("tesseract").read(picture, boxes)
+    readings = reader_for(["tesseract"]).read(picture, boxes)
     assert [one.text for one in readings] == ["kV 120", "HARGROVE", "Depth 16 cm"]
     decisions = PhiPolicy(TermBank()).decide(boxes, readings)
     assert [bool(one.redacted) for one in decisions] == [False, True, False]
 
 
 def test_an_engine_is_loaded_once_and_tells_its_version() -> None:
-    assert reader_named("rapidocr") is reader_named("rapidocr")
-    assert "PP-OCRv6_rec_small" in reader_named("rapidocr").version
-    assert reader_named("tesseract").version.startswith("tesseract ")
-    with pytest.raises(KeyError):
-        reader_named("nobody")
+    assert reader_for(["rapidocr"]) is reader_for(["rapidocr"])
+    assert "PP-OCRv6_rec_small" in reader_for(["rapidocr"]).version
+    assert reader_for(["tesseract"]).version.startswith("tesseract ")
 
 
 def test_what_is_shown_of_a_reading_is_not_its_text() -> None:
     picture, boxes = drawn([("HARGROVE", 40, 40)])
-    [reading] = reader_named("rapidocr").read(picture, boxes)
+    [reading] = reader_for(["rapidocr"]).read(picture, boxes)
     [decision] = PhiPolicy(TermBank()).decide(boxes, [reading])
     assert reading.text == "HARGROVE"
     assert "HARG" not in repr(reading) + repr(decision) and "'A'" not in repr(reading)
@@ -238,6 +236,6 @@ def test_what_is_shown_of_a_reading_is_not_its_text() -> None:
 
 def test_of_a_line_that_was_not_read_to_its_end_nothing_stays() -> None:
     picture, boxes = drawn([("Gain 55%", 40, 40)])
-    [read] = reader_named("rapidocr").read(picture, boxes)
+    [read] = reader_for(["rapidocr"]).read(picture, boxes)
     reasons = [PhiPolicy(bank()).decide(boxes, [one])[0].reason for one in (read, replace(read, cut=True))]
     assert reasons == [Reason.TECHNICAL, Reason.UNPROVEN]

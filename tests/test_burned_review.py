@@ -20,11 +20,6 @@ def test_a_decision_survives_json() -> None:
     assert (again.boxes, again.has_boxes, Reviewed().has_boxes) == (3, True, False)
 
 
-def test_a_frame_has_its_own_boxes_and_those_of_all() -> None:
-    assert DECISION.of_frame(0) == (Box(0, 0, 80, 20),)
-    assert DECISION.of_frame(2) == (Box(0, 0, 80, 20), Box(1, 2, 3, 4), Box(5, 6, 7, 8))
-
-
 @pytest.mark.parametrize(("form", "fits"), [((3, 20, 80), True), ((2, 20, 80), False), ((3, 19, 80), False)])
 def test_boxes_lie_in_the_object_or_do_not(form: tuple[int, int, int], fits: bool) -> None:
     assert DECISION.fits(*form) == fits

@@ -5,7 +5,7 @@ from burned_pictures import bank, column, decided, drawn
 
 from lethe.node.burned.box import Box
 from lethe.node.burned.policy import BareNumbers, PhiPolicy, Reason
-from lethe.node.burned.readers import reader_named
+from lethe.node.burned.readers import reader_for
 from lethe.node.burned.scales import lone_digits, scale_marks
 from lethe.node.deid.terms import TermBank
 
@@ -82,7 +82,7 @@ def test_a_box_as_long_as_two_digits_is_not_that_of_one() -> None:
 @pytest.mark.parametrize(("numbers", "stays"), [(BareNumbers.REDACTED, False), (BareNumbers.KEPT_ON_SCALES, True)])
 def test_a_digit_alone_stays_only_where_that_was_chosen(numbers: BareNumbers, stays: bool) -> None:
     picture, boxes = drawn([("4", 600, 190), ("63", 40, 40)])
-    readings = reader_named("rapidocr").read(picture, boxes)
+    readings = reader_for(["rapidocr"]).read(picture, boxes)
     decisions = PhiPolicy(TermBank(), numbers=numbers).decide(boxes, readings)
     assert [one.reason.stays for one in decisions] == [stays, False]
 
@@ -90,7 +90,7 @@ def test_a_digit_alone_stays_only_where_that_was_chosen(numbers: BareNumbers, st
 @pytest.mark.parametrize(("numbers", "stays"), [(BareNumbers.REDACTED, False), (BareNumbers.KEPT_ON_SCALES, True)])
 def test_numbers_of_a_scale_stay_only_where_that_was_chosen(numbers: BareNumbers, stays: bool) -> None:
     picture, boxes = drawn([*column("2", "4", "6", left=600, step=90), ("63", 40, 40)])
-    readings = reader_named("rapidocr").read(picture, boxes)
+    readings = reader_for(["rapidocr"]).read(picture, boxes)
     decisions = PhiPolicy(TermBank(), numbers=numbers).decide(boxes, readings)
     assert [one.reason.stays for one in decisions] == [stays] * 3 + [False]
 

@@ -153,7 +153,7 @@ def test_any_name_is_found_in_itself_and_takes_no_time(text: str, name: str) -> 
 
 def test_time_grows_with_the_text_only() -> None:
     terms = bank(NAME, "PN", *(f"{'a ' * 50}x{number}^b" for number in range(100)))
-    started = time.perf_counter()
+    started = time.process_time()  # of this process alone: a busy machine is no reason to fail
     terms.add(ID, "LO", ["MRN7741774", "12-34-56-78", "a.b@c"])
     for text in (
         "a " * 200_000,
@@ -170,4 +170,4 @@ def test_time_grows_with_the_text_only() -> None:
         terms.is_number(text)
         terms.in_bytes(text.encode())
         terms.finds_in_any_reading(text[:20_000].encode())
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 30

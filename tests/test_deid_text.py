@@ -202,10 +202,10 @@ def test_month_and_day_are_told_apart_by_the_object_s_own_dates() -> None:
     "unit", ["A-", "111-", "1.2.", "S1.", "x@", "Dr ", "A A ", "( ", "no-", "A Hospital ", "12/", "é", "20130114 "]
 )
 def test_the_time_is_that_of_the_length(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone: a busy machine is no reason to fail
     cleaner().clean(unit * (40_000 // len(unit)) + ".5x")
     cleaner().clean_lines([unit * 4] * (5_000 // len(unit)))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("beside", ["Featherstone", "Antonia", "Dr. Featherstone"])

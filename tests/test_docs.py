@@ -14,6 +14,7 @@ from lethe.node.arguments import parser as command_line
 from lethe.node.config import SECTIONS, keys
 from lethe.node.config_file import load_config
 from lethe.node.deid.profile import APPLIED, Option
+from lethe.storage.archive import Archive
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,3 +106,21 @@ def test_the_lock_is_pinned_by_hash_and_names_no_index(name: str) -> None:
     assert "://" not in text and "--index" not in text and "--find-links" not in text
     assert not re.search(r"^opencv-python==", text, re.MULTILINE)
     assert re.search(r"^opencv-python-headless==", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_module_that_is_named_is_there(document: Path) -> None:
+    there = {
+        path.name
+        for folder in ("storage", "dicomweb", "fhir", "node", "tests", "tools", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    named = set(re.findall(r"`(?:[\w.]+/)*(\w+\.py)`", document.read_text(encoding="utf-8")))
+    assert named <= there, named - there
+
+
+def test_what_an_archive_is_made_of_is_told() -> None:
+    text = (ROOT / "docs" / "developer.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"Each of its bases \((.*?)\)", text, re.DOTALL)
+    modules = {f"{base.__module__.rpartition('.')[2]}.py" for base in Archive.__bases__}
+    assert set(re.findall(r"\w+\.py", told)) == modules

@@ -245,6 +245,7 @@ class TestApi:
         assert [queue["name"] for queue in answer["queues"]] == ["night", "pacs"]
         schemas = web.get("/api/v1/openapi.json").get_json()["components"]["schemas"]
         assert set(answer["queues"][0]) == set(schemas["Queue"]["properties"]) == set(schemas["Queue"]["required"])
+        assert 'lethe_queue_paused{destination="pacs"} 0' in web.get("/metrics").text, "before anything befell it"
         paused = web.post("/api/v1/queues/pacs/pause").get_json()
         assert (paused["standing"], paused["waiting"]) == ("paused", 1)
         assert paused["paused"].endswith("+00:00")

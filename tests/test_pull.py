@@ -428,6 +428,18 @@ def test_wishes_are_read_and_mistakes_named_without_their_values(tmp_path: Path)
     assert studies_wished(["1.2.840.0113619.02.55.03.1"])  # with zeros that ought not to be there
 
 
+@pytest.mark.parametrize("uid", [f"2.25.{2**128 - 1}", "2.25.17"])
+def test_a_uid_made_from_a_uuid_is_one(tmp_path: Path, uid: str) -> None:
+    """PS3.5 B.2; such a UID has three components."""
+    path = tmp_path / "studies.txt"
+    path.write_text(f"{uid}\n2.5.17\n")
+    assert [wish.keys for wish in listed(path)] == [{"StudyInstanceUID": uid}, {"AccessionNumber": "2.5.17"}]
+    assert [wish.keys for wish in studies_wished([uid, "1.2.3"])] == [
+        {"StudyInstanceUID": uid},
+        {"StudyInstanceUID": "1.2.3"},
+    ]
+
+
 def test_the_title_for_a_project_brings_everything_there_and_nowhere_else() -> None:
     projects = (Project("default"), Project("trial"))
     everywhere = Route(("*",), "default")

@@ -60,7 +60,7 @@ def test_the_one_time_password_is_printed_once(tmp_path: Path) -> None:
         assert re.search(rf"one-time password \S+\n  at {node.url}/\n", node.log.read_text())
         node.stop()
         node.start()
-        time.sleep(0.5)
+        wait_for(lambda: node.log.read_text().count(f"the portal is at {node.url}/") == 2, seconds=10)
         assert node.log.read_text().count("one-time password") == 1
 
 

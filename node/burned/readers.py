@@ -3,7 +3,7 @@ OCR class, and one with the other as second reader."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -39,17 +39,11 @@ class SecondOpinion:
 
 def reader_for(finders: Sequence[str]) -> Reader:
     """The reader that goes with those finders: RapidOCR's; where Tesseract finds as well, with that as second reader;
-    where it finds alone, Tesseract."""
+    where it finds alone, Tesseract. Each is loaded once per process."""
     names = set(finders)
     if "tesseract" not in names:
         return _rapid()
     return _tesseract() if names == {"tesseract"} else _both()
-
-
-def reader_named(name: str) -> Reader:
-    """The engine of that name, loaded once per process; raises KeyError for a name that is none."""
-    engines: dict[str, Callable[[], Reader]] = {"rapidocr": _rapid, "tesseract": _tesseract}
-    return engines[name]()
 
 
 @cache

@@ -91,10 +91,6 @@ class Reviewed:
         """Stands for the decision: another one makes another result."""
         return hashlib.sha256(json.dumps(self.as_document(), sort_keys=True).encode()).hexdigest()[:16]
 
-    def of_frame(self, number: int) -> tuple[Box, ...]:
-        """What is to be redacted in that frame, counted from 0."""
-        return (*self.everywhere, *self.frames.get(number, ()))
-
     def fits(self, frames: int, rows: int, columns: int) -> bool:
         """Whether all of it lies in an object of that form."""
         inside = all(box.within(columns, rows) == box for box in self._all())

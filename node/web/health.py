@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from lethe.storage.archive import Archive
 from lethe.storage.files import free_bytes
 from lethe.storage.jobs import Stage, State
+from lethe.storage.queues import QueueState
 from lethe.storage.users import Permission, needs
 
 _LOG = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def _exposition(archive: Archive) -> str:
             for state in State
             if state != State.HELD
         ]
-    queues = archive.queues.states()
+    queues = dict.fromkeys(waiting, QueueState()) | archive.queues.states()
     if queues:
         lines += ["# HELP lethe_queue_paused Whether a person paused it.", "# TYPE lethe_queue_paused gauge"]
         lines += [
