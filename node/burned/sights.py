@@ -11,7 +11,7 @@ from functools import partial
 from pydicom.dataset import Dataset
 
 from ..deid.pixels import SLIDE, screen_kind
-from .box import Box
+from .box import Box, without_covered
 from .cine import Stretch, stretch_of
 from .form import Pixels
 from .frames import Frames
@@ -182,7 +182,11 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
     stretch = stretch_of(shown, numbers)
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
     seen = eyes.look(stretch.picture(), plain)
-    yield Sight(numbers, seen, plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
+    sight = Sight(numbers, seen, plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
+    passing = [box for box in seen.boxes if not sight.can_be_read(box)]
+    if more := eyes.further(stretch.what_passes, passing, plain.shape):
+        seen = replace(seen, first=tuple(without_covered([*seen.first, *more])))
+    yield replace(sight, seen=seen)
     for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
         one = _still(shown, (number,), eyes)
         if len(numbers) < _FRAMES_A_STILL:
