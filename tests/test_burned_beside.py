@@ -3,7 +3,7 @@
 import pytest
 from burned_pictures import column, drawn
 
-from lethe.node.burned.beside import blocks_of, goes_on
+from lethe.node.burned.beside import blocks_of, further_along, goes_on, reaches_further
 from lethe.node.burned.box import Box
 from lethe.node.burned.engines import eyes_of
 from lethe.node.burned.looking import Seen
@@ -65,3 +65,12 @@ def test_what_a_line_goes_on_with_stands_at_its_end_and_is_as_high(box: Box, goe
 
 def test_nothing_goes_on_from_a_spot_that_is_no_line() -> None:
     assert not goes_on(Box(125, 50, 140, 70), Box(100, 50, 120, 70))
+
+
+@pytest.mark.parametrize("line", [LINE, Box(50, 100, 70, 200)], ids=["lying", "upright"])
+def test_a_line_is_looked_for_beyond_its_ends(line: Box) -> None:
+    where, along = further_along(line, FRAME), line.width > line.height
+    assert where.shared(line) == line and (where.width > where.height) == along
+    assert (where.right if along else where.bottom) > 300 and (where.left if along else where.top) == 0
+    assert not reaches_further(line.grown(3, 3), line)
+    assert reaches_further(line.grown(40, 0) if along else line.grown(0, 40), line)

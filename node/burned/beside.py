@@ -17,6 +17,8 @@ _ABOVE, _BESIDE = 4, 2
 """So many heights of a line around it, others belong to it."""
 _MOST = 0.35
 """Of what a look at the whole frame costs: all looks at blocks together."""
+_AHEAD = 8
+"""So many heights of a line beyond its ends, the rest of it is looked for."""
 _GAIN = 1.3
 """By how much larger a block must be seen, for it to be worth it."""
 _ALIKE = 2.0
@@ -72,7 +74,27 @@ def goes_on(box: Box, line: Box) -> bool:
         box, line = _turned(box), _turned(line)
     apart = max(box.left - line.right, line.left - box.right)
     high = line.height / _ALIKE <= box.height <= line.height * _ALIKE
-    return high and line.width >= _LONG * line.height and apart <= line.height and _share_rows(box, line)
+    return high and is_line(line) and apart <= line.height and _share_rows(box, line)
+
+
+def is_line(box: Box) -> bool:
+    """Whether a box is so long that it may go on."""
+    short, long = sorted((box.width, box.height))
+    return long >= _LONG * short
+
+
+def further_along(line: Box, shape: tuple[int, ...]) -> Box:
+    """Where in a frame of that shape a line may go on that was not found to its end; it may stand upright."""
+    high = min(line.width, line.height)
+    along, aside = _AHEAD * high, high // 2
+    return (line.grown(along, aside) if line.width >= line.height else line.grown(aside, along)).within(*shape[1::-1])
+
+
+def reaches_further(box: Box, line: Box) -> bool:
+    """Whether a box goes on where a line ends, or begins before it, by more than margins differ."""
+    if line.height > line.width:
+        box, line = _turned(box), _turned(line)
+    return box.left < line.left - line.height / 2 or box.right > line.right + line.height / 2
 
 
 def _turned(box: Box) -> Box:

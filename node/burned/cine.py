@@ -6,11 +6,14 @@ or, where they do not show it, in how far a pixel ever was from its mean, in ter
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
+from .box import Box
 from .showing import Showing
 from .views import Grey, Picture, Wide, grey_picture, standing_out
 
@@ -24,6 +27,8 @@ class Stretch:
     high: Wide
     low: Wide
     strange: Wide
+    passing: Wide
+    """The furthest that a few frames in a row are together from the mean."""
     strangest: int
     inverted: bool
 
@@ -31,6 +36,10 @@ class Stretch:
         """What a detector looks at."""
         look = np.dstack([standing_out(self.mean), grey_picture(self.high), grey_picture(self.strange)])
         return 255 - look if self.inverted else look
+
+    def what_passes(self, where: Box) -> Picture:
+        """What stands in a place in a few frames that follow each other: noise is seldom far off in all of them."""
+        return np.dstack([standing_out(self.passing[where.rows, where.columns])] * 3)
 
     def plain(self) -> Picture:
         """The same as a screen would show it, its three colours being high, mean and low."""
@@ -44,6 +53,8 @@ class Stretch:
 
 
 _STEADY = 0.1
+_IN_A_ROW = 3
+"""So many frames are taken together: a name that comes is hardly ever there for less."""
 
 
 def stretch_of(shown: Showing, numbers: Sequence[int]) -> Stretch:
@@ -56,15 +67,21 @@ def stretch_of(shown: Showing, numbers: Sequence[int]) -> Stretch:
         low = grey if low is None else np.minimum(low, grey)
     assert total is not None and high is not None and low is not None
     mean = (total / count).astype(np.float32)
-    furthest, usual = np.zeros_like(mean), np.zeros_like(mean)
-    distances = []
+    furthest, usual, passing = np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
+    distances, last = [], deque[Wide](maxlen=_IN_A_ROW)
     for grey in _greys(shown, numbers):
-        away = np.abs(grey - mean)
-        furthest = np.maximum(furthest, away)
-        usual += away / count
+        grey -= mean
+        last.append(grey)
+        if len(last) == min(_IN_A_ROW, count):
+            np.maximum(passing, np.abs(reduce(np.add, last)), out=passing)
+        away = np.abs(grey)
+        np.maximum(furthest, away, out=furthest)
+        usual += away
         distances.append(float(away.mean()))
+    usual /= count
     faint = max(float(high.max() - low.min()), 1.0) * 0.01
-    return Stretch(mean, high, low, furthest / (usual + faint), numbers[int(np.argmax(distances))], shown.inverted)
+    strange = furthest / (usual + faint)
+    return Stretch(mean, high, low, strange, passing, numbers[int(np.argmax(distances))], shown.inverted)
 
 
 def _greys(shown: Showing, numbers: Sequence[int]) -> Iterator[Wide]:

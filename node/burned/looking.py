@@ -7,13 +7,13 @@ text gone, a detector looks for it in noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 
-from .beside import blocks_of, goes_on
+from .beside import blocks_of, further_along, goes_on, is_line, reaches_further
 from .bodies import is_body, is_drawn, is_large, is_no_word, is_read
 from .box import Box, tiles, without_covered
 from .codes import codes_in
@@ -50,6 +50,9 @@ _KNOWN = 0.5
 _EVEN, _EDGE = 2, 16
 """By how many greys the pixels of a row or column differ in which nothing is written, and how many more pixels beside
 what is written are looked at."""
+_HIGHEST, _AS_LARGE, _MOST_FURTHER = 0.075, 36, 0.4
+"""How high the box of a line is, whose rest is looked for: at most, in terms of the frame, for vessels are higher, and
+in pixels as a finder has them then; and what that may cost for all lines, in terms of a look at a whole frame."""
 _READ_LETTERS = 2
 _SPELT, _SPELT_SURE = 4, 0.4
 """So many different letters are a word in colour, however badly they are read, from that sureness on."""
@@ -153,6 +156,23 @@ class Eyes:
             more = [box for box in found if box in read or any(goes_on(box, line) for line in read)]
             words += [box.moved(where.left, where.top) for box in more]
         return words
+
+    def further(self, closer: Callable[[Box], Picture], lines: Sequence[Box], shape: tuple[int, ...]) -> list[Box]:
+        """The whole of those lines that go on where they end, each seen by itself and `closer`, as that place is then
+        shown: of one that is faint, a look at the whole frame may find a part."""
+        left, whole, highest = _USUAL * _MOST_FURTHER, list[Box](), _HIGHEST * min(shape[:2])
+        for line in sorted(filter(is_line, lines), key=lambda one: min(one.width, one.height)):
+            where, high = further_along(line, shape), min(line.width, line.height)
+            if high > highest:
+                break
+            scale = max(_AS_LARGE / high, _scale(shape))
+            left -= where.area * scale * scale
+            if left < 0:
+                break
+            boxes = [one.box for one in self._finds(closer(where), scale) if one.sure >= _SURE_CLOSE]
+            there = [box.moved(where.left, where.top) for box in boxes]
+            whole += [box for box in there if goes_on(box, line) and reaches_further(box, line)]
+        return whole
 
     def _is_seen_again(self, picture: Picture, plain: Picture, box: Box) -> bool:
         """Whether there is still text in most of a box when that place is looked at by itself, inverted or else as a

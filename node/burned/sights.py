@@ -198,8 +198,11 @@ def in_time(shown: Showing, numbers: tuple[int, ...], eyes: Eyes) -> Iterator[Si
     stretch = stretch_of(shown, numbers)
     plain, steady, alone = stretch.plain(), stretch.steady(), partial(_plain, shown)
     seen = eyes.look(stretch.picture(), plain)
-    whispered = [box for one in (stretch.high, stretch.low) for box in whispered_in(one.astype(np.int64), eyes)]
-    yield Sight(numbers, _and(seen, whispered), plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
+    sight = Sight(numbers, seen, plain, steady, stretch.mean, alone, engines=tuple(eyes.editions))
+    passing = [box for box in seen.boxes if not sight.can_be_read(box)]
+    more = eyes.further(stretch.what_passes, passing, plain.shape)
+    more += [box for one in (stretch.high, stretch.low) for box in whispered_in(one.astype(np.int64), eyes)]
+    yield replace(sight, seen=_and(seen, more))
     for number in _singled_out(stretch, numbers):  # what is in one may as well be in others
         one = _still(shown, (number,), eyes)
         if len(numbers) < _FRAMES_A_STILL:
