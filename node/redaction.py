@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,11 @@ class Redactor:
 
     def _started(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(self._config,))
+        pool = ProcessPoolExecutor(1, context, initializer=_prepare, initargs=(self._config,))
+        # The web process is a child of multiprocessing as well, which at its end waits for its own children before
+        # the pool would tell them to end. What is finalized comes before that; queues are at 10.
+        Finalize(None, pool.shutdown, kwargs={"cancel_futures": True}, exitpriority=20)
+        return pool
 
 
 class _Process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -198,6 +199,10 @@ class TestOneFile:
         assert web.delete("/api/v1/redact-batch/1").status_code == 403
 
 
+def redact_once(site: Config, source: Path, target: Path) -> None:
+    assert Redactor(site).to_file(source, target, Asked("default")).reason == ""
+
+
 class TestProcess:
     def test_that_dies_is_said_and_replaced(self, site: Config, archive: Archive, tmp_path: Path) -> None:
         redactor = Redactor(site)
@@ -212,6 +217,18 @@ class TestProcess:
         again = redactor.to_file(source, target, Asked("default", PixelPolicy.ALL, Fill.CONTRAST))
         assert (again.reason, again.policy, again.fill) == ("", "all", "contrast")
         redactor.close()
+
+    def test_ends_with_the_web_process_that_started_it(self, site: Config, tmp_path: Path) -> None:
+        """That is a child of multiprocessing, and waited for its own child, which was never told to end; it was killed
+        after half a minute."""
+        source, target = saved(ct(), tmp_path), tmp_path / "out.dcm"
+        web = multiprocessing.get_context("spawn").Process(target=redact_once, args=(site, source, target))
+        web.start()
+        web.join(60)
+        exitcode = web.exitcode
+        web.kill()
+        assert exitcode == 0
+        assert target.exists()
 
     def test_is_the_only_one_that_loads_the_engine(self, site: Config) -> None:
         look = (
