@@ -138,7 +138,7 @@ def test_a_part_of_a_technical_line_that_was_found_again_stays(part: Box, stays:
         again = Reading(tuple(Letter(one, 0.95, at / len(text)) for at, one in enumerate(text)))
         return PhiPolicy(TermBank()).decide([line, part], [read, again])[1].reason
 
-    assert of_part("85 k").stays is stays
+    assert of_part("85 k").stays is stays and of_part("85 kV 2").stays is stays
     assert not of_part("SMITH").stays
 
 

@@ -163,7 +163,7 @@ def _is_all_read(one: _Seen) -> bool:
 def _as_the_whole(one: _Seen, reason: Reason, seen: Sequence[_Seen], reasons: Sequence[Reason]) -> Reason:
     """What becomes of a part of a line that was found a second time, as where tiles of a large frame end: it says
     nothing that the line, which was read and is technical, does not say."""
-    if reason not in (Reason.UNPROVEN, Reason.UNREADABLE):
+    if reason not in (Reason.UNPROVEN, Reason.UNREADABLE, Reason.PARTLY):
         return reason
     wholes = (other for other, of in zip(seen, reasons, strict=True) if of is Reason.TECHNICAL)
     return Reason.TECHNICAL if any(_is_part_of(one, whole) for whole in wholes) else reason
