@@ -15,7 +15,7 @@ from lethe.node.burned.box import Box
 from lethe.node.burned.likeness import Likeness
 from lethe.node.burned.policy import PhiPolicy, Reason
 from lethe.node.burned.rapidreader import RapidReader
-from lethe.node.burned.reader import Orientation, Reading
+from lethe.node.burned.reader import Letter, Orientation, Reading
 from lethe.node.burned.readers import reader_for
 from lethe.node.deid.terms import TermBank
 
@@ -116,6 +116,30 @@ def test_only_the_part_that_is_not_technical_goes() -> None:
     assert part.right == one.box.right
     assert technical.grown(-3, 0).shared(part).area == 0
     assert part.left <= name.left
+
+
+@pytest.mark.parametrize(
+    ("part", "stays"),
+    [
+        (Box(37, 37, 68, 62), True),
+        (Box(33, 37, 90, 64), True),
+        (Box(37, 50, 140, 62), False),
+        (Box(20, 37, 90, 64), False),
+        (Box(37, 30, 300, 100), False),
+    ],
+    ids=["beginning", "more at its side", "half as high", "reaches further", "larger"],
+)
+def test_a_part_of_a_technical_line_that_was_found_again_stays(part: Box, stays: bool) -> None:
+    """As where tiles of a large frame end: "85 k" of 85 kV 2.5 mAs."""
+    picture, [line] = drawn([("85 kV 2.5 mAs", 40, 40)], size=18)
+    [read] = reader_for(["rapidocr"]).read(picture, [line])
+
+    def of_part(text: str) -> Reason:
+        again = Reading(tuple(Letter(one, 0.95, at / len(text)) for at, one in enumerate(text)))
+        return PhiPolicy(TermBank()).decide([line, part], [read, again])[1].reason
+
+    assert of_part("85 k").stays is stays and of_part("85 kV 2").stays is stays
+    assert not of_part("SMITH").stays
 
 
 def test_a_mixed_line_that_stands_close_goes_as_a_whole() -> None:

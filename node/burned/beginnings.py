@@ -24,7 +24,9 @@ _KNOWN = (
     | set("frame image slice series acq phase max min peak kernel filter conv algo matrix mtx map".split())
     | set("w c l d a h compressed compression ratio jpeg lossy lvot rvot rao lao averages phases deg px pixels".split())
     | set("lvidd lvids ivsd ivss lvpwd lvpws aor bpd crl tapse ava psv pr qrs qt qtc rr no non not head feet".split())
-    | set("thk tc mask cts kcts mv".split())
+    | set("thk tc mask cts kcts mv e vs emean emax emin scv cvp gr eh suv page mix th sri signal total dose".split())
+    | set("ml tl tls strength whole body pet fvc fev fef pef s av v ica eca cca cfa sfa rica lica rh mo vent b".split())
+    | set("fdg mdp hdp dpd mibi dtpa psma maa dmsa mag".split())
     | set("msec khz mhz fps kvp kev mev mas mgy cgy mbq gbq mci mmhg bpm ppm bits dan dpi rpm".split())
 )
 """Words that something technical may begin with, or go on with behind a number."""

@@ -80,6 +80,9 @@ _SURE_OF_ONE = 0.9
 _UNREAD = 0.9
 """How many heights of ink may be left over beside the letters."""
 _UNREAD_BESIDE_ONE = 0.3
+_STICKS_OUT, _AS_HIGH = 0.25, 0.7
+"""By how much of its height the box of a part of a line may reach past that of the line, which is less than a letter;
+and how high it is at least, in terms of that."""
 
 
 class PhiPolicy:
@@ -97,6 +100,7 @@ class PhiPolicy:
             seen = _with_scales(seen)
         fields = [one for one in seen if _labels(one.reading.text)]
         reasons = [self._beside_field(one, fields, seen) or one.reason for one in seen]
+        reasons = [_as_the_whole(one, reason, seen, reasons) for one, reason in zip(seen, reasons, strict=True)]
         unsafe = [one for one, reason in zip(seen, reasons, strict=True) if not reason.stays]
         return [
             _decided(one, Reason.BESIDE if reason.stays and _is_doubtful(one, unsafe) else reason)
@@ -154,6 +158,25 @@ def _with_scales(seen: Sequence[_Seen]) -> list[_Seen]:
 
 def _is_all_read(one: _Seen) -> bool:
     return one.reason is Reason.UNPROVEN and one.reading.unread <= _UNREAD_BESIDE_ONE
+
+
+def _as_the_whole(one: _Seen, reason: Reason, seen: Sequence[_Seen], reasons: Sequence[Reason]) -> Reason:
+    """What becomes of a part of a line that was found a second time, as where tiles of a large frame end: it says
+    nothing that the line, which was read and is technical, does not say."""
+    if reason not in (Reason.UNPROVEN, Reason.UNREADABLE, Reason.PARTLY):
+        return reason
+    wholes = (other for other, of in zip(seen, reasons, strict=True) if of is Reason.TECHNICAL)
+    return Reason.TECHNICAL if any(_is_part_of(one, whole) for whole in wholes) else reason
+
+
+def _is_part_of(one: _Seen, whole: _Seen) -> bool:
+    """Whether a box lies in that of a line, is as high, so that it holds no line of its own, and shows letters of that,
+    the first and the last perhaps cut."""
+    margin = round(_STICKS_OUT * one.height)
+    if whole.proof < Proof.WORDS or whole.box.grown(margin, margin).shared(one.box) != one.box:
+        return False
+    letters, all_letters = ("".join(each.reading.text.split()) for each in (one, whole))
+    return one.height >= _AS_HIGH * whole.height and letters[1:-1] in all_letters
 
 
 def _labels(text: str) -> bool:

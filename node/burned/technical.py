@@ -62,11 +62,13 @@ _END = r"(?![^\W_]|[.,/\-]?\d)"
 
 # Units that are written behind a number; kg, lb, y, m, ft and in are measures of people.
 _UNITS = (
-    r"mm/mV|[cm]?m/s(?:ec)?|s/mm[²2]|mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
+    r"mm/mV|kPa|[cm]?m/s(?:ec)?|s/mm[²2]|mm[²2³3]?|cm[²2³3]|[µμu]m|nm|msec|ms|sec|s|min|[kM]?Hz|fps|fr/s|kVp?|keV|MeV|MV|mAs?|[µμu]As"
     r"|[mcdµμu]?Gy[ .·*x\-]?cm[²2]?|[µμumc]?Gy|mSv|[MkG]Bq|[mµμu]Ci|Bq/ml|HU|dB|%|°|deg|px|pix(?:el)?s?"
     r"|mmHg|bpm|cc|cc/s|ml|mL|ml/s|mW|W/kg|W/cm[²2]|mW/cm[²2]|m?g/ml|mgI/ml|ppm|bits?|mT/m|T/m/s"
     r"|lp/mm|daN|dpi|rpm|frames?|images?|slices?|phases?|averages?|[fp]/s|k?cts|mV"
 )
+_END_OF_UNIT = r"(?![^\W\d_]|[.,/\-]\d)"
+"""A reader leaves out blanks, so that the next number may follow at once."""
 _WITH_UNIT = rf"(?:{_NUMBER}(?: ?[x×/\-] ?{_NUMBER}){{0,2}} ?(?:{_UNITS})|[+\-]?\d{{1,2}}(?:[.,]\d{{1,2}})? ?cm)"
 _FEW = (
     # 1.5x and x2; 1.5T and 3 T; 2D.
@@ -77,7 +79,7 @@ _FEW = (
 # unit follows: "SL 4711" is somebody's number. None begins like a postcode.
 _LABELS = "|".join(re.escape(one).replace("_", " ") for one in sorted(_table("setting_labels"), key=len, reverse=True))
 _LARGE = (
-    r"TR|TI|WW|WL|WC|window(?: (?:center|width))?|width|level|exposure(?: time| index)?|EXI|REX|dose|DLP|DAP|PRF|BW"
+    r"TR|TI|mAs|WW|WL|WC|window(?: (?:center|width))?|width|level|exposure(?: time| index)?|EXI|REX|dose|DLP|DAP|PRF|BW"
     r"|bandwidth|frame|im|img|image|slice|series|ser|vol(?:ume)?|area"
 )
 _TIMES = rf"(?: ?[x×] ?{_SMALL}){{0,2}}"
@@ -99,11 +101,21 @@ _ODD_LABELS = (
     r"|(?:max|min|ED|ES|peak) ?[:=]? ?-?\d{1,4}(?:[.,]\d{1,3})? ?(?:cm/s|m/s|mm|cm|HU|mmHg|ml|%)"
     r"|[RL]AO ?[:=]? ?\d{1,3}(?:[.,]\d)? ?(?:°|deg|(?=/? ?C(?:RA|AU)))|(?:TR/TE|WW/WL|W/L|mtx|matrix) ?[:=]? ?"
     rf"{_SMALL} ?[/x×] ?{_SMALL}"
-    r"|AO ?[:=] ?\d{1,3} ?%|(?:kernel|filter|conv|algo)\.? ?[:=]? ?[A-Z]{1,2}\d{2}[a-z]?|map ?[:=]? ?[A-H](?:/\d){1,3}"
+    r"|AO ?[:=] ?\d{1,3} ?%|(?:kernel|filter|conv|algo)\.? ?[:=]? ?[A-Z]{1,2}\d{2}[a-z]?"
+    r"|map ?[:=]? ?[A-Z](?:/(?:ST)?\d){1,3}|S/A ?\d/\d|aV[RLF]"
     r"|(?:compressed|compression|ratio|jpeg|j2k|lossy) ?[:=]? ?\d{1,3}(?:[.,]\d)? ?: ?1"
     r"|(?:force|compression) ?[:=]? ?\d{1,3}(?:[.,]\d)? ?N"
-    r"|(?:PR|QRS|QTc?|QT/QTc|RR) ?[:=]? ?\d{2,4}(?:/\d{2,4})? ?ms"
-    r"|\d{1,2}(?:[.,]\d{1,3})? ?thk ?/ ?\d{1,2}(?:[.,]\d{1,3})? ?sp"
+    r"|(?:PR|QRS|QTc?|QT/QTc|RR)(?: ?(?:interval|duration))? ?[:=]? ?\d{2,4}(?:/\d{2,4})? ?ms"
+    r"|vent\.? ?rate ?\d{2,3} ?bpm|\d{1,2}(?:[.,]\d{1,3})? ?thk ?/ ?\d{1,2}(?:[.,]\d{1,3})? ?sp"
+    # Elastography; Olympus's colours and enhancement; ranges of SUV and of positions.
+    r"|(?:E|Vs|E ?(?:mean|max|min)) ?[:=]? ?\d{1,3}[.,]\d{1,2} ?(?:kPa|m/s)|SCV ?: ?\d{1,2}|CVP ?: ?[A-Z]?\d{1,2}"
+    r"|Gr ?: ?[A-Z]|Eh ?: ?[A-Z]\d|SUV ?[:=]? ?\d{1,2}(?:[.,]\d)? ?- ?\d{1,2}(?:[.,]\d)?"
+    r"|[ISRLAPHF]\d{1,4}[.,]\d{2,3} ?- ?[ISRLAPHF]\d{1,4}[.,]\d{2,3}"
+    # Volumes of an ultrasound; how good a signal is; phantoms; spines and lungs, of which several numbers are given.
+    r"|B ?\d{1,3}° ?/ ?V ?\d{1,3}°|Mix ?\d{1,3}/\d{1,3}|Th ?\d{1,3} ?/ ?Qual (?:low|mid|norm|high|max)\d?"
+    r"|SRI II \d|page \d{1,3} of \d{1,3}|signal strength ?:? ?\d{1,2}/10|(?:body|head) (?:16|32)(?: ?cm)?"
+    r"|L[1-5](?: ?- ?L[1-5])?(?: +[+\-]?\d{1,2}[.,]\d{1,3}){2,5}|L[1-5] ?- ?L[1-5]"
+    rf"|(?:FVC|FEV1|FEV1/FVC|FEF ?25-75|PEF)(?: ?\([L%/s]+\))?(?: +{_SMALL}){{1,6}}"
     r"|(?:frq|freq|persist(?:ence)?|map|smooth|edge|reject|filter|WF) (?:low|med|mid|high|gen|pen|res|off|on)"
 )
 # W and L alone are also a sex and a side: W with a long number, or both.
@@ -119,21 +131,26 @@ _COUNTER = (
 _POSITION = r"(?:(?:SP|SL|[Ll]oc|[Pp]os)[:.]? ?[HF]|[RLAPSI][ :]?)\d{1,3}[.,]\d{1,2}(?: ?mm)?"
 _VIEWS = r"AP|PA"
 _SIDES = "RL"
-# Two letters that are somebody's initials where they stand alone.
-_IN_COMPANY = "LMO|SE|PD|FS|VR|IR|GE|EP|BW|PW|CW|CF|LM|LV|RV|AO|Ao"
+# Letters that are somebody's initials where they stand alone.
+_IN_COMPANY = "ICA|ECA|CCA|CFA|SFA|LMO|SE|PD|FS|VR|IR|GE|EP|BW|PW|CW|CF|LM|LV|RV|AO|Ao"
 _WEAK = (
     # Transducers, and how strong a picture is filtered.
-    r"M?[CLSPXV]\d{1,2}-\d{1,2}(?:-D)?|\d{1,2}[CLSPXV](?:\d|-D)|P ?(?:Low|Med|High)"
+    r"M?[CLSPXV]\d{1,2}-\d{1,2}(?:-D)?|\d{1,2}[CLSPXV](?:\d[A-Zs]?|-D)|P ?(?:Low|Med|High)"
     # Gain, depth, frequency and compression; the ends of a colour scale, and what it is in; kernels; eyes.
-    r"|[GCD] \d{1,2}(?:[.,]\d)?|[GP] ?: ?\d{1,3}|(?:F ?[HPR]?|H)\d[.,]\d(?: ?MHz)?|[+\-]\d{1,3}[.,]\d|[cm]?m/s|[cm]m"
+    r"|[GCD] ?\d{1,2}(?:[.,]\d)?|[GP] ?: ?\d{1,3}|(?:F ?[HPR]?|H)\d[.,]\d{1,2}(?: ?MHz)?|[+\-]\d{1,3}[.,]\d"
+    r"|[cm]?m/s|[cm]m|(?:W|Mo|Rh)/(?:Rh|Ag|Al|Mo|Ti|Cu)|V[1-6]|[RL]ICA"
     r"|[kM]Hz|dB|mmHg|[BHIJU]\d{2}[a-z]|FC\d{2}|POST|OD|OS|OU"
     rf"|{_IN_COMPANY}|[APHSIB]|CC|ML|US|CT|MR|MI|TI|T1|T2|TR|TE|kV|mAs?|LVOT|RVOT|IVC|SVC|LAD|RCA"
 )
 _PHRASES = (
+    r"(?:kidney|liver|spleen|uterus|ovary|aorta|testis|thyroid|gallbladder|bladder|pancreas) long|whole body|"
+    r"PET(?:[/ ](?:CT|MR|MIP))?|total exam|dose report|bone density|"
+    r"\d{1,2}(?::[03]0)? ?(?:o'?clock|radial|antiradial)|"
     r"(?:head|feet)[ -]first|M[ -]mode|(?:long|short)[ -]axis|non[ -]con(?:trast)?|not for diagnos(?:is|tic use)|"
     r"no (?:acute |focal |significant )?(?:lesions?|findings?|fractures?|abnormalit(?:y|ies))(?: seen)?|"
     r"normal (?:study|exam)|T[12] ?(?:T?SE|FSE|GRE|FLAIR|FFE)|"
-    r"(?:Tc-?99m|F-?18|I-?12[35]|I-?131|Ga-?68|In-?111|Tl-?201)(?: (?:FDG|MDP|HDP|DPD|MIBI|DTPA|PSMA|MAA|DMSA|MAG3))?"
+    r"(?:Tc-?99m|F-?18|I-?12[35]|I-?131|Ga-?68|In-?111|Tl-?201)"
+    r"(?: (?:FDG|MDP|HDP|DPD|MIBI|DTPA|PSMA|MAA|DMSA|MAG3))?(?: ?\d{1,4}(?:[.,]\d)? ?(?:MBq|mCi))?"
 )
 FIELDS = frozenset(one.casefold() for one in _table("field_labels"))
 FIRST_WORDS = _WORDS | {label.casefold().partition("_")[0] for label in _table("setting_labels")}
@@ -142,7 +159,7 @@ _BEHIND_LABEL = " :=#.*-_"
 
 
 _PROOFS = tuple(
-    (proof, re.compile(rf"(?:{pattern}){_END}", flags))
+    (proof, re.compile(pattern if pattern.endswith(_END_OF_UNIT) else rf"(?:{pattern}){_END}", flags))
     for proof, pattern, flags in (
         (Proof.STRONG, _COUNTER, re.I),
         (Proof.STRONG, _LABELLED, re.I),
@@ -151,7 +168,7 @@ _PROOFS = tuple(
         (Proof.STRONG, _MEASURED, re.I),
         (Proof.WORDS, _PHRASES, re.I),
         (Proof.STRONG, _WINDOW, 0),
-        (Proof.STRONG, _WITH_UNIT, re.I),
+        (Proof.STRONG, rf"(?:{_WITH_UNIT}){_END_OF_UNIT}", re.I),
         (Proof.STRONG, _FEW, 0),
         (Proof.WEAK, _POSITION, 0),
         (Proof.WORDS, f"{_VIEWS}|[{_SIDES}]", 0),
@@ -165,8 +182,32 @@ _LONGEST = 80
 
 
 def taken_apart(text: str) -> Line:
-    """The line in pieces, with what proves each."""
+    """The line in pieces, with what proves each, also where a reader took letters for others that look the same."""
     text = normal(text)
+    line = _apart(text)
+    if line.proof or (meant := _as_meant(text)) == text:
+        return line
+    other = _apart(meant)
+    return other if other.proof is Proof.STRONG else line
+
+
+_MISREAD = (
+    # TISO.8, A0% 100, lm 4, Tls 0.4, Ml 0.9, R1 0.75: in labels and numbers, never in a word.
+    (re.compile(r"(?<=[A-Za-z\d])O(?=[.,]\d)|(?<=\d[.,])O"), "0"),
+    (re.compile(r"(?<=\bA)0(?=%)"), "O"),
+    (re.compile(r"\bl(?=m ?[:.]? ?\d)"), "I"),
+    (re.compile(r"(?<=\b[TMRP])[l1](?=[SsBbCc]? ?[:=]? ?\d[.,]\d)"), "I"),
+)
+
+
+def _as_meant(text: str) -> str:
+    """As long as the text, with the digits and letters that mean something there."""
+    for pattern, letter in _MISREAD:
+        text = pattern.sub(letter, text)
+    return text
+
+
+def _apart(text: str) -> Line:
     if len(text) > _LONGEST:
         return Line((Piece(0, len(text), Proof.NONE),))
     pieces = tuple(_without_initials(text, pieces_of(text)))
@@ -230,7 +271,7 @@ def pieces_of(text: str) -> list[Piece]:
 
 def _proven(text: str, at: int) -> Iterator[Piece]:
     """The pieces that begin here and are proven."""
-    if at and text[at - 1].isalnum() and text[at].isalnum():
+    if at and text[at - 1].isalnum() and text[at].isalnum() and not (text[at - 1].isalpha() and text[at].isdecimal()):
         return
     for proof, pattern in _PROOFS:
         match = pattern.match(text, at)
