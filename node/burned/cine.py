@@ -1,7 +1,8 @@
 """Shows a stretch of time in one picture, so that text in many frames is looked for once.
 
 Text that stays is plain in the mean, in which all that moves fades; text that comes and goes is in the highest values,
-or, where they do not show it, in how far a pixel ever was from its mean, in terms of how far it usually is.
+or, where they do not show it, in how far a pixel ever was from its mean, in terms of how far it usually is. With that
+goes how far a few frames in a row are together: what is in one frame shows in the former, what is faint in the latter.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
+import cv2
 import numpy as np
 
 from .box import Box
@@ -34,7 +36,8 @@ class Stretch:
 
     def picture(self) -> Picture:
         """What a detector looks at."""
-        look = np.dstack([standing_out(self.mean), grey_picture(self.high), grey_picture(self.strange)])
+        passing = cv2.addWeighted(grey_picture(self.strange), 0.5, grey_picture(self.passing), 0.5, 0)
+        look = np.dstack([standing_out(self.mean), grey_picture(self.high), passing])
         return 255 - look if self.inverted else look
 
     def what_passes(self, where: Box) -> Picture:
