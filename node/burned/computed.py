@@ -56,16 +56,17 @@ def _words(values: Pixels, eyes: Eyes) -> list[Box]:
     coarse = cv2.resize(fine, None, fx=1 / _COARSER, fy=1 / _COARSER, interpolation=cv2.INTER_AREA)
     if not (suspicious(fine) or suspicious(np.asarray(coarse))) or eyes.gate.clears(picture):
         return []
-    return _read(plain_picture(values), eyes)
+    return enough_words(plain_picture(values), eyes)
 
 
 def _whispered(values: Pixels, eyes: Eyes) -> list[Box]:
     """What is written in values that no picture of them all shows."""
     shown = whispers_in(values)
-    return [box.moved(shown[1].left, shown[1].top) for box in _read(shown[0], eyes)] if shown else []
+    return [box.moved(shown[1].left, shown[1].top) for box in enough_words(shown[0], eyes)] if shown else []
 
 
-def _read(plain: Picture, eyes: Eyes) -> list[Box]:
-    found = eyes.words(plain, Box(0, 0, plain.shape[1], plain.shape[0]))
+def enough_words(plain: Picture, eyes: Eyes) -> list[Box]:
+    """What can be read in a picture, where all of it is as long as a word: noise and outlines are a letter or two."""
+    found = eyes.words(plain)
     letters = sum(len(reading.text.replace(" ", "")) for reading in eyes.reader.read(plain, found))
     return found if letters >= _LETTERS else []

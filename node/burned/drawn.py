@@ -16,12 +16,12 @@ from lethe.node.deid.elements import decoded, joined, said
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.traverse import elements_of
 
-from .box import Box
+from .computed import enough_words
 from .looking import Eyes
 
 _GRAPHIC_DATA, _ANNOTATIONS, _CONTENT = 0x00700022, 0x00700001, 0x0040A730
-_LEAST_LINES, _LETTERS = 6, 4
-"""Fewer lines draw no word of so many letters."""
+_LEAST_LINES = 6
+"""Fewer draw no word."""
 _MOST_POINTS = 200_000
 _SIDE, _MARGIN = 1000, 40
 
@@ -35,11 +35,7 @@ def has_lines(header: Dataset) -> bool:
 
 def refuse_drawn(header: Dataset, eyes: Eyes) -> None:
     """Raises CannotClean where words can be read in the lines of an object."""
-    lines = list(_lines(header))
-    picture = _picture(lines)
-    found = eyes.words(picture, Box(0, 0, picture.shape[1], picture.shape[0]))
-    readings = eyes.reader.read(picture, found) if found else []
-    if sum(len(reading.text.replace(" ", "")) for reading in readings) >= _LETTERS:
+    if enough_words(_picture(list(_lines(header))), eyes):
         raise CannotClean("words can be read in the lines that are drawn in it")
 
 

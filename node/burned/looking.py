@@ -133,8 +133,9 @@ class Eyes:
         boxes = [one.box.moved(part.left, part.top) for one in found if one.sure >= _SURE]
         return self.readable(plain, [box for box in boxes if not _is_known(box, known)])
 
-    def words(self, picture: Picture, where: Box) -> list[Box]:
-        """What can be read of what one look finds in a part of a picture."""
+    def words(self, picture: Picture, where: Box | None = None) -> list[Box]:
+        """What can be read of what one look finds in a picture, or in a part of it."""
+        where = where or Box(0, 0, picture.shape[1], picture.shape[0])
         scale, part = max(_scale(picture.shape), _LEAST), np.ascontiguousarray(picture[where.rows, where.columns])
         found = self._found(part, min(scale, _scale(part.shape)), None, self.finders)
         return self.readable(picture, [one.box.moved(where.left, where.top) for one in found])

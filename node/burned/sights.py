@@ -69,7 +69,7 @@ def _beneath(shown: Shown, groups: Sequence[tuple[int, ...]], eyes: Eyes) -> Ite
         away = shown.beneath(numbers[0])
         if away is not None and suspicious(away):
             picture = plain_picture(away)
-            words = eyes.words(picture, Box(0, 0, picture.shape[1], picture.shape[0]))
+            words = eyes.words(picture)
             yield Sight(numbers, Seen(tuple(words)), picture, engines=tuple(eyes.editions))
 
 
@@ -81,7 +81,7 @@ def _by_tables(
         levels = shown.frames.stored(numbers[0])
         for table in tables:
             picture = plain_picture(table[levels.astype(np.int64) - shown.frames.form.lowest])
-            words = eyes.words(picture, Box(0, 0, picture.shape[1], picture.shape[0]))
+            words = eyes.words(picture)
             yield Sight(numbers, Seen(tuple(words)), picture, engines=tuple(eyes.editions))
 
 

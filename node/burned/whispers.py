@@ -40,8 +40,7 @@ def whispered_in(values: Pixels, eyes: Eyes) -> list[Box]:
     if shown is None:
         return []
     picture, where = shown
-    words = eyes.words(picture, Box(0, 0, where.width, where.height))
-    return [box.moved(where.left, where.top) for box in words]
+    return [box.moved(where.left, where.top) for box in eyes.words(picture)]
 
 
 def whispers_in(values: Pixels) -> tuple[Picture, Box] | None:
