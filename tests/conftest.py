@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from hypothesis import settings
 from programs import SHARED
 from pynetdicom import _config
+from steady_peers import steady
 
 from lethe.storage.archive import Archive
 from lethe.storage.database import open_database
@@ -59,6 +60,13 @@ def _pynetdicom_as_it_was() -> Iterator[None]:
     chunked = _config.STORE_RECV_CHUNKED_DATASET
     yield
     _config.STORE_RECV_CHUNKED_DATASET = chunked
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _peers_are_steady() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        steady(patch)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")
