@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -54,8 +54,12 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 60.0, what: st
 
 def half_written(data: Path) -> list[Path]:
     """What of no use is in `incoming/` of a data folder; a file that is kept ready is empty."""
-    files = (path for path in (data / "incoming").glob("*/*") if path.name != ".lock")
-    return [path for path in files if path.is_dir() or path.stat().st_size]
+    found = []
+    for path in (data / "incoming").glob("*/*"):
+        with suppress(FileNotFoundError):  # it may go while we look
+            if path.name != ".lock" and (path.is_dir() or path.stat().st_size):
+                found.append(path)
+    return found
 
 
 def listens(port: int) -> bool:
