@@ -15,14 +15,15 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from io import BufferedReader, FileIO
 from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 from .errors import NotFound, Refused, Unavailable
+from .syncing import Sync, Syncing
 
 _NAME = re.compile(r"[0-9a-z][0-9a-z._-]{2,127}")
 _SHARDS = [f"{number:02x}" for number in range(256)]
@@ -30,11 +31,11 @@ _UNFINISHED = re.compile(r"\.[0-9a-f]{32}")
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 _PASSING |= {errno.EACCES, errno.EPERM}  # until somebody gives the folder back to us
 ROOMS = ("inbox", "clean", "returns")
-_SYNCS = 32
 _PIECE = 256 << 10
 _FEW_FILES = 100
 """A disk on which no more can be made is as full as one without a byte left."""
 _SECRET = ("keys", "returns")
+Synced = TypeVar("Synced")
 
 
 class FileStore:
@@ -42,13 +43,12 @@ class FileStore:
     results, `returns/` for what is re-identified, `keys/` for secrets. All on one file system, so that a rename is
     atomic."""
 
-    def __init__(self, folder: Path, sync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(self, folder: Path, syncing: Syncing | None = None) -> None:
         self.folder = folder
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._sync = sync
+        self._syncing = syncing or Syncing()
         self._incoming: Path | None = None
         self._incoming_lock = threading.Lock()
-        self._syncing = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
         for room in ROOMS:
             for shard in _SHARDS:
                 (folder / room / shard).mkdir(parents=True, exist_ok=True)
@@ -67,9 +67,9 @@ class FileStore:
             raise Refused("that is not the name of a stored file")
         return Path(f"{self.folder}/{room}/{name[:2]}/{name}")  # joined at once: asked for each object, some times
 
-    def sync_soon(self, descriptor: int) -> Future[None]:
-        """Begin to sync the file behind a descriptor, which is closed afterwards."""
-        return self._syncing.submit(self._sync_and_close, descriptor)
+    def sync_soon(self, descriptor: int) -> Sync:
+        """Begin to sync the file behind a descriptor, which may be closed at once."""
+        return self._syncing.soon(descriptor)
 
     def adopt(self, source: Path, room: str, name: str) -> None:
         """Make a complete file from `incoming/` durable under its name; its age counts from here. Raises
@@ -82,11 +82,9 @@ class FileStore:
                 adoption.take_back()
                 raise
 
-    def adopt_meanwhile(
-        self, source: Path, room: str, name: str, syncing: Future[None] | None = None
-    ) -> Adoption | None:
+    def adopt_meanwhile(self, source: Path, room: str, name: str, begun: Sync | None = None) -> Adoption | None:
         """As `adopt`, but wait for the disk later, by what is returned; None where the file is durable already.
-        `syncing` ends when its bytes are, if that was begun. Raises Unavailable."""
+        `begun` ends when its bytes are, if that was begun. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures(), ExitStack() as opened:
             descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
@@ -94,13 +92,13 @@ class FileStore:
             os.utime(descriptor)
             if _linked(source, target):
                 opened.pop_all()
-                file = syncing or self._syncing.submit(self._sync, descriptor)
+                file = begun or self._syncing.soon(descriptor)
                 return Adoption(source, target, descriptor, (file, self._sync_folder_soon(target.parent)))
             # The name is taken by a file that may be in use: what replaces it is synced before.
-            if syncing is not None:
-                syncing.result()
+            if begun is not None:
+                begun.result()
             else:
-                self._sync(descriptor)
+                self._syncing.now(descriptor)
             with _locked(target.parent):
                 source.rename(target)
             self._sync_folder(target.parent)
@@ -110,8 +108,8 @@ class FileStore:
         """Make a file durable that is there under its name. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures():
-            _sync_path(target, self._sync)
-            _sync_path(target.parent, self._sync)
+            _sync_path(target, self._syncing.now)
+            _sync_path(target.parent, self._syncing.now)
 
     def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
         """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
@@ -261,7 +259,7 @@ class FileStore:
         holds both, and a disk that others use as well is waited for once."""
         folder = self._sync_folder_soon(name.parent)
         try:
-            self._sync(descriptor)
+            self._syncing.now(descriptor)
             folder.result()
         except BaseException:
             folder.exception()
@@ -278,7 +276,7 @@ class FileStore:
                     self._sync_with_its_name(target, file.fileno())
                     beside.unlink()
                     return size
-                self._sync(file.fileno())
+                self._syncing.now(file.fileno())
             beside.rename(target)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -286,24 +284,18 @@ class FileStore:
         self._sync_folder(target.parent)
         return size
 
-    def _sync_and_close(self, descriptor: int) -> None:
-        try:
-            self._sync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _sync_folder_soon(self, folder: Path) -> Future[None]:
-        return self._syncing.submit(self._sync_folder, folder)
+    def _sync_folder_soon(self, folder: Path) -> Sync:
+        return _sync_path(folder, self._syncing.soon)
 
     def _sync_folder(self, folder: Path) -> None:
-        _sync_path(folder, self._sync)
+        _sync_path(folder, self._syncing.now)
 
 
 class Adoption:
     """A file that has its name, while it and its folder are being synced: at once, for one write of the file system's
     journal then holds both, and a disk that others use as well is waited for once."""
 
-    def __init__(self, source: Path, target: Path, descriptor: int, syncs: Sequence[Future[None]]) -> None:
+    def __init__(self, source: Path, target: Path, descriptor: int, syncs: Sequence[Sync]) -> None:
         self._source, self._target, self._descriptor, self._syncs = source, target, descriptor, syncs
 
     def wait(self) -> None:
@@ -346,10 +338,10 @@ def _are_same(one: FileIO, two: FileIO) -> bool:
     return all(a == b for a, b in zip_longest(*(iter(partial(file.read, _PIECE), b"") for file in (one, two))))
 
 
-def _sync_path(path: Path, sync: Callable[[int], None]) -> None:
+def _sync_path(path: Path, sync: Callable[[int], Synced]) -> Synced:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        sync(descriptor)
+        return sync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -7,12 +7,12 @@ import ctypes
 import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
 from .digests import Hash
 from .errors import Refused, StorageError, Unavailable
+from .syncing import Sync
 
 _NUMBERS = itertools.count()
 _AT_A_TIME = 128 << 10
@@ -20,8 +20,8 @@ _WRITE_OUT = 2
 """SYNC_FILE_RANGE_WRITE of Linux, which Python does not have."""
 _Made = tuple[Path, int]
 """A file and its descriptor, -1 where it could not be made."""
-Sync = Callable[[int], Future[None]]
-"""Begins to sync the file behind a descriptor, which is closed afterwards."""
+BeginSync = Callable[[int], Sync]
+"""Begins to sync the file behind a descriptor, which may be closed at once."""
 
 
 class Arrived(NamedTuple):
@@ -29,13 +29,13 @@ class Arrived(NamedTuple):
 
     path: Path
     digest: str
-    syncing: Future[None]
+    syncing: Sync
 
 
 class IncomingFiles:
     """Makes files in `incoming/`. One is kept ready: to make it can take as long as to fill it, and a peer waits."""
 
-    def __init__(self, folder: Callable[[], Path], begin_digest: Callable[[], Hash], sync: Sync) -> None:
+    def __init__(self, folder: Callable[[], Path], begin_digest: Callable[[], Hash], sync: BeginSync) -> None:
         self._folder = folder
         self._begin_digest = begin_digest
         self._sync = sync
@@ -75,7 +75,9 @@ class IncomingFile:
     """One Part 10 file in `incoming/`. A failure to write is kept and told at the end: until then the rest has to be
     taken from the peer, and is not stored."""
 
-    def __init__(self, path: Path, descriptor: int, meta: bytes, digest: Hash, sync: Sync, *, largest: int) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, meta: bytes, digest: Hash, sync: BeginSync, *, largest: int
+    ) -> None:
         self.path = path
         self.size = 0
         self._begun = 0
@@ -83,7 +85,7 @@ class IncomingFile:
         self._digest = digest
         self._descriptor = descriptor
         self._sync = sync
-        self._syncing: Future[None] | None = None
+        self._syncing: Sync | None = None
         self._failure: StorageError | None = None
         try:
             self._put(meta)
@@ -100,12 +102,12 @@ class IncomingFile:
             return
         try:
             self._put(data)
+            if last:
+                self._begin_to_sync()
         except OSError:
             self._fail(Unavailable("the data folder cannot be written to, or its disk is full"))
             return
-        if last:
-            self._begin_to_sync()
-        elif self.size - self._begun >= _AT_A_TIME:
+        if not last and self.size - self._begun >= _AT_A_TIME:
             _begin_to_write_out(self._descriptor, self._begun, self.size - self._begun)
             self._begun = self.size
         self._digest.update(data)
@@ -127,8 +129,9 @@ class IncomingFile:
         while written < len(data):
             written += os.write(self._descriptor, data[written:])
 
-    def _begin_to_sync(self) -> Future[None]:
-        self._syncing, self._descriptor = self._sync(self._descriptor), -1
+    def _begin_to_sync(self) -> Sync:
+        self._syncing = self._sync(self._descriptor)
+        self._close()
         return self._syncing
 
     def _fail(self, failure: StorageError) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from io import BufferedReader
@@ -19,6 +18,7 @@ from .errors import NotFound, Refused, Unavailable
 from .files import Adoption
 from .groupcommit import GroupCommit
 from .jobs import Job, Stage, State
+from .syncing import Sync
 
 
 class Acceptance(StrEnum):
@@ -127,7 +127,7 @@ class Intake(DataFolder):
         digest: str = "",
         sop_class: str = "",
         by: Actor | None = None,
-        syncing: Future[None] | None = None,
+        syncing: Sync | None = None,
     ) -> Acceptance:
         """Take over a complete Part 10 file from `files.incoming()` and make the jobs of that stage, one per project.
 

@@ -77,11 +77,6 @@ def stores(port: int, folder: Path) -> bool:
         return destination.send(saved(ct(), folder), CONTEXT) == 0x0000
 
 
-def threads_running() -> int:
-    """How many, without those that stay to sync."""
-    return sum(not thread.name.startswith("sync") for thread in threading.enumerate())
-
-
 def descriptors_open() -> int:
     """How many, without those that SQLite keeps for its next connections."""
     links = []
@@ -148,11 +143,13 @@ def test_receivers_share_a_port_and_one_goes_on_without_the_other(archive: Archi
 
 
 def test_a_hundred_associations_at_once_leave_no_thread_and_no_descriptor(start: Start, tmp_path: Path) -> None:
-    others = threads_running()
+    others = threading.active_count()
     port = start()
     assert stores(port, tmp_path)
-    wait_for(lambda: threads_running() < others + 3, seconds=10, what="the threads of the association have ended")
-    threads, descriptors = threads_running(), descriptors_open()
+    wait_for(
+        lambda: threading.active_count() < others + 3, seconds=10, what="the threads of the association have ended"
+    )
+    threads, descriptors = threading.active_count(), descriptors_open()
     path = saved(ct(), tmp_path, "one.dcm")
     statuses: list[int] = []
 
@@ -169,7 +166,7 @@ def test_a_hundred_associations_at_once_leave_no_thread_and_no_descriptor(start:
     for worker in workers:
         worker.join(120)
     assert statuses == [0x0000] * 200
-    wait_for(lambda: threads_running() <= threads, what="the threads have ended")
+    wait_for(lambda: threading.active_count() <= threads, what="the threads have ended")
     wait_for(lambda: descriptors_open() <= descriptors + 2, what="the descriptors are closed")
 
 

@@ -19,6 +19,7 @@ from pynetdicom import AE, build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification
 from pynetdicom.transport import AddressInformation
+from syncing_by import SyncingBy
 
 from lethe.node.choices import Ability
 from lethe.node.config import Peer
@@ -370,7 +371,7 @@ def test_a_full_disk_is_said_as_out_of_resources(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(archive.files, "_sync", full)
+        patch.setattr(archive.files, "_syncing", SyncingBy(full))
         assert store(port, saved(ct(), tmp_path)) == 0xA700
     assert archive.counts()["received"] == 0
     assert store(port, saved(ct(), tmp_path)) == 0x0000

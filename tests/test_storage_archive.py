@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
+from syncing_by import SyncingBy
 
 from lethe.storage.archive import Archive
 from lethe.storage.audit import Actor
@@ -104,7 +105,7 @@ def killed_at(folder, step, function):
 
             return perform
 
-        archive.files._sync = counted(archive.files._sync)
+        archive.files._syncing = SyncingBy(counted(archive.files._syncing.now))
         for name in ("rename", "unlink"):
             setattr(Path, name, counted(getattr(Path, name)))
         for name in ("execute_sql", "begin", "commit"):
@@ -151,7 +152,7 @@ def test_an_accepted_object_survives_the_death_of_its_process(archive):
 def test_the_file_of_a_known_object_is_durable_before_its_rows_are_written(archive, monkeypatch):
     steps = []
     hand_in(archive)
-    monkeypatch.setattr(archive.files, "_sync", lambda _: steps.append("sync"))
+    monkeypatch.setattr(archive.files, "_syncing", SyncingBy(lambda _: steps.append("sync")))
     commit = archive.database.commit
     monkeypatch.setattr(archive.database, "commit", lambda: steps.append("commit") or commit())
     hand_in(archive, projects=("other",))
@@ -176,7 +177,7 @@ def test_what_is_kept_unchanged_is_not_written_again(archive, monkeypatch):
     hand_in(archive)
     hand_in(archive, part10(b"another"), uid="5.6")  # the mark of the first goes with its rows
     syncs = []
-    monkeypatch.setattr(archive.files, "_sync", syncs.append)
+    monkeypatch.setattr(archive.files, "_syncing", SyncingBy(syncs.append))
     assert hand_in(archive) == Acceptance.AGAIN
     assert syncs == []
     assert list(archive.files.incoming().glob("obj*")) == []

@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from programs import wait_for
+from syncing_by import SyncingBy
 from test_storage_archive import forked, hand_in, inbox, part10
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
 from lethe.storage.intake import Acceptance
 from lethe.storage.jobs import Stage, State
+from lethe.storage.syncing import Syncing
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ class Disk:
 
     def __init__(self, archive):
         self.go_on, self.error, self.waits = threading.Event(), None, threading.Event()
-        self._sync, archive.files._sync = archive.files._sync, self.sync
+        self._sync, archive.files._syncing = archive.files._syncing.now, SyncingBy(self.sync)
 
     def sync(self, descriptor):
         self.waits.set()
@@ -104,9 +106,9 @@ def test_what_a_worker_has_begun_is_not_taken_from_it(archive, disk, handed_in):
 
 
 def test_what_came_again_and_is_durable_is_not_taken_back_with_what_failed(archive, disk, handed_in):
-    blocked, archive.files._sync = archive.files._sync, os.fsync
+    blocked, archive.files._syncing = archive.files._syncing, Syncing()
     assert hand_in(archive) == Acceptance.AGAIN
-    archive.files._sync = blocked
+    archive.files._syncing = blocked
     disk.error = OSError(errno.EIO, "the disk is broken")
     disk.go_on.set()
     with pytest.raises(Unavailable):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from syncing_by import SyncingBy
 
 from lethe.storage.errors import NotFound, Refused, Unavailable
 from lethe.storage.files import ROOMS, FileStore
@@ -41,7 +42,7 @@ def journal(files, monkeypatch):
         steps.append(("unlink", self))
         return unlink(self, missing_ok=missing_ok)
 
-    monkeypatch.setattr(files, "_sync", sync)
+    monkeypatch.setattr(files, "_syncing", SyncingBy(sync))
     monkeypatch.setattr(Path, "rename", renaming)
     monkeypatch.setattr(Path, "unlink", unlinking)
     return steps
@@ -132,7 +133,7 @@ def test_the_age_of_an_adopted_file_counts_from_its_adoption(files):
 
 def test_the_rooms_are_synced_when_they_are_made(tmp_path):
     synced = set()
-    FileStore(tmp_path / "data", sync=lambda fd: synced.add(Path(f"/proc/self/fd/{fd}").resolve()))
+    FileStore(tmp_path / "data", SyncingBy(lambda fd: synced.add(Path(f"/proc/self/fd/{fd}").resolve())))
     data = tmp_path / "data"
     assert {tmp_path, data, data / "inbox", data / "clean"} <= synced
 
@@ -151,7 +152,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(files, monkeypa
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(*((files, "_sync") if step == "sync" else (Path, "rename")), fail)
+    monkeypatch.setattr(*((files, "_syncing", SyncingBy(fail)) if step == "sync" else (Path, "rename", fail)))
     with pytest.raises(ZeroDivisionError):
         files.write("clean", NAME, [b"new"])
     assert files.path("clean", NAME).read_bytes() == b"old"
@@ -174,7 +175,7 @@ def test_a_full_or_failing_disk_is_unavailable(files, monkeypatch, number):
         raise OSError(number, os.strerror(number))
 
     source = received(files)
-    monkeypatch.setattr(files, "_sync", fail)
+    monkeypatch.setattr(files, "_syncing", SyncingBy(fail))
     with pytest.raises(Unavailable):
         files.write("clean", NAME, [b"new"])
     with pytest.raises(Unavailable):
@@ -222,7 +223,7 @@ def written_and_killed(files, kill_at):
 
             return counted
 
-        files._sync, Path.rename = step(os.fsync), step(Path.rename)
+        files._syncing, Path.rename = SyncingBy(step(os.fsync)), step(Path.rename)
         files.write("clean", NAME, (step(lambda: b"x" * 100_000)() for _ in range(2)))
 
     return forked(write) != 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from builders import ct, saved
+from syncing_by import SyncingBy
 
 from lethe.storage.archive import Archive
 from lethe.storage.digests import BLAKE3
@@ -20,6 +21,7 @@ from lethe.storage.groupcommit import GroupCommit
 from lethe.storage.incoming import IncomingFiles
 from lethe.storage.intake import Acceptance, Origin
 from lethe.storage.slots import Slots
+from lethe.storage.syncing import Syncing
 
 
 def test_one_alone_is_committed_at_once() -> None:
@@ -89,9 +91,9 @@ def test_what_comes_at_once_is_accepted_once_each_and_the_chain_holds(archive: A
     assert list(archive.verify()) == []
 
 
-def incoming(folder: Path, sync: Callable[[int], None] = os.fsync) -> IncomingFiles:
+def incoming(folder: Path, syncing: Syncing | None = None) -> IncomingFiles:
     """Those that write into that folder."""
-    files = FileStore(folder / "store", sync=sync)
+    files = FileStore(folder / "store", syncing)
     return IncomingFiles(lambda: folder / "in", BLAKE3.begin, files.sync_soon)
 
 
@@ -122,7 +124,7 @@ def test_an_incoming_file_is_synced_once_from_its_last_byte_on(folder: Path, tol
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         synced.append((path, path.stat().st_size))
 
-    files = incoming(folder, sync)
+    files = incoming(folder, SyncingBy(sync))
     synced.clear()  # the folders of the store
     file = files.begin(b"meta", largest=1 << 30)
     for last in (False, False, told):

@@ -1,0 +1,105 @@
+"""Has files synced while whoever wrote them goes on.
+
+The system's own threads do it, whose whole work is fsync(2). One of Python would take the interpreter from whoever goes
+on, as it begins and as it ends, some twenty times for each object that comes in.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import Protocol
+
+
+class Sync(Protocol):
+    """A sync that has begun; as `concurrent.futures.Future`."""
+
+    def result(self) -> None:
+        """Wait for its end. Raises OSError."""
+
+    def exception(self) -> BaseException | None:
+        """Wait for its end; what it failed with."""
+
+
+class Syncing:
+    """Syncs what is behind a descriptor: a file, or a folder with the names in it."""
+
+    def now(self, descriptor: int) -> None:
+        """Return once it is durable. Raises OSError."""
+        os.fsync(descriptor)
+
+    def soon(self, descriptor: int) -> Sync:
+        """Begin to; the descriptor may be closed at once. Raises OSError where there is none left."""
+        own = os.dup(descriptor)
+        try:
+            return _Begun(own)
+        except OSError:  # no thread is to be had
+            return Ended(self, own)
+
+
+class Ended:
+    """A sync that was waited for as it began; the descriptor is closed."""
+
+    def __init__(self, syncing: Syncing, descriptor: int) -> None:
+        self._failure: OSError | None = None
+        try:
+            syncing.now(descriptor)
+        except OSError as error:
+            self._failure = error
+        finally:
+            os.close(descriptor)
+
+    def result(self) -> None:
+        """Raises OSError."""
+        if self._failure is not None:
+            raise self._failure
+
+    def exception(self) -> OSError | None:
+        """What it failed with."""
+        return self._failure
+
+
+class _Begun:
+    """A thread that runs fsync(2) and nothing else. Raises OSError where there is none to be had."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._thread, self._descriptor = ctypes.c_ulong(), -1
+        if _create(ctypes.addressof(self._thread), None, _FSYNC, descriptor):
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self._descriptor = descriptor
+        self._failure: OSError | None = None
+
+    def result(self) -> None:
+        """Wait for its end. Raises OSError."""
+        if (failure := self.exception()) is not None:
+            raise failure
+
+    def exception(self) -> OSError | None:
+        """Wait for its end; what it failed with. Why it did, only that thread knew, and asking once more would say
+        that all is well: of a write that failed, Linux tells once."""
+        if self._descriptor >= 0:
+            returned = ctypes.c_long()
+            code = _join(self._thread, ctypes.addressof(returned))
+            if code or returned.value & 0xFFFFFFFF:  # an int in the place of a pointer
+                self._failure = OSError(errno.EIO, os.strerror(errno.EIO))
+            self._close()
+        return self._failure
+
+    def __del__(self) -> None:
+        """Nobody wants to know: the thread ends by itself, and whatever it syncs."""
+        if self._descriptor >= 0:
+            _detach(self._thread)
+            self._close()
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+_C = ctypes.CDLL(None)
+_FSYNC = ctypes.cast(_C.fsync, ctypes.c_void_p)
+_create, _join, _detach = _C.pthread_create, _C.pthread_join, _C.pthread_detach
+_create.argtypes = (ctypes.c_void_p,) * 4
+_join.argtypes = (ctypes.c_ulong, ctypes.c_void_p)
+_detach.argtypes = (ctypes.c_ulong,)
