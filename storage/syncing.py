@@ -65,7 +65,7 @@ class _Begun:
 
     def __init__(self, descriptor: int) -> None:
         self._thread, self._descriptor = ctypes.c_ulong(), -1
-        if _create(ctypes.addressof(self._thread), None, _FSYNC, descriptor):
+        if _create(ctypes.addressof(self._thread), _SMALL, _FSYNC, descriptor):
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self._descriptor = descriptor
         self._failure: OSError | None = None
@@ -103,3 +103,8 @@ _create, _join, _detach = _C.pthread_create, _C.pthread_join, _C.pthread_detach
 _create.argtypes = (ctypes.c_void_p,) * 4
 _join.argtypes = (ctypes.c_ulong, ctypes.c_void_p)
 _detach.argtypes = (ctypes.c_ulong,)
+
+_SMALL = ctypes.create_string_buffer(256)
+"""A pthread_attr_t, of 64 bytes at most: of stacks this small, the C library keeps enough to use them again."""
+_C.pthread_attr_init(_SMALL)
+_C.pthread_attr_setstacksize(_SMALL, ctypes.c_size_t(256 << 10))

@@ -125,7 +125,16 @@ class Reactor(DULServiceProvider):
         if self.state_machine.current_state == _CLOSING:
             return super()._is_transport_event()
         self._read_pdu_data()
+        while self._goes_on():
+            self._read_pdu_data()
         return True
+
+    def _goes_on(self) -> bool:
+        """Whether the peer has sent more, which is read at once where there is nothing else to do."""
+        if self.state_machine.current_state != _ESTABLISHED or self._kill_thread or self._association.dimse.is_full:
+            return False
+        is_idle = not self.event_queue.queue and not self.to_provider_queue.queue
+        return is_idle and isinstance(self.socket, Connection) and self.socket.has_more()
 
     def _patience(self) -> float | None:
         """How long there is nothing to do if nothing comes."""

@@ -103,6 +103,10 @@ class SecureConnection(Connection):
             self._note(error)
         return True
 
+    def has_more(self) -> bool:
+        """Whether more has come and is decrypted."""
+        return self.holds_decrypted
+
     def fill(self, view: memoryview) -> int:
         """Read until the view is full. Returns how many bytes came before the peer closed. Raises OSError, also where
         the peer stops in the middle."""

@@ -71,6 +71,13 @@ class Connection(AssociationSocket):
         """Whether what has come, as the kernel says, is for us to read."""
         return True
 
+    def has_more(self) -> bool:
+        """Whether more has come, without waiting for it."""
+        try:
+            return bool(self._socket().recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False
+
     def expect_more(self) -> None:
         """To be called before waiting: have acknowledged what has come."""
         with suppress(OSError):
