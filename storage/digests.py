@@ -17,7 +17,7 @@ _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN
 class Hash(Protocol):
     """A digest of which the beginning is known; as of `hashlib`."""
 
-    def update(self, data: bytes | memoryview, /) -> Any:
+    def update(self, data: bytes | bytearray | memoryview, /) -> Any:
         """Go on with these bytes."""
 
     def hexdigest(self) -> str:

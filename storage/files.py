@@ -15,12 +15,11 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from io import BufferedReader, FileIO
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
 
 from .errors import NotFound, Refused, Unavailable
 from .syncing import Sync, Syncing
@@ -35,7 +34,6 @@ _PIECE = 256 << 10
 _FEW_FILES = 100
 """A disk on which no more can be made is as full as one without a byte left."""
 _SECRET = ("keys", "returns")
-Synced = TypeVar("Synced")
 
 
 class FileStore:
@@ -68,7 +66,7 @@ class FileStore:
         return Path(f"{self.folder}/{room}/{name[:2]}/{name}")  # joined at once: asked for each object, some times
 
     def sync_soon(self, descriptor: int) -> Sync:
-        """Begin to sync the file behind a descriptor, which may be closed at once."""
+        """Begin to sync the file behind a descriptor, which is closed when that was waited for."""
         return self._syncing.soon(descriptor)
 
     def adopt(self, source: Path, room: str, name: str) -> None:
@@ -86,19 +84,16 @@ class FileStore:
         """As `adopt`, but wait for the disk later, by what is returned; None where the file is durable already.
         `begun` ends when its bytes are, if that was begun. Raises Unavailable."""
         target = self.path(room, name)
-        with _passing_failures(), ExitStack() as opened:
-            descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-            opened.callback(os.close, descriptor)
-            os.utime(descriptor)
+        with _passing_failures():
+            os.utime(source)
             if _linked(source, target):
-                opened.pop_all()
-                file = begun or self._syncing.soon(descriptor)
-                return Adoption(source, target, descriptor, (file, self._sync_folder_soon(target.parent)))
+                file = begun or self._sync_soon(source)
+                return Adoption(source, target, (file, self._sync_soon(target.parent)))
             # The name is taken by a file that may be in use: what replaces it is synced before.
             if begun is not None:
                 begun.result()
             else:
-                self._syncing.now(descriptor)
+                _sync_path(source, self._syncing.now)
             with _locked(target.parent):
                 source.rename(target)
             self._sync_folder(target.parent)
@@ -257,13 +252,13 @@ class FileStore:
     def _sync_with_its_name(self, name: Path, descriptor: int) -> None:
         """Sync a file and the folder that has just named it: at once, for one write of the file system's journal then
         holds both, and a disk that others use as well is waited for once."""
-        folder = self._sync_folder_soon(name.parent)
+        folder = self._sync_soon(name.parent)
         try:
             self._syncing.now(descriptor)
             folder.result()
         except BaseException:
             folder.exception()
-            _take_back(name, descriptor)
+            _take_back(name, os.fstat(descriptor).st_ino)
             raise
 
     def _write(self, target: Path, chunks: Iterable[bytes], *, mode: int) -> int:
@@ -284,8 +279,8 @@ class FileStore:
         self._sync_folder(target.parent)
         return size
 
-    def _sync_folder_soon(self, folder: Path) -> Sync:
-        return _sync_path(folder, self._syncing.soon)
+    def _sync_soon(self, path: Path) -> Sync:
+        return self._syncing.soon(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def _sync_folder(self, folder: Path) -> None:
         _sync_path(folder, self._syncing.now)
@@ -295,8 +290,8 @@ class Adoption:
     """A file that has its name, while it and its folder are being synced: at once, for one write of the file system's
     journal then holds both, and a disk that others use as well is waited for once."""
 
-    def __init__(self, source: Path, target: Path, descriptor: int, syncs: Sequence[Sync]) -> None:
-        self._source, self._target, self._descriptor, self._syncs = source, target, descriptor, syncs
+    def __init__(self, source: Path, target: Path, syncs: Sequence[Sync]) -> None:
+        self._source, self._target, self._syncs = source, target, syncs
 
     def wait(self) -> None:
         """Return once it is durable. Raises Unavailable; it then has its name still."""
@@ -304,25 +299,16 @@ class Adoption:
             for sync in self._syncs:
                 sync.result()
             self._source.unlink()
-            self._close()
 
     def take_back(self) -> None:
         """Remove its name, unless another file has that meanwhile."""
-        self._ended()
-        _take_back(self._target, self._descriptor)
-        self._close()
+        self.leave()
+        _take_back(self._target, self._source.stat().st_ino)
 
     def leave(self) -> None:
         """Let it have its name, durable or not."""
-        self._ended()
-        self._close()
-
-    def _ended(self) -> None:
         for sync in self._syncs:
             sync.exception()
-
-    def _close(self) -> None:
-        os.close(self._descriptor)
 
 
 def free_bytes(folder: Path) -> int:
@@ -338,10 +324,10 @@ def _are_same(one: FileIO, two: FileIO) -> bool:
     return all(a == b for a, b in zip_longest(*(iter(partial(file.read, _PIECE), b"") for file in (one, two))))
 
 
-def _sync_path(path: Path, sync: Callable[[int], Synced]) -> Synced:
+def _sync_path(path: Path, sync: Callable[[int], None]) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return sync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -355,10 +341,10 @@ def _linked(source: Path, target: Path) -> bool:
         return False
 
 
-def _take_back(name: Path, descriptor: int) -> None:
-    """Remove a name, unless another file has taken it over meanwhile."""
+def _take_back(name: Path, inode: int) -> None:
+    """Remove the name of a file, unless another has taken it over meanwhile."""
     with _locked(name.parent), suppress(FileNotFoundError):
-        if name.stat().st_ino == os.fstat(descriptor).st_ino:
+        if name.stat().st_ino == inode:
             name.unlink()
 
 

@@ -16,12 +16,13 @@ from .syncing import Sync
 
 _NUMBERS = itertools.count()
 _AT_A_TIME = 128 << 10
+_TREE = 16 << 10
 _WRITE_OUT = 2
 """SYNC_FILE_RANGE_WRITE of Linux, which Python does not have."""
 _Made = tuple[Path, int]
 """A file and its descriptor, -1 where it could not be made."""
 BeginSync = Callable[[int], Sync]
-"""Begins to sync the file behind a descriptor, which may be closed at once."""
+"""Begins to sync the file behind a descriptor, which is closed when that was waited for."""
 
 
 class Arrived(NamedTuple):
@@ -83,10 +84,12 @@ class IncomingFile:
         self._begun = 0
         self._largest = largest
         self._digest = digest
+        self._rest = bytearray()  # of which there is no digest yet
         self._descriptor = descriptor
         self._sync = sync
         self._syncing: Sync | None = None
         self._failure: StorageError | None = None
+        self._is_here = True
         try:
             self._put(meta)
         except OSError:
@@ -110,18 +113,37 @@ class IncomingFile:
         if not last and self.size - self._begun >= _AT_A_TIME:
             _begin_to_write_out(self._descriptor, self._begun, self.size - self._begun)
             self._begun = self.size
-        self._digest.update(data)
+        self._hash(data)
+
+    def _hash(self, data: bytes | memoryview) -> None:
+        """Go on with the digest by whole trees of BLAKE3's: it takes half as long again for fragments as they come,
+        which end within one."""
+        missing = -len(self._rest) % _TREE
+        self._rest += data[:missing]
+        if len(self._rest) == _TREE:
+            self._digest.update(self._rest)
+            self._rest.clear()
+        whole = missing + (len(data) - missing) // _TREE * _TREE
+        if whole > missing:
+            self._digest.update(data[missing:whole])
+        self._rest += data[max(missing, whole) :]
 
     def complete(self) -> Arrived:
         """What is known once all is written. Raises what failed meanwhile."""
         if self._failure is not None:
             raise self._failure
+        self._digest.update(self._rest)
         return Arrived(self.path, self._digest.hexdigest(), self._syncing or self._begin_to_sync())
+
+    def taken_over(self) -> None:
+        """It is no longer here."""
+        self._is_here = False
 
     def discard(self) -> None:
         """Remove the file, if it was not taken over."""
         self._close()
-        self.path.unlink(missing_ok=True)
+        if self._is_here:
+            self.path.unlink(missing_ok=True)
 
     def _put(self, data: bytes | memoryview) -> None:
         """Write all of it: of what no longer fits on a disk, the system writes the beginning."""
@@ -130,8 +152,7 @@ class IncomingFile:
             written += os.write(self._descriptor, data[written:])
 
     def _begin_to_sync(self) -> Sync:
-        self._syncing = self._sync(self._descriptor)
-        self._close()
+        self._syncing, self._descriptor = self._sync(self._descriptor), -1
         return self._syncing
 
     def _fail(self, failure: StorageError) -> None:

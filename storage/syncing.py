@@ -30,16 +30,15 @@ class Syncing:
         os.fsync(descriptor)
 
     def soon(self, descriptor: int) -> Sync:
-        """Begin to; the descriptor may be closed at once. Raises OSError where there is none left."""
-        own = os.dup(descriptor)
+        """Begin to, with a descriptor that is closed when that was waited for."""
         try:
-            return _Begun(own)
+            return _Begun(descriptor)
         except OSError:  # no thread is to be had
-            return Ended(self, own)
+            return Ended(self, descriptor)
 
 
 class Ended:
-    """A sync that was waited for as it began; the descriptor is closed."""
+    """A sync that was waited for as it began."""
 
     def __init__(self, syncing: Syncing, descriptor: int) -> None:
         self._failure: OSError | None = None

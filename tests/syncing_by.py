@@ -20,7 +20,7 @@ class SyncingBy(Syncing):
         self._sync(descriptor)
 
     def soon(self, descriptor: int) -> Future[None]:
-        return self._pool.submit(self._sync_and_close, os.dup(descriptor))
+        return self._pool.submit(self._sync_and_close, descriptor)
 
     def _sync_and_close(self, descriptor: int) -> None:
         try:

@@ -125,16 +125,23 @@ class Reactor(DULServiceProvider):
         if self.state_machine.current_state == _CLOSING:
             return super()._is_transport_event()
         self._read_pdu_data()
-        while self._goes_on():
-            self._read_pdu_data()
+        while self._may_go_on() and self._read_at_hand():
+            pass
         return True
 
-    def _goes_on(self) -> bool:
-        """Whether the peer has sent more, which is read at once where there is nothing else to do."""
+    def _read_at_hand(self) -> bool:
+        """Read a PDU of which some has come; whether any has."""
+        sock, head = self.socket, bytearray(6)
+        if not isinstance(sock, Connection) or not (begun := sock.at_hand(memoryview(head))):
+            return False
+        self._read_pdu(sock, head, begun)
+        return True
+
+    def _may_go_on(self) -> bool:
+        """Whether what the peer has sent meanwhile is read at once: there is nothing else to do."""
         if self.state_machine.current_state != _ESTABLISHED or self._kill_thread or self._association.dimse.is_full:
             return False
-        is_idle = not self.event_queue.queue and not self.to_provider_queue.queue
-        return is_idle and isinstance(self.socket, Connection) and self.socket.has_more()
+        return not self.event_queue.queue and not self.to_provider_queue.queue
 
     def _patience(self) -> float | None:
         """How long there is nothing to do if nothing comes."""
@@ -143,11 +150,15 @@ class Reactor(DULServiceProvider):
         return timer.remaining + 0.01 if runs else None
 
     def _read_pdu_data(self) -> None:
-        """Read one PDU; a fragment of a message is taken where it lies in the buffer."""
-        sock, head = self.socket, bytearray(6)
-        assert isinstance(sock, Connection)
+        """Read one PDU."""
+        assert isinstance(self.socket, Connection)
+        self._read_pdu(self.socket, bytearray(6), 0)
+
+    def _read_pdu(self, sock: Connection, head: bytearray, begun: int) -> None:
+        """Read one PDU, of whose head so many bytes are there; a fragment of a message is taken where it lies in the
+        buffer."""
         try:
-            if sock.fill(memoryview(head)) < 6:
+            if begun < 6 and begun + sock.fill(memoryview(head)[begun:]) < 6:
                 self.event_queue.put("Evt17")
                 return
             self._idle_timer.restart()

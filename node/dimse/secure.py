@@ -103,9 +103,9 @@ class SecureConnection(Connection):
             self._note(error)
         return True
 
-    def has_more(self) -> bool:
-        """Whether more has come and is decrypted."""
-        return self.holds_decrypted
+    def at_hand(self, view: memoryview) -> int:  # noqa: ARG002 - as of what is not encrypted
+        """Nothing: what has come may be a part of a record."""
+        return 0
 
     def fill(self, view: memoryview) -> int:
         """Read until the view is full. Returns how many bytes came before the peer closed. Raises OSError, also where

@@ -174,6 +174,7 @@ class Storing:
             sop_class=request.sop_class,
             syncing=syncing,
         )
+        wanted.file.taken_over()
         log.debug("%s: %s", origin.source, acceptance)
         return SUCCESS
 

@@ -71,12 +71,12 @@ class Connection(AssociationSocket):
         """Whether what has come, as the kernel says, is for us to read."""
         return True
 
-    def has_more(self) -> bool:
-        """Whether more has come, without waiting for it."""
+    def at_hand(self, view: memoryview) -> int:
+        """Read what has come already. Returns how many bytes that were; 0 also of a connection that is closed."""
         try:
-            return bool(self._socket().recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            return _at_hand(self._socket(), view)
         except OSError:
-            return False
+            return 0
 
     def expect_more(self) -> None:
         """To be called before waiting: have acknowledged what has come."""
