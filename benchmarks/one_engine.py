@@ -10,10 +10,12 @@ it starts, how long it took, and why it was refused; and the peak memory in MB.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -43,6 +45,7 @@ def lethe(policy: str, finder: str = "rapidocr") -> Engine:
     from lethe.storage.archive import Archive
 
     folder = Path(tempfile.mkdtemp(prefix="lethe-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     written = folder / "config.toml"
     written.write_text(_CONFIG.format(data=folder / "data", policy=policy, finder=finder), encoding="utf-8")
     config = load_config(written)
