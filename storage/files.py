@@ -15,7 +15,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from io import BufferedReader, FileIO
 from itertools import zip_longest
@@ -84,19 +84,22 @@ class FileStore:
         """As `adopt`, but wait for the disk later, by what is returned; None where the file is durable already.
         `begun` ends when its bytes are, if that was begun. Raises Unavailable."""
         target = self.path(room, name)
-        with _passing_failures():
+        with _passing_failures(), ExitStack() as opened:
             os.utime(source)
+            unsynced = [target.parent] if begun else [source, target.parent]
+            descriptors = [_opened(path, opened) for path in unsynced]  # before it is named: there may be no more
             if _linked(source, target):
-                file = begun or self._sync_soon(source)
-                return Adoption(source, target, (file, self._sync_soon(target.parent)))
+                opened.pop_all()
+                syncs = [self._syncing.soon(descriptor) for descriptor in descriptors]
+                return Adoption(source, target, [begun, *syncs] if begun else syncs)
             # The name is taken by a file that may be in use: what replaces it is synced before.
             if begun is not None:
                 begun.result()
             else:
-                _sync_path(source, self._syncing.now)
+                self._syncing.now(descriptors[0])
             with _locked(target.parent):
                 source.rename(target)
-            self._sync_folder(target.parent)
+            self._syncing.now(descriptors[-1])
         return None
 
     def sync(self, room: str, name: str) -> None:
@@ -249,17 +252,24 @@ class FileStore:
                     continue
         return swept
 
-    def _sync_with_its_name(self, name: Path, descriptor: int) -> None:
-        """Sync a file and the folder that has just named it: at once, for one write of the file system's journal then
-        holds both, and a disk that others use as well is waited for once."""
-        folder = self._sync_soon(name.parent)
+    def _named_and_synced(self, beside: Path, name: Path, descriptor: int) -> bool:
+        """Name a file, and sync it and the folder that has named it: at once, for one write of the file system's
+        journal then holds both, and a disk that others use as well is waited for once. False where another file has
+        that name."""
+        with ExitStack() as opened:
+            folder = _opened(name.parent, opened)
+            if not _linked(beside, name):
+                return False
+            opened.pop_all()
+        syncing = self._syncing.soon(folder)
         try:
             self._syncing.now(descriptor)
-            folder.result()
+            syncing.result()
         except BaseException:
-            folder.exception()
+            syncing.exception()
             _take_back(name, os.fstat(descriptor).st_ino)
             raise
+        return True
 
     def _write(self, target: Path, chunks: Iterable[bytes], *, mode: int) -> int:
         beside = target.with_name(f".{uuid.uuid4().hex}")
@@ -267,8 +277,7 @@ class FileStore:
             with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 size = sum(file.write(chunk) for chunk in chunks)
                 file.flush()
-                if _linked(beside, target):
-                    self._sync_with_its_name(target, file.fileno())
+                if self._named_and_synced(beside, target, file.fileno()):
                     beside.unlink()
                     return size
                 self._syncing.now(file.fileno())
@@ -278,9 +287,6 @@ class FileStore:
             raise
         self._sync_folder(target.parent)
         return size
-
-    def _sync_soon(self, path: Path) -> Sync:
-        return self._syncing.soon(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def _sync_folder(self, folder: Path) -> None:
         _sync_path(folder, self._syncing.now)
@@ -325,11 +331,15 @@ def _are_same(one: FileIO, two: FileIO) -> bool:
 
 
 def _sync_path(path: Path, sync: Callable[[int], None]) -> None:
+    with ExitStack() as opened:
+        sync(_opened(path, opened))
+
+
+def _opened(path: Path, opened: ExitStack) -> int:
+    """A descriptor of a file or a folder, to be closed with others."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
+    opened.callback(os.close, descriptor)
+    return descriptor
 
 
 def _linked(source: Path, target: Path) -> bool:

@@ -78,30 +78,25 @@ class _Begun:
         """Wait for its end; what it failed with. Why it did, only that thread knew, and asking once more would say
         that all is well: of a write that failed, Linux tells once."""
         if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
             returned = ctypes.c_long()
             code = _join(self._thread, ctypes.addressof(returned))
             if code or returned.value & 0xFFFFFFFF:  # an int in the place of a pointer
                 self._failure = OSError(errno.EIO, os.strerror(errno.EIO))
-            self._close()
+            os.close(descriptor)
         return self._failure
 
     def __del__(self) -> None:
-        """Nobody wants to know: the thread ends by itself, and whatever it syncs."""
-        if self._descriptor >= 0:
-            _detach(self._thread)
-            self._close()
-
-    def _close(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
+        """Nobody wants to know. But the thread may not have begun, and would then sync what has this number by that
+        time: if that fails, whoever wrote it would be told that all is well, for the failure was told to us."""
+        self.exception()
 
 
 _C = ctypes.CDLL(None)
 _FSYNC = ctypes.cast(_C.fsync, ctypes.c_void_p)
-_create, _join, _detach = _C.pthread_create, _C.pthread_join, _C.pthread_detach
+_create, _join = _C.pthread_create, _C.pthread_join
 _create.argtypes = (ctypes.c_void_p,) * 4
 _join.argtypes = (ctypes.c_ulong, ctypes.c_void_p)
-_detach.argtypes = (ctypes.c_ulong,)
 
 _SMALL = ctypes.create_string_buffer(256)
 """A pthread_attr_t, of 64 bytes at most: of stacks this small, the C library keeps enough to use them again."""

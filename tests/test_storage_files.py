@@ -2,11 +2,13 @@
 
 import errno
 import os
+import resource
 import signal
 import stat
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,43 @@ def test_a_full_or_failing_disk_is_unavailable(files, monkeypatch, number):
     with pytest.raises(Unavailable):
         files.adopt(source, "inbox", NAME)
     assert everything(files.folder / "clean") == everything(files.folder / "inbox") == []
+
+
+@pytest.mark.parametrize("left", range(4))
+@pytest.mark.parametrize("adopts", [True, False])
+def test_without_a_descriptor_left_it_is_unavailable_and_has_no_name(files, adopts, left):
+    source = received(files)
+
+    def name_it():
+        try:
+            if adopts:
+                files.adopt(source, "inbox", NAME)
+            else:
+                files.write("inbox", NAME, [b"content"])
+            return True
+        except Unavailable:
+            return False
+
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with only_so_many_descriptors(left):
+        is_named = name_it()
+    assert files.holds("inbox", NAME) == is_named
+    assert is_named or left < 2  # of the file and its folder
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+@contextmanager
+def only_so_many_descriptors(left):
+    """As where all others are in use."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.open("/", os.O_RDONLY) for _ in range(left + 1)]
+    for descriptor in free:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_file_that_is_not_ours_to_read_may_be_later(files):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import gc
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,26 @@ def test_what_nobody_waits_for_leaves_nothing(tmp_path: Path) -> None:
         descriptor = os.open(tmp_path / str(number), os.O_WRONLY | os.O_CREAT)
         os.write(descriptor, bytes(10_000))
         Syncing().soon(descriptor)
-    while threads() > running:  # they end by themselves
+    while threads() > running:  # the system may show them a little longer
         os.sched_yield()
     assert descriptors() == before
+
+
+def test_a_sync_that_nobody_waits_for_is_not_one_of_what_is_opened_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    synced = []
+    is_synced = threading.Event()
+
+    @ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_long)
+    def fsync(descriptor: int) -> int:  # of a thread that the system lets wait for a CPU
+        time.sleep(0.1)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        is_synced.set()
+        return 0
+
+    monkeypatch.setattr(syncing, "_FSYNC", ctypes.cast(fsync, ctypes.c_void_p))
+    Syncing().soon(os.open(tmp_path / "refused", os.O_WRONLY | os.O_CREAT))
+    with (tmp_path / "next").open("w"):
+        assert is_synced.wait(30)
+    assert synced == [tmp_path / "refused"]
