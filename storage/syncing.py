@@ -64,10 +64,10 @@ class _Begun:
 
     def __init__(self, descriptor: int) -> None:
         self._thread, self._descriptor = ctypes.c_ulong(), -1
+        self._failure: OSError | None = None
         if _create(ctypes.addressof(self._thread), _SMALL, _FSYNC, descriptor):
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self._descriptor = descriptor
-        self._failure: OSError | None = None
 
     def result(self) -> None:
         """Wait for its end. Raises OSError."""
