@@ -7,6 +7,7 @@ import ctypes
 import itertools
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,10 +141,11 @@ class IncomingFile:
         self._is_here = False
 
     def discard(self) -> None:
-        """Remove the file, if it was not taken over."""
+        """Remove the file, if it was not taken over. One that cannot be is swept when this process is gone."""
         self._close()
         if self._is_here:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.unlink()
 
     def _put(self, data: bytes | memoryview) -> None:
         """Write all of it: of what no longer fits on a disk, the system writes the beginning."""

@@ -136,6 +136,17 @@ def test_an_incoming_file_is_synced_once_from_its_last_byte_on(folder: Path, tol
     assert str(path) not in {os.path.realpath(one) for one in Path("/proc/self/fd").iterdir()}
 
 
+def test_what_failed_is_told_at_the_end_also_where_it_cannot_be_removed(folder: Path) -> None:
+    file = incoming(folder).begin(b"meta", largest=1000)
+    (folder / "in").rename(folder / "elsewhere")
+    (folder / "in").touch()  # nothing in it can be removed, as on a disk that the system has made read-only
+    for last in (False, True):
+        file.write(bytes(800), last=last)
+    with pytest.raises(Refused):
+        file.complete()
+    file.discard()
+
+
 def test_what_cannot_be_synced_early_is_not_taken_over(archive: Archive) -> None:
     broken = Future[None]()
     broken.set_exception(OSError(errno.EIO, "broken"))
