@@ -50,14 +50,14 @@ class FileStore:
         for room in ROOMS:
             for shard in _SHARDS:
                 (folder / room / shard).mkdir(parents=True, exist_ok=True)
-            self._sync_folder(folder / room)
+            self._sync_path(folder / room)
         for name in ("incoming", "keys"):
             (folder / name).mkdir(exist_ok=True)
         for name in _SECRET:
             (folder / name).chmod(0o700)
-        self._sync_folder(folder)
+        self._sync_path(folder)
         with suppress(PermissionError):  # a folder above that we may not read was not made by us
-            self._sync_folder(folder.parent)
+            self._sync_path(folder.parent)
 
     def path(self, room: str, name: str) -> Path:
         """Where the file of that room and name is, or would be."""
@@ -106,8 +106,8 @@ class FileStore:
         """Make a file durable that is there under its name. Raises Unavailable."""
         target = self.path(room, name)
         with _passing_failures():
-            _sync_path(target, self._syncing.now)
-            _sync_path(target.parent, self._syncing.now)
+            self._sync_path(target)
+            self._sync_path(target.parent)
 
     def write(self, room: str, name: str, chunks: Iterable[bytes]) -> int:
         """Write a whole file in one atomic, synced step. Returns its size in bytes. Raises Unavailable."""
@@ -171,7 +171,7 @@ class FileStore:
                 pass
             finally:
                 beside.unlink()
-        self._sync_folder(target.parent)  # the winner may not have come that far
+        self._sync_path(target.parent)  # the winner may not have come that far
         return target.read_bytes()
 
     def replace_secret(self, name: str, secret: bytes) -> str:
@@ -185,7 +185,7 @@ class FileStore:
             while (kept := folder / f"{name}.{number}").exists():
                 number += 1
             os.link(target, kept)
-            self._sync_folder(folder)
+            self._sync_path(folder)
             self._write(target, [secret], mode=0o600)
         return kept.name
 
@@ -285,11 +285,12 @@ class FileStore:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        self._sync_folder(target.parent)
+        self._sync_path(target.parent)
         return size
 
-    def _sync_folder(self, folder: Path) -> None:
-        _sync_path(folder, self._syncing.now)
+    def _sync_path(self, path: Path) -> None:
+        with ExitStack() as opened:
+            self._syncing.now(_opened(path, opened))
 
 
 class Adoption:
@@ -328,11 +329,6 @@ def free_bytes(folder: Path) -> int:
 def _are_same(one: FileIO, two: FileIO) -> bool:
     """Whether all that can still be read of two files is the same."""
     return all(a == b for a, b in zip_longest(*(iter(partial(file.read, _PIECE), b"") for file in (one, two))))
-
-
-def _sync_path(path: Path, sync: Callable[[int], None]) -> None:
-    with ExitStack() as opened:
-        sync(_opened(path, opened))
 
 
 def _opened(path: Path, opened: ExitStack) -> int:

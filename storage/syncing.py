@@ -9,17 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from typing import Protocol
-
-
-class Sync(Protocol):
-    """A sync that has begun; as `concurrent.futures.Future`."""
-
-    def result(self) -> None:
-        """Wait for its end. Raises OSError."""
-
-    def exception(self) -> BaseException | None:
-        """Wait for its end; what it failed with."""
 
 
 class Syncing:
@@ -31,43 +20,24 @@ class Syncing:
 
     def soon(self, descriptor: int) -> Sync:
         """Begin to, with a descriptor that is closed when that was waited for."""
-        try:
-            return _Begun(descriptor)
-        except OSError:  # no thread is to be had
-            return Ended(self, descriptor)
+        return Sync(descriptor)
 
 
-class Ended:
-    """A sync that was waited for as it began."""
-
-    def __init__(self, syncing: Syncing, descriptor: int) -> None:
-        self._failure: OSError | None = None
-        try:
-            syncing.now(descriptor)
-        except OSError as error:
-            self._failure = error
-        finally:
-            os.close(descriptor)
-
-    def result(self) -> None:
-        """Raises OSError."""
-        if self._failure is not None:
-            raise self._failure
-
-    def exception(self) -> OSError | None:
-        """What it failed with."""
-        return self._failure
-
-
-class _Begun:
-    """A thread that runs fsync(2) and nothing else. Raises OSError where there is none to be had."""
+class Sync:
+    """A thread that runs fsync(2) and nothing else; without one to be had, it is over as it begins. To be waited for as
+    `concurrent.futures.Future` is."""
 
     def __init__(self, descriptor: int) -> None:
-        self._thread, self._descriptor = ctypes.c_ulong(), -1
+        self._thread, self._descriptor = ctypes.c_ulong(), descriptor
         self._failure: OSError | None = None
         if _create(ctypes.addressof(self._thread), _SMALL, _FSYNC, descriptor):
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        self._descriptor = descriptor
+            self._descriptor = -1
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                self._failure = error
+            finally:
+                os.close(descriptor)
 
     def result(self) -> None:
         """Wait for its end. Raises OSError."""
