@@ -16,6 +16,7 @@ from typing import Any
 from peewee import Table
 
 from .errors import Refused
+from .writeahead import settle
 
 _COLUMNS = ("seq", "at", "actor", "action", "subject", "detail", "previous", "digest")
 _START = "0" * 64
@@ -113,10 +114,11 @@ class AuditTrail:
             self._database.execute_sql(_INSERT, (*body.values(), previous))
 
     def entries(self, *, after: int = 0) -> Iterator[AuditEvent]:
-        """All entries with a number above `after`, oldest first."""
+        """All entries with a number above `after`, oldest first; each is durable before it is told."""
         while True:  # in pages: a reader that takes its time would otherwise hold up the write-ahead log
             query = self._audit.select().where(self._audit.seq > after).order_by(self._audit.seq).limit(_PAGE)
             page = [AuditEvent(**row) for row in query.dicts()]
+            settle(self._database)
             yield from page
             if len(page) < _PAGE:
                 return

@@ -19,6 +19,7 @@ from .files import Adoption
 from .groupcommit import GroupCommit
 from .jobs import Job, Stage, State
 from .syncing import Sync
+from .writeahead import WriteAhead, Written
 
 
 class Acceptance(StrEnum):
@@ -71,6 +72,18 @@ class Arrival:
     at: float
 
 
+@dataclass(frozen=True)
+class _Committed:
+    """What became of an object, once its rows are durable."""
+
+    acceptance: Acceptance
+    written: Written
+
+    def wait(self) -> Acceptance:
+        self.written.wait()
+        return self.acceptance
+
+
 class _KnownMeanwhile(Exception):
     """The same bytes came in at the same time, and their rows are written: ours come after our file."""
 
@@ -113,7 +126,8 @@ class Intake(DataFolder):
     def __init__(self, folder: Path, url: str = "", *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(folder, url, clock=clock)
         self._arriving.recover()
-        self._commit: GroupCommit[Placed, Acceptance] = GroupCommit(self._take_over)
+        self._log = WriteAhead(self.database, self.files.sync_soon)
+        self._commit: GroupCommit[Placed, _Committed] = GroupCommit(self._take_over)
 
     def accept(
         self,
@@ -143,33 +157,34 @@ class Intake(DataFolder):
         placed = Placed(name, sop_uid, sop_class, size, origin, tuple(projects), stage, handling, by)
         if not self._is_known(name):
             adoption = self.files.adopt_meanwhile(path, "inbox", name, syncing)
-            return self._commit(placed) if adoption is None else self._commit_meanwhile(placed, adoption)
+            return self._commit(placed).wait() if adoption is None else self._commit_meanwhile(placed, adoption)
         if self._is_done(stage, name, projects) or self._is_kept(name, path):
             path.unlink()
         else:
             self.files.adopt(path, "inbox", name)
-        return self._commit(placed)
+        return self._commit(placed).wait()
 
     def _commit_meanwhile(self, placed: Placed, adoption: Adoption) -> Acceptance:
         """Sync rows and file at once, and return when both are durable."""
         mark = self._arriving.mark()
         try:
-            acceptance = self._commit(replace(placed, mark=mark))
+            committed = self._commit(replace(placed, mark=mark))
         except _KnownMeanwhile:
-            acceptance = None
+            committed = None
         except Exception:
             adoption.take_back()
             raise
         try:
+            acceptance = committed.wait() if committed else None
             adoption.wait()
         except Exception:
-            if acceptance is None or self._arriving.withdraw(mark, placed.name):
+            if committed is None or self._arriving.withdraw(mark, placed.name):
                 adoption.take_back()
             else:
                 adoption.leave()
             raise
         if acceptance is None:
-            return self._commit(placed)
+            return self._commit(placed).wait()
         self._arriving.synced(mark)
         return acceptance
 
@@ -234,9 +249,9 @@ class Intake(DataFolder):
         if study:
             table.update({table.study: study}).where((table.name == name) & (table.study == "")).execute()
 
-    def _take_over(self, objects: Sequence[Placed]) -> list[Acceptance | Exception]:
+    def _take_over(self, objects: Sequence[Placed]) -> list[_Committed | Exception]:
         """Write the rows of all of them in one transaction; their files are durable, or marked as arriving."""
-        with transaction(self.database):
+        with self._log.transaction() as written:
             swept = self._arriving.sweep()
             outcomes = [self._enter(placed) for placed in objects]
             self.audit.record_all(
@@ -245,7 +260,7 @@ class Intake(DataFolder):
                 if isinstance(outcome, Acceptance)
             )
         self._arriving.swept(swept)
-        return outcomes
+        return [_Committed(one, written) if isinstance(one, Acceptance) else one for one in outcomes]
 
     def _enter(self, placed: Placed) -> Acceptance | Exception:
         """Its row and its jobs, inside the caller's transaction."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from lethe.storage.syncing import Syncing
+
+
+def named(descriptor: int) -> str:
+    """What is open there."""
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
 class SyncingBy(Syncing):

@@ -3,13 +3,14 @@ neither or both."""
 
 import errno
 import os
+import shutil
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from programs import wait_for
-from syncing_by import SyncingBy
+from syncing_by import SyncingBy, named
 from test_storage_archive import forked, hand_in, inbox, part10
 
 from lethe.storage.archive import Archive
@@ -30,13 +31,13 @@ class Disk:
     """Syncs nothing until it is told to, and then maybe fails."""
 
     def __init__(self, archive):
-        self.go_on, self.error, self.waits = threading.Event(), None, threading.Event()
+        self.go_on, self.error, self.waits, self.broken = threading.Event(), None, threading.Event(), ""
         self._sync, archive.files._syncing = archive.files._syncing.now, SyncingBy(self.sync)
 
     def sync(self, descriptor):
         self.waits.set()
         assert self.go_on.wait(60)
-        if self.error:
+        if self.error and self.broken in named(descriptor):
             raise self.error
         self._sync(descriptor)
 
@@ -84,8 +85,9 @@ def test_what_another_process_is_receiving_is_left_alone(archive, disk, handed_i
     other.close()
 
 
-def test_an_object_whose_file_cannot_be_synced_is_taken_back(archive, disk, handed_in):
-    disk.error = OSError(errno.EIO, "the disk is broken")
+@pytest.mark.parametrize("broken", ["inbox", "lethe.db-wal"])
+def test_an_object_whose_file_or_rows_cannot_be_synced_is_taken_back(archive, disk, handed_in, broken):
+    disk.error, disk.broken = OSError(errno.EIO, "the disk is broken"), broken
     disk.go_on.set()
     with pytest.raises(Unavailable):
         handed_in.result(60)
@@ -115,6 +117,49 @@ def test_what_came_again_and_is_durable_is_not_taken_back_with_what_failed(archi
         handed_in.result(60)
     (job,) = archive.jobs.find()
     assert archive.original(job).read() == part10()
+
+
+def test_whoever_shares_a_commit_that_cannot_be_synced_hears_of_it(archive, disk):
+    disk.error, disk.broken = OSError(errno.EIO, "the disk is broken"), "lethe.db-wal"
+    disk.go_on.set()
+
+    def run(number):
+        try:
+            hand_in(archive, part10(b"%d" % number), uid=f"5.{number}")
+        finally:
+            archive.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        with archive._commit._committing:
+            all_of_them = [pool.submit(run, number) for number in range(4)]
+            wait_for(lambda: len(archive._commit._waiting) == 4, what="all of them wait")
+        failures = [one.exception(60) for one in all_of_them]
+    assert [type(one) for one in failures] == [Unavailable] * 4
+    assert (archive.jobs.find(), inbox(archive), marks(archive), archive.counts()["received"]) == ([], [], 0, 0)
+
+
+def test_an_object_whose_rows_a_power_cut_took_is_as_if_it_had_never_come(tmp_path):
+    folder, kept = tmp_path / "data", tmp_path / "kept"
+
+    def cut():
+        archive = Archive(folder)
+        disk = Disk(archive)
+        shutil.copytree(folder, kept)
+        threading.Thread(target=hand_in, args=(archive,), daemon=True).start()
+        wait_for(archive.jobs.find, what="the rows are written")
+        assert disk.waits.wait(60)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Archive(folder).close()
+    assert forked(cut) == -signal.SIGKILL
+    for name in ("lethe.db", "lethe.db-wal", "lethe.db-shm"):
+        shutil.copy(kept / name, folder / name)
+    archive = Archive(folder)
+    assert (archive.jobs.find(), marks(archive), len(inbox(archive))) == ([], 0, 1)
+    assert hand_in(archive) == Acceptance.NEW
+    assert len(archive.jobs.find()) == len(inbox(archive)) == archive.counts()["received"] == 1
+    assert list(archive.verify()) == []
+    archive.close()
 
 
 @pytest.mark.parametrize("left", ["all", "half", "none"])
