@@ -5,7 +5,8 @@ usage: dimse.py [--slices 50] [--rounds 3] [--big 2048] [--crowds 10] [--folder 
 Ten series of SLICES CT images of 0.5 MB lie in memory; every program keeps what it gets in a folder of DIR (the disk of
 temporary files, if not said), is started anew for each round, and the best round counts. Rounds alternate between
 the programs. Lethe answers what is synced to disk; Orthanc syncs each file, storescp nothing. The sender costs next
-to nothing: each association sends one image after the other and waits for each answer. All programs have TCP_NODELAY=1.
+to nothing: each association sends one image after the other and waits for each answer, from when all of them have
+theirs ready. All programs have TCP_NODELAY=1.
 With --write the tables go to docs/performance.md. Figures hold for one machine: compare within one run.
 """
 
@@ -18,6 +19,7 @@ import socket
 import sqlite3
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -126,19 +128,20 @@ def written_alone(images: list[Image], folder: Path) -> float:
 
 def blast(images: list[Image], port: int, title: str, associations: int) -> float:
     """Seconds to have them all taken over so many associations."""
-    shares = [images[number::associations] for number in range(associations)]
+    shares, ready = [images[number::associations] for number in range(associations)], threading.Barrier(associations)
     with ThreadPoolExecutor(associations) as pool:
-        spans = list(pool.map(lambda share: send_all(share, port, title), shares))
+        spans = list(pool.map(lambda share: send_all(share, port, title, ready), shares))
     return max(end for _, end in spans) - min(start for start, _ in spans)
 
 
-def send_all(images: list[Image], port: int, title: str) -> tuple[float, float]:
+def send_all(images: list[Image], port: int, title: str, ready: threading.Barrier) -> tuple[float, float]:
     with Wire(port) as wire:
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _, accepted = wire.associate(called=title)
         at = accepted.index(b"\x51\0\0\x04") + 4
         piece = min(int.from_bytes(accepted[at : at + 4], "big") or PIECE, PIECE + 6) - 6
         messages = [b"".join(message(uid, data, piece)) for uid, data in images]
+        ready.wait(60)
         start = time.perf_counter()
         for one in messages:
             wire.send(one)
