@@ -153,10 +153,9 @@ class Courier:
                 raise NotFound("the re-identified object is gone; send its pseudonymous one again")
             return Parcel(job, context)
         try:
-            entry = self._archive.index.instance(job.subject)
+            return Parcel(job, self._archive.holdings.encoding_of(job.subject))
         except NotFound:
             raise NotFound("the instance is no longer in the index") from None
-        return Parcel(job, (entry.sop_class, entry.transfer_syntax))
 
     def _path(self, job: Job) -> Path:
         """The file a job sends. Raises NotFound, and Refused where it is not the one that was published."""

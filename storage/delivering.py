@@ -24,7 +24,7 @@ class Delivering(DataFolder):
     def whole_clean(self, sop_uid: str) -> Path:
         """Where the clean file of an instance lies, of which every byte is as it was written; of what an older version
         wrote, the length alone is known. Raises NotFound; Refused where the disk has changed it."""
-        name, size, digest = self.index.file_of(sop_uid)
+        name, size, digest = self.holdings.file_of(sop_uid)
         with self.files.open("clean", name) as file:
             changed = os.fstat(file.fileno()).st_size != size or (digest and BLAKE3.of_content(file) != digest)
         if changed:

@@ -1,4 +1,5 @@
-"""Tells which file holds an instance, by hand-written SQL: viewers fetch thousands of frames, and ask for each."""
+"""Tells which file holds an instance, by hand-written SQL: viewers fetch thousands of frames, couriers send thousands
+of instances, and both ask for each."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ _ORDER = "ORDER BY series.study, series.number, series.id, instance.number, inst
 _SERIES = f"{_COLUMNS} WHERE study.uid = ? AND series.uid = ? {_ORDER}"
 _STUDY = f"{_COLUMNS} WHERE study.uid = ? {_ORDER}"
 _METADATA = "SELECT metadata FROM instance WHERE uid = ?"
+_FILE = "SELECT file, size, digest FROM instance WHERE uid = ?"
+_ENCODING = "SELECT sop_class, transfer_syntax FROM instance WHERE uid = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,22 @@ class Holdings:
 
     def metadata(self, instance: str) -> bytes:
         """The attributes of an instance without bulk data, as gzip-compressed DICOM JSON. Raises NotFound."""
-        row = self._database.execute_sql(_METADATA, (instance,)).fetchone()
+        (metadata,) = self._row(_METADATA, instance)
+        return bytes(metadata)
+
+    def file_of(self, instance: str) -> tuple[str, int, str]:
+        """Name, size and BLAKE3 digest of its clean file; no digest where an older version has written it. Raises
+        NotFound."""
+        name, size, digest = self._row(_FILE, instance)
+        return name, size, digest
+
+    def encoding_of(self, instance: str) -> tuple[str, str]:
+        """Its SOP Class and transfer syntax. Raises NotFound."""
+        sop_class, transfer_syntax = self._row(_ENCODING, instance)
+        return sop_class, transfer_syntax
+
+    def _row(self, sql: str, instance: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self._database.execute_sql(sql, (instance,)).fetchone()
         if row is None:
             raise NotFound("there is no such instance")
-        return bytes(row[0])
+        return row

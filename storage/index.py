@@ -188,14 +188,6 @@ class Index:
         rows = table.select(table.uid, table.file, table.size, table.digest).tuples().iterator()
         return {uid: tuple(file) for uid, *file in rows}
 
-    def file_of(self, sop_uid: str) -> tuple[str, int, str]:
-        """The same of one instance: file name, size and digest. Raises NotFound."""
-        table = self._tables.instance
-        rows = table.select(table.file, table.size, table.digest).where(table.uid == sop_uid).tuples()
-        for name, size, digest in rows.iterator():
-            return name, size, digest
-        raise NotFound("the instance is no longer in the index")
-
     def file_names(self) -> set[str]:
         """The names of all clean files."""
         table = self._tables.instance

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from programs import wait_for
 from syncing_by import SyncingBy, named
-from test_storage_archive import forked, hand_in, inbox, part10
+from test_storage_archive import ORIGIN, forked, hand_in, inbox, part10
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
@@ -124,8 +124,10 @@ def test_whoever_shares_a_commit_that_cannot_be_synced_hears_of_it(archive, disk
     disk.go_on.set()
 
     def run(number):
+        path = archive.files.incoming() / f"object{number}"
+        path.write_bytes(part10(b"%d" % number))
         try:
-            hand_in(archive, part10(b"%d" % number), uid=f"5.{number}")
+            archive.accept(path, f"5.{number}", ORIGIN, ["default"])
         finally:
             archive.close()
 
