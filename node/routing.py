@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 from lethe.storage.intake import Arrival, Handling, Plan, Planner
 from lethe.storage.jobs import Stage
@@ -14,6 +16,9 @@ from .config import Config, Project, Route
 from .errors import UserError
 from .headerfacts import STUDY, HeaderFacts
 from .patterns import any_matches, is_exact
+
+_ORIGINS = 1000
+"""For which a plan is kept that is the same each time."""
 
 
 class Router:
@@ -25,6 +30,8 @@ class Router:
         self._asked = {path for route in config.routes for path in asked(route)}
         if any(config.whole_studies_to(project) for project in config.projects):
             self._asked.add((STUDY,))
+        self._asks_only_where_from = not self._asked and not any(route.window for route in config.routes)
+        self._plan_from = lru_cache(_ORIGINS)(lambda origin: self._plan(Facts(origin, 0.0, HeaderFacts(Path(), ()))))
 
     @property
     def called(self) -> frozenset[str]:
@@ -34,7 +41,11 @@ class Router:
     def plan(self, arrival: Arrival) -> Plan:
         """For which projects an object is cleaned or, as a result that comes back, re-identified; without a project it
         is held. Its header is read only where a route asks about it, or a destination wants whole studies."""
-        facts = self._facts(arrival)
+        if self._asks_only_where_from:
+            return self._plan_from(arrival.origin)
+        return self._plan(self._facts(arrival))
+
+    def _plan(self, facts: Facts) -> Plan:
         routes, reason = self._matching(facts)
         if not routes:
             return Plan(handling=Handling(reason))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -129,6 +130,31 @@ def test_the_header_is_not_read_where_no_route_asks(tmp_path: Path) -> None:
     arrival = Arrival(Origin("CT01"), tmp_path / "there is no such file", FRIDAY_NOON)
     assert Router(configured(tmp_path, route(""))).plan(arrival).projects == ("trial",)
     assert Router(configured(tmp_path, route('modality = "CT"'))).plan(arrival).projects == ()
+
+
+def test_a_router_looks_anew_at_whatever_its_routes_ask_about(tmp_path: Path) -> None:
+    ward, mr = saved(scan(), tmp_path), scan()
+    mr.Modality = "MR"
+    there, noon, midnight = Origin("CT01", "192.0.2.7", "LETHE"), FRIDAY_NOON, FRIDAY_NOON + 12 * 3600
+    arrivals = {
+        "the first": Arrival(there, ward, noon),
+        "the same again": Arrival(there, ward, noon),
+        "later": Arrival(there, ward, midnight),
+        "another scan": Arrival(there, saved(mr, tmp_path), noon),
+        "another source": Arrival(replace(there, source="MR01"), ward, noon),
+        "another address": Arrival(replace(there, address="192.0.2.8"), ward, noon),
+        "another title": Arrival(replace(there, called="TRIAL"), ward, noon),
+    }
+    for condition, held in (
+        ("", set()),
+        ('called = "LETHE"', {"another title"}),
+        ('address = "192.0.2.7"', {"another address"}),
+        ('hours = "07:00-19:00"', {"later"}),
+        ('modality = "CT"', {"another scan"}),
+    ):
+        router = Router(configured(tmp_path, route(condition, source="CT01")))
+        plans = {name: router.plan(arrival).projects for name, arrival in arrivals.items()}
+        assert {name for name, projects in plans.items() if projects != ("trial",)} == held | {"another source"}
 
 
 @pytest.mark.parametrize("name", ["image_dfl.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "rtplan.dcm"])
