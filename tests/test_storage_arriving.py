@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from programs import wait_for
 from syncing_by import SyncingBy, named
-from test_storage_archive import ORIGIN, forked, hand_in, inbox, part10
+from test_storage_archive import ORIGIN, UID, forked, hand_in, inbox, part10
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
+from lethe.storage.files import Adoption
 from lethe.storage.intake import Acceptance
 from lethe.storage.jobs import Stage, State
 from lethe.storage.syncing import Syncing
@@ -117,6 +118,28 @@ def test_what_came_again_and_is_durable_is_not_taken_back_with_what_failed(archi
         handed_in.result(60)
     (job,) = archive.jobs.find()
     assert archive.original(job).read() == part10()
+
+
+def test_what_comes_again_while_it_is_taken_back_is_not_taken_for_kept(archive, disk, handed_in, monkeypatch):
+    committed, take_back = threading.Event(), Adoption.take_back
+
+    def withdrawn(*_):
+        disk.error = OSError(errno.EIO, "the disk is broken")
+        disk.go_on.set()
+        wait_for(lambda: marks(archive) == 0, what="its rows are gone, and its file not yet")
+        disk.error = None
+        return False
+
+    monkeypatch.setattr(Adoption, "take_back", lambda self: committed.wait(60) and take_back(self))
+    monkeypatch.setattr(archive, "_is_done", withdrawn)
+    path = archive.files.incoming() / "the same"
+    path.write_bytes(part10())
+    with pytest.raises(Unavailable, match="must be sent once more"):
+        archive.accept(path, UID, ORIGIN, ["default"])
+    committed.set()
+    with pytest.raises(Unavailable):
+        handed_in.result(60)
+    assert (archive.jobs.find(), inbox(archive), archive.counts()["received"]) == ([], [], 0)
 
 
 def test_whoever_shares_a_commit_that_cannot_be_synced_hears_of_it(archive, disk):
