@@ -263,6 +263,8 @@ class Intake(DataFolder):
                 for placed, outcome in zip(objects, outcomes, strict=True)
                 if isinstance(outcome, Acceptance)
             )
+        if not any(isinstance(one, Acceptance) for one in outcomes):
+            written.wait()  # nobody else will, and what was swept stands in the log before what others write
         self._arriving.swept(swept)
         return [_Committed(one, written) if isinstance(one, Acceptance) else one for one in outcomes]
 

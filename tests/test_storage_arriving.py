@@ -163,6 +163,16 @@ def test_whoever_shares_a_commit_that_cannot_be_synced_hears_of_it(archive, disk
     assert (archive.jobs.find(), inbox(archive), marks(archive), archive.counts()["received"]) == ([], [], 0, 0)
 
 
+def test_a_commit_in_which_nothing_came_is_waited_for_as_well(archive, disk, monkeypatch):
+    disk.go_on.set()
+    hand_in(archive)  # its mark goes with the next commit
+    disk.error, disk.broken = OSError(errno.EIO, "the disk is broken"), "lethe.db-wal"
+    monkeypatch.setattr(archive, "_is_known", lambda name: True)
+    monkeypatch.setattr(archive, "_is_done", lambda *_: True)
+    with pytest.raises(Unavailable, match="the database cannot be written to"):
+        hand_in(archive, part10(b"taken back"), uid="5.6")
+
+
 def test_an_object_whose_rows_a_power_cut_took_is_as_if_it_had_never_come(tmp_path):
     folder, kept = tmp_path / "data", tmp_path / "kept"
 
