@@ -27,6 +27,7 @@ _WITHIN, _AFTER = "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"
 _PATIENCE, _PAUSE = 5.0, 0.1
 """How long a disk that fails is tried, while nobody else can write."""
 _PIECE = 1 << 20
+_FAILED = "the database cannot be written to; its disk may be full or damaged, or too many files are open"
 
 
 class Written:
@@ -146,9 +147,6 @@ def _log_if_any(database: Any) -> int:
     with suppress(OSError):
         return _log(database)
     return -1
-
-
-_FAILED = "the database cannot be written to; its disk may be full or damaged, or too many files are open"
 
 
 @contextmanager
