@@ -17,7 +17,6 @@ from .database import transaction
 from .digests import Digests
 from .files import FileStore
 from .jobs import INTAKE, State
-from .writeahead import settle
 
 _STAGES = ", ".join(f"'{stage}'" for stage in INTAKE)
 
@@ -75,9 +74,8 @@ class Arriving:
         return self._database.execute_sql("SELECT 1 FROM arriving WHERE name = ?", (name,)).fetchone() is not None
 
     def make_durable(self, name: str) -> None:
-        """Sync rows and file of an object that is still there, if they may not be durable yet."""
+        """Sync the file of an object that is still there, if it may not be durable yet."""
         if self.is_marked(name):
-            settle(self._database)
             with suppress(FileNotFoundError):  # just done with, and removed
                 self._files.sync("inbox", name)
 

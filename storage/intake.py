@@ -88,6 +88,8 @@ class _KnownMeanwhile(Exception):
     """The same bytes came in at the same time, and their rows are written: ours come after our file."""
 
 
+_REMOVED = "the object was removed while it came in again; it must be sent once more"
+
 Planner = Callable[[Arrival], Plan]
 """Decides what is done with what came in."""
 
@@ -107,6 +109,8 @@ class Placed:
     by: Actor | None = None
     mark: int | None = None
     """Set while its file is being synced."""
+    relies: bool = False
+    """It brought no file along, for what is kept is the same."""
 
     @property
     def actor(self) -> Actor:
@@ -160,8 +164,8 @@ class Intake(DataFolder):
             return self._commit(placed).wait() if adoption is None else self._commit_meanwhile(placed, adoption)
         if self._is_done(stage, name, projects) or self._is_kept(name, path):
             path.unlink()
-        else:
-            self.files.adopt(path, "inbox", name)
+            return self._commit(replace(placed, relies=True)).wait()
+        self.files.adopt(path, "inbox", name)
         return self._commit(placed).wait()
 
     def _commit_meanwhile(self, placed: Placed, adoption: Adoption) -> Acceptance:
@@ -259,6 +263,8 @@ class Intake(DataFolder):
                 for placed, outcome in zip(objects, outcomes, strict=True)
                 if isinstance(outcome, Acceptance)
             )
+        if not any(isinstance(one, Acceptance) for one in outcomes):
+            written.wait()  # nobody else will, and what was swept stands in the log before what others write
         self._arriving.swept(swept)
         return [_Committed(one, written) if isinstance(one, Acceptance) else one for one in outcomes]
 
@@ -272,7 +278,9 @@ class Intake(DataFolder):
                 (uid_digest, placed.name),
             ).fetchall()
         }
-        if placed.name not in known:  # nobody else can know the file yet, nor remove it
+        if placed.name not in known:
+            if placed.mark is None and (placed.relies or not self.files.holds("inbox", placed.name)):
+                return Unavailable(_REMOVED)  # it was known, but taken back meanwhile, and its file goes or is gone
             self._add(placed, uid_digest)
             return Acceptance.CONFLICT if known else Acceptance.NEW
         if placed.mark is not None:
@@ -284,7 +292,7 @@ class Intake(DataFolder):
                 self._note_study(placed.name, placed.handling.study)
                 if not self._originals.drop(placed.name) and not self.files.holds("inbox", placed.name):
                     # The last project that needed it was done with it, and removed it, between our naming it and now.
-                    raise Unavailable("the object was removed while it came in again; it must be sent once more")
+                    raise Unavailable(_REMOVED)
             return Acceptance.AGAIN
         except Unavailable as error:
             return error

@@ -15,6 +15,7 @@ from .demand import Demand
 from .errors import NotFound
 from .jobs import ENDED, INTAKE, Job, Stage, State
 from .promises import Promised
+from .writeahead import settle
 
 PROCESSING_FAILURE, NO_SUCH_INSTANCE = 0x0110, 0x0112  # PS3.3 C.14.1.1
 CLASS_CONFLICT, CLASS_NOT_SUPPORTED, DUPLICATE_TRANSACTION = 0x0119, 0x0122, 0x0131
@@ -49,7 +50,9 @@ class Vouching(DataFolder):
         the instance was received; so does none, where no route matched."""
         if commitment.duplicate:
             return [Vow(one, Standing.LOST, DUPLICATE_TRANSACTION) for one in commitment.references]
-        return [self._vow(one, demands, is_supported) for one in commitment.references]
+        vows = [self._vow(one, demands, is_supported) for one in commitment.references]
+        settle(self.database)  # a row that was read may be newer than what the disk has
+        return vows
 
     def reported(self, commitment: Commitment, vows: Sequence[Vow], actor: Actor, progress: Progress) -> None:
         """The peer has its answer, or we stopped trying to give it; in one transaction with its audit entry."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from builders import ct, saved
@@ -12,6 +13,7 @@ from programs import free_port, wait_for
 from pydicom.dataset import Dataset, FileDataset
 from pynetdicom import AE, build_context, evt
 from pynetdicom.events import Event
+from syncing_by import named
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.node.choices import Ability
@@ -260,6 +262,20 @@ def test_what_was_lost_is_not_committed(archive: Archive) -> None:
     (job,) = archive.jobs.find()
     archive.files.remove("inbox", job.subject)
     assert reasons(archive, reference) == ["0110"]
+
+
+def test_nothing_is_committed_before_its_rows_are_durable(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    ds = ct()
+    reference, _ = take(archive, ds, "default"), take(archive, ds, "default")  # the second leaves no mark of the first
+    log, synced, vows = f"{archive.folder}/lethe.db-wal", list[str](), archive.vows
+
+    def vowed(*arguments: Any) -> Any:
+        monkeypatch.setattr(os, "fsync", lambda fd: synced.append(named(fd)))
+        return vows(*arguments)
+
+    monkeypatch.setattr(archive, "vows", vowed)
+    assert reasons(archive, reference) == ["given"]
+    assert synced == [log]
 
 
 def test_what_is_held_or_quarantined_is_here_all_the_same(archive: Archive) -> None:

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from programs import wait_for
 from syncing_by import SyncingBy, named
-from test_storage_archive import ORIGIN, forked, hand_in, inbox, part10
+from test_storage_archive import ORIGIN, UID, forked, hand_in, inbox, part10
 
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Unavailable
+from lethe.storage.files import Adoption
 from lethe.storage.intake import Acceptance
 from lethe.storage.jobs import Stage, State
 from lethe.storage.syncing import Syncing
@@ -119,6 +120,28 @@ def test_what_came_again_and_is_durable_is_not_taken_back_with_what_failed(archi
     assert archive.original(job).read() == part10()
 
 
+def test_what_comes_again_while_it_is_taken_back_is_not_taken_for_kept(archive, disk, handed_in, monkeypatch):
+    committed, take_back = threading.Event(), Adoption.take_back
+
+    def withdrawn(*_):
+        disk.error = OSError(errno.EIO, "the disk is broken")
+        disk.go_on.set()
+        wait_for(lambda: marks(archive) == 0, what="its rows are gone, and its file not yet")
+        disk.error = None
+        return False
+
+    monkeypatch.setattr(Adoption, "take_back", lambda self: committed.wait(60) and take_back(self))
+    monkeypatch.setattr(archive, "_is_done", withdrawn)
+    path = archive.files.incoming() / "the same"
+    path.write_bytes(part10())
+    with pytest.raises(Unavailable, match="must be sent once more"):
+        archive.accept(path, UID, ORIGIN, ["default"])
+    committed.set()
+    with pytest.raises(Unavailable):
+        handed_in.result(60)
+    assert (archive.jobs.find(), inbox(archive), archive.counts()["received"]) == ([], [], 0)
+
+
 def test_whoever_shares_a_commit_that_cannot_be_synced_hears_of_it(archive, disk):
     disk.error, disk.broken = OSError(errno.EIO, "the disk is broken"), "lethe.db-wal"
     disk.go_on.set()
@@ -138,6 +161,16 @@ def test_whoever_shares_a_commit_that_cannot_be_synced_hears_of_it(archive, disk
         failures = [one.exception(60) for one in all_of_them]
     assert [type(one) for one in failures] == [Unavailable] * 4
     assert (archive.jobs.find(), inbox(archive), marks(archive), archive.counts()["received"]) == ([], [], 0, 0)
+
+
+def test_a_commit_in_which_nothing_came_is_waited_for_as_well(archive, disk, monkeypatch):
+    disk.go_on.set()
+    hand_in(archive)  # its mark goes with the next commit
+    disk.error, disk.broken = OSError(errno.EIO, "the disk is broken"), "lethe.db-wal"
+    monkeypatch.setattr(archive, "_is_known", lambda name: True)
+    monkeypatch.setattr(archive, "_is_done", lambda *_: True)
+    with pytest.raises(Unavailable, match="the database cannot be written to"):
+        hand_in(archive, part10(b"taken back"), uid="5.6")
 
 
 def test_an_object_whose_rows_a_power_cut_took_is_as_if_it_had_never_come(tmp_path):

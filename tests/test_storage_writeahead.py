@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 from syncing_by import SyncingBy, named
 
+from lethe.storage import writeahead
 from lethe.storage.audit import Actor, AuditTrail
 from lethe.storage.database import open_database, transaction
 from lethe.storage.errors import Unavailable
 from lethe.storage.syncing import Syncing
-from lethe.storage.writeahead import WriteAhead, settle
+from lethe.storage.writeahead import WriteAhead
 
 NUMBERS = iter(range(1000))
 
@@ -118,7 +120,127 @@ def test_without_a_log_to_be_had_it_is_synced_within_the_transaction(
         write(database)
         assert level(database) == 2
     written.wait()
-    settle(database)
+    assert count(database) == 1
+
+
+def test_nothing_is_told_where_it_cannot_be_known_to_be_durable(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with transaction(database):
+        write(database)
+
+    def none_left(path: Any, *arguments: Any, **options: Any) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(os, "open", none_left)
+    with pytest.raises(Unavailable, match="too many files are open"):
+        list(AuditTrail(database).entries())
+
+
+def test_of_a_database_under_another_name_all_is_synced_within(database: Any, tmp_path: Path) -> None:
+    link = tmp_path / "other" / "lethe.db"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "lethe.db")
+    linked = open_database(f"sqlite:///{link}")
+    log = WriteAhead(linked, lambda _: pytest.fail("the log is not found beside the link"))
+    with log.transaction() as written:
+        write(linked)
+        assert level(linked) == 2
+    written.wait()
+    assert [entry.action for entry in AuditTrail(linked).entries()] == ["received"]
+    linked.close()
+
+
+def test_what_the_disk_failed_to_take_of_the_log_is_written_once_more(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, synced, path = os.fsync, [], Path(f"{database.database}-wal")
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    def sync(descriptor: int) -> None:
+        synced.append((named(descriptor), path.stat().st_mtime_ns > 0))
+        real(descriptor)
+
+    log = WriteAhead(database, SyncingBy(broken).soon)
+    with log.transaction() as written:
+        write(database)
+    content = path.read_bytes()
+    os.utime(path, (0, 0))
+    monkeypatch.setattr(os, "fsync", sync)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            written.wait()
+    assert synced == [(str(path), True)]
+    assert path.read_bytes() == content
+    assert count(database) == 1
+
+
+def test_nothing_is_written_behind_what_the_disk_does_not_take(
+    database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    def take(log: WriteAhead) -> None:
+        with log.transaction() as written:
+            write(database)
+        written.wait()
+
+    monkeypatch.setattr(writeahead, "_PATIENCE", 0.2)
+    log = WriteAhead(database, SyncingBy(broken).soon)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", broken)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                take(log)
+        other = sqlite3.connect(tmp_path / "lethe.db", timeout=0)  # as another process does
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+        assert count(database) == 1
+    log._mending.join(60)
+    log._sync = Syncing().soon
+    take(log)
+    assert count(database) == 2
+    assert level(database) == 2
+
+
+def test_a_disk_that_fails_for_a_moment_is_waited_for(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tries = os.fsync, list[int]()
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    def sync(descriptor: int) -> None:
+        tries.append(descriptor)
+        if len(tries) < 4:
+            broken(descriptor)
+        real(descriptor)
+
+    log = WriteAhead(database, SyncingBy(broken).soon)
+    with log.transaction() as written:
+        write(database)
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(Unavailable):
+        written.wait()
+    assert len(tries) == 4
+    with transaction(database):
+        write(database)
+    assert count(database) == 2
+
+
+@pytest.mark.parametrize("denied", ["FULL", "NORMAL"])
+def test_a_connection_never_stays_without_syncs(database: Any, denied: str) -> None:
+    def authorize(action: int, name: str | None, value: str | None, *_: Any) -> int:
+        refused = action == sqlite3.SQLITE_PRAGMA and name == "synchronous" and value == denied
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    database.connection().set_authorizer(authorize)
+    log = WriteAhead(database, Syncing().soon)
+    with log.transaction() as written:
+        write(database)
+    written.wait()
+    assert level(database) == 2
     assert count(database) == 1
 
 
