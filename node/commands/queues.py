@@ -53,7 +53,7 @@ def pause(args: argparse.Namespace) -> int:
 
 def resume(args: argparse.Namespace) -> int:
     changed = _outbox(args).resume(args.peer, ACTOR)
-    print(f"{args.peer} goes on" if changed else f"{args.peer} was not paused")
+    print(f"{args.peer} goes on" if changed else f"{args.peer} was not paused, and nothing waits to be tried")
     return OK
 
 
