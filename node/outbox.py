@@ -150,5 +150,12 @@ class Outbox:
         return (at, reason) if opens is None else (opens.timestamp(), reason or "outside its hours")
 
 
+def sent_again(jobs: int) -> str:
+    """What became of the wish to send something again, in words."""
+    if not jobs:
+        return "nothing is sent again: all of it is on its way already"
+    return f"{jobs:,} {'instance is' if jobs == 1 else 'instances are'} sent again"
+
+
 def _address(peer: Peer) -> str:
     return f"{peer.ae_title} at {peer.host}:{peer.port}"

@@ -346,3 +346,5 @@ class TestCommands:
         said = capsys.readouterr()
         assert said.out.splitlines() == ["1 instance goes first", "2 instances are sent again"]
         assert told(archive) == [("resent", "command line", STUDY)]
+        assert main(["resend", STUDY]) == 0
+        assert capsys.readouterr().out == "nothing is sent again: all of it is on its way already\n"
