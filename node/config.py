@@ -379,6 +379,10 @@ class Config:
             peer.name for peer in self.peers if peer.send == Sending.STUDY and peer.name in project.send_to
         )
 
+    def priority_of(self, project: Project) -> int:
+        """How urgent what is in a project is, by it and the most urgent of its destinations."""
+        return project.priority + max((peer.priority for peer in self.peers if peer.name in project.send_to), default=0)
+
     def step(self, name: str) -> Step | None:
         """The step of that name."""
         return next((step for step in self.steps if step.name == name), None)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.sequence import Sequence as Items
@@ -42,6 +43,7 @@ class HeaderFacts:
     def __init__(self, path: Path, asked: Collection[AttributePath]) -> None:
         self._path = path
         self._tags = {path[0] for path in asked}
+        self._read_too = {0x00080005} | {creator for tag in self._tags if (creator := _creator_of(tag))}
         self._header: Dataset | None = None
 
     def values(self, path: AttributePath) -> list[str]:
@@ -66,7 +68,7 @@ class HeaderFacts:
                     syntax == ImplicitVRLittleEndian,
                     syntax != ExplicitVRBigEndian,
                     stop_when=lambda tag, _vr, length: tag > last or (tag in self._tags and _is_endless(length)),
-                    specific_tags=[BaseTag(tag) for tag in {*self._tags, 0x00080005}],
+                    specific_tags=[BaseTag(tag) for tag in self._tags | self._read_too],
                 )
         except Exception:  # whatever a parser makes of what strangers send
             return Dataset()
@@ -91,9 +93,10 @@ def _beginning_inflated(file: BinaryIO) -> BytesIO:
 
 def _values(header: Dataset, path: Sequence[int]) -> list[str]:
     try:
-        if path[0] not in header or len(getattr(header.get_item(path[0]), "value", None) or b"") > _LONGEST:
+        raw = header.get_item(path[0])
+        if raw is None or len(getattr(raw, "value", None) or b"") > _LONGEST:
             return []
-        value = header[path[0]].value
+        value = _as_text(header, raw, header[path[0]]).value
     except Exception:  # a value that is not what its VR says
         return []
     if isinstance(value, Items):
@@ -102,6 +105,19 @@ def _values(header: Dataset, path: Sequence[int]) -> list[str]:
         return []
     several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     return [str(one).strip() for one in several]
+
+
+def _as_text(header: Dataset, raw: DataElement | RawDataElement, element: DataElement) -> DataElement:
+    """The element; as text where nobody knows its VR, as of private attributes in implicit VR."""
+    if element.VR != "UN" or not isinstance(raw, RawDataElement):
+        return element
+    return convert_raw_data_element(raw._replace(VR="LO"), encoding=header.original_character_set, ds=header)
+
+
+def _creator_of(tag: int) -> int:
+    """Where a private attribute has its creator (PS3.5 7.8.1), by which dictionaries know its VR; 0 for others."""
+    group, element = divmod(tag, 0x10000)
+    return group << 16 | element >> 8 if group % 2 and element >= 0x1000 else 0
 
 
 def _tag_from(text: str) -> int:

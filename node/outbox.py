@@ -38,6 +38,11 @@ class Queue:
     reason: str
 
     @property
+    def can_be_tried(self) -> bool:
+        """Whether something waits for a later attempt that a person can have made at once."""
+        return self.breaker != Breaker.CLOSED or (self.is_open and self.next_attempt is not None)
+
+    @property
     def standing(self) -> str:
         """In one word or two, what it does."""
         if self.paused is not None:
@@ -56,6 +61,7 @@ class Outbox:
         self._archive = archive
         self._peers = {peer.name: peer for peer in config.peers}
         self._send_to = {project.name: project.send_to for project in config.projects}
+        self._priorities = {project.name: config.priority_of(project) for project in config.projects}
         self._clock = clock
 
     @property
@@ -82,12 +88,20 @@ class Outbox:
         return self._archive.put_first(study_uid, actor, self._known(to) if to else "")
 
     def resend(self, uids: Sequence[str], actor: Actor, to: Sequence[str] = ()) -> int:
-        """Send studies, series or instances again, to these destinations or those of their projects. Returns how many
-        jobs that makes. Raises NotFound; Refused where there is no destination."""
+        """Send studies, series or instances again, to these destinations or those of their projects, as urgent as their
+        projects are. Returns how many jobs that makes. Raises NotFound; Refused where there is no destination."""
         wanted = tuple(self._known(name) for name in to)
         for uid in uids:
             self._archive.instances_of(uid)  # all of it or nothing
-        return sum(self._archive.resend(uid, lambda project: wanted or self._of(project), actor) for uid in uids)
+        return sum(
+            self._archive.resend(
+                uid,
+                lambda project: wanted or self._of(project),
+                actor,
+                priority_of=lambda project: self._priorities.get(project, 0),
+            )
+            for uid in uids
+        )
 
     def deliveries(self, study_uid: str) -> Mapping[str, Mapping[State, int]]:
         """How many instances of a study stand where, by destination."""
@@ -134,6 +148,13 @@ class Outbox:
         then = wall_clock(max(now, at or 0.0))
         opens = None if window.is_open(then) else window.opens(then)
         return (at, reason) if opens is None else (opens.timestamp(), reason or "outside its hours")
+
+
+def sent_again(jobs: int) -> str:
+    """What became of the wish to send something again, in words."""
+    if not jobs:
+        return "nothing is sent again: all of it is on its way already"
+    return f"{jobs:,} {'instance is' if jobs == 1 else 'instances are'} sent again"
 
 
 def _address(peer: Peer) -> str:

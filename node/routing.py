@@ -113,8 +113,7 @@ class Router:
         for name in {route.project for route in routes}:
             of_routes = max(route.priority for route in routes if route.project == name)
             project = self._config.project(name)
-            peers = [peer.priority for peer in self._config.peers if project and peer.name in project.send_to]
-            by_project[name] = of_routes + (project.priority if project else 0) + max(peers, default=0)
+            by_project[name] = of_routes + (self._config.priority_of(project) if project else 0)
         return by_project
 
     def _quiet(self, routes: list[Route]) -> dict[str, float]:

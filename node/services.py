@@ -36,7 +36,15 @@ def services_of(
     title, queries = config.node.ae_title, config.node.queries
     services = [
         query_service(archive, title, most=config.node.most_results, queries=queries),
-        move_service(archive, config.peers, title, credentials, queries, answer_seconds=config.node.answer_seconds),
+        move_service(
+            archive,
+            config.peers,
+            title,
+            credentials,
+            queries,
+            answer_seconds=config.node.answer_seconds,
+            callers=admission.peers,
+        ),
         get_service(archive, queries),
         commitment.requests(archive, admission, answer_here=OpenAnswer(tell, archive.close)),
         commitment.answers(archive, admission),

@@ -9,6 +9,7 @@ import csv
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pydicom
 from pydicom.config import RAISE
@@ -79,8 +80,15 @@ class Worklist:
         stamp = _stamp(table)
         if self._rows is None or self._rows[0] != stamp:
             with table.open(encoding="utf-8-sig", newline="") as file:
-                self._rows = (stamp, list(_rows(csv.DictReader(file))))
+                self._rows = (stamp, list(_rows(csv.DictReader(file, delimiter=_delimiter(file)))))
         return self._rows[1]
+
+
+def _delimiter(file: TextIO) -> str:
+    """What stands between the cells: where a comma is the decimal sign, spreadsheets write semicolons."""
+    head = file.readline()
+    file.seek(0)
+    return next((one for one in ";\t" if one in head), ",")
 
 
 def _stamp(path: Path) -> Stamp:

@@ -65,6 +65,13 @@ class Deliveries:
             moved += int(row.update({row.priority: FIRST}).where(here).execute())
         return moved
 
+    def at_once(self, destination: str) -> int:
+        """Try what waits by itself for a later attempt as soon as its destination is sent to. Returns how many jobs."""
+        row, now = self._job, self._clock()
+        waits = (row.stage << list(OUTGOING)) & (row.destination == destination)
+        waits &= (row.state == State.READY) & (row.ready_at > now)
+        return int(row.update({row.ready_at: now, row.updated: now}).where(waits).execute())
+
     def gathered(self, gathering: int) -> int:
         """A study is complete: its jobs that waited for that are ready. Returns how many."""
         row, now = self._job, self._clock()

@@ -42,7 +42,7 @@ class Delivering(DataFolder):
     def resume(self, destination: str, actor: Actor) -> bool:
         """Send again, at once; False where nothing kept it from it."""
         with transaction(self.database):
-            changed = self.queues.resume(destination)
+            changed = bool(self.deliveries.at_once(destination)) | self.queues.resume(destination)
             if changed:
                 self.audit.record(actor, "queue-resumed", destination, {})
         return changed
@@ -57,17 +57,25 @@ class Delivering(DataFolder):
         return moved
 
     def resend(
-        self, uid: str, destinations_of: Callable[[str], Sequence[str]], actor: Actor, *, priority: int = 0
+        self,
+        uid: str,
+        destinations_of: Callable[[str], Sequence[str]],
+        actor: Actor,
+        *,
+        priority_of: Callable[[str], int] = lambda _project: 0,
     ) -> int:
-        """Send a clean study, series or instance again; `destinations_of` says where to, by project. Returns how many
-        jobs that makes: what is on its way already is not sent twice. Raises NotFound."""
+        """Send a clean study, series or instance again; by project, `destinations_of` says where to and `priority_of`
+        how urgently. Returns how many jobs that makes: what is on its way already is not sent twice. Raises
+        NotFound."""
         instances, jobs = self.instances_of(uid), 0
         destinations = {project: destinations_of(project) for _uid, project in instances}
         for start in range(0, len(instances), _PORTION):
             with transaction(self.database):
                 for sop_uid, project in instances[start : start + _PORTION]:
                     for name in destinations[project]:
-                        jobs += self.deliveries.again(sop_uid, project=project, destination=name, priority=priority)
+                        jobs += self.deliveries.again(
+                            sop_uid, project=project, destination=name, priority=priority_of(project)
+                        )
                 if start + _PORTION >= len(instances):
                     to = sorted({name for names in destinations.values() for name in names})
                     detail = {"instances": len(instances), "jobs": jobs, "destinations": to}

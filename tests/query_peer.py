@@ -36,12 +36,12 @@ def answering(
     answer_seconds: float = 60,
 ) -> Iterator[int]:
     """The port of a receiver that answers queries and retrievals."""
+    admission = Admission("LETHE", peers, trust_loopback=trust)
     services = (
         query_service(archive, "LETHE", most=most, queries=queries),
-        move_service(archive, peers, "LETHE", None, queries, answer_seconds=answer_seconds),
+        move_service(archive, peers, "LETHE", None, queries, answer_seconds=answer_seconds, callers=admission.peers),
         get_service(archive, queries),
     )
-    admission = Admission("LETHE", peers, trust_loopback=trust)
     receiver = Receiver(archive, admission, always(), services=services)
     try:
         yield receiver.start("127.0.0.1", 0)

@@ -172,6 +172,15 @@ def test_config_check_warns_of_what_is_not_there(tmp_path: Path, capsys: pytest.
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_config_check_warns_of_a_title_that_two_peers_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    peer = '[[peers]]\nname = "{}"\nae_title = "{}"\nhost = "127.0.0.1"\nport = 104\n'
+    titles = {"one": "WS", "other": "WS", "ct": "CT"}
+    (tmp_path / "config.toml").write_text("".join(peer.format(*names) for names in titles.items()))
+    assert main(["config", "check"]) == 0
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "one, other have one AE title, WS" in said and "to one where another peer does" in said
+
+
 def test_key_new(capsys: pytest.CaptureFixture[str]) -> None:
     keys = set()
     for _ in range(2):

@@ -4,12 +4,15 @@ does not have is sent again."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from builders import ct, saved
 from commitment_peers import Committer, new_uid
 from programs import free_port, wait_for
 from pydicom.dataset import FileDataset
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from lethe.dicomweb.dicomjson import describe
 from lethe.node.asker import Asker
@@ -149,8 +152,21 @@ def test_without_an_answer_it_is_asked_again_and_a_late_one_counts(archive: Arch
     assert committer.answer(second) == 0x0000
 
 
+@contextmanager
+def archiver_without_commitment() -> Iterator[int]:
+    """The port of a peer that takes objects and commits none."""
+    ae = AE("ARCHIVE")
+    ae.add_supported_context(Verification)
+    server = ae.start_server(("127.0.0.1", 0), block=False)
+    assert server is not None
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+
+
 def test_a_destination_that_refuses_to_be_asked_or_is_away_is_asked_later(
-    archive: Archive, committer: Committer
+    archive: Archive, committer: Committer, caplog: pytest.LogCaptureFixture
 ) -> None:
     uid = publish(archive, ct())
     send(archive, committer)
@@ -162,6 +178,10 @@ def test_a_destination_that_refuses_to_be_asked_or_is_away_is_asked_later(
     archive.database.execute_sql("UPDATE promise SET ready_at = 0")
     away = Asker(archive, Peer("archive", "ARCHIVE", "127.0.0.1", free_port()), "LETHE", settle=0)
     assert away.step()
+    archive.database.execute_sql("UPDATE promise SET ready_at = 0")
+    with archiver_without_commitment() as port:
+        assert Asker(archive, Peer("archive", "ARCHIVE", "127.0.0.1", port), "LETHE", settle=0).step()
+    assert "archive does not offer Storage Commitment Push Model SOP Class; asking it again" in caplog.text
     archive.database.execute_sql("UPDATE promise SET ready_at = 0")
     committer.how = "new"
     assert one.step()

@@ -96,15 +96,15 @@ class Taker:
 
 
 @contextmanager
-def taking(taker: Taker, title: str = "TAKER") -> Iterator[Peer]:
+def taking(taker: Taker, title: str = "TAKER", host: str = "127.0.0.1") -> Iterator[Peer]:
     ae = AE(title)
     for sop_class in taker.classes:
         ae.add_supported_context(sop_class, taker.syntaxes)
     handlers: Any = [(evt.EVT_C_STORE, taker.on_store), (evt.EVT_ACCEPTED, taker.on_accepted)]
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    server = ae.start_server((host, 0), block=False, evt_handlers=handlers)
     assert server is not None and server.socket is not None
     try:
-        yield peer(int(server.socket.getsockname()[1]), title)
+        yield replace(peer(int(server.socket.getsockname()[1]), title), host=host)
     finally:
         ae.shutdown()
 
@@ -224,6 +224,18 @@ def test_an_unknown_destination_is_told_and_nobody_is_called(archive: Archive) -
         assert "Destination" in status.ErrorComment
     assert int(status.Status) == 0xA801
     assert taker.associations == 0
+
+
+def test_of_several_peers_with_one_title_the_one_that_asks_is_meant(archive: Archive) -> None:
+    """Workstations often keep the title that their vendor gives them."""
+    first, second = Taker(), Taker()
+    with taking(first, "WS") as one, taking(second, "WS", "127.0.0.2") as other:
+        peers = [replace(one, name="one"), replace(other, name="other")]
+        with answering(archive, peers) as port:
+            assert counts(moved(port, "WS", study(), bind_address=("127.0.0.2", 0))[-1][0])[1] == 5
+            assert (len(first.taken), len(second.taken)) == (0, 5)
+            moved(port, "WS", study(), caller="ELSEWHERE", bind_address=("127.0.0.2", 0))
+            assert (len(first.taken), len(second.taken)) == (5, 5)
 
 
 def test_a_destination_that_takes_nothing_of_it_is_called_once(archive: Archive) -> None:

@@ -147,6 +147,20 @@ class TestQueues:
         _night, pacs = outbox.queues()
         assert (pacs.next_attempt, pacs.reason, pacs.breaker) == (earliest, "pacs answered 0xA700 for 300", "closed")
 
+    def test_what_waits_by_itself_is_tried_when_a_person_says_so(self, archive: Archive, outbox: Outbox) -> None:
+        publish(archive, 1, ("pacs", "night"))
+        for destination in ("pacs", "night"):
+            job = archive.jobs.claim(Stage.SEND, "me", 60, destination=destination)
+            assert job is not None
+            archive.jobs.later(job, 600, "answered 0xA700")
+        assert archive.jobs.claim(Stage.SEND, "me", 60, destination="pacs") is None
+        assert outbox.resume("pacs", ANN)
+        assert archive.jobs.claim(Stage.SEND, "me", 60, destination="night") is None, "nobody asked for that"
+        again = archive.jobs.claim(Stage.SEND, "me", 60, destination="pacs")
+        assert again is not None and again.attempts == 2
+        assert not outbox.resume("pacs", ANN), "nothing waits any more"
+        assert told(archive) == [("queue-resumed", "ann", "pacs")]
+
 
 class TestSendingAgain:
     def test_a_study_goes_again_where_its_project_sends(self, archive: Archive, outbox: Outbox) -> None:
@@ -171,6 +185,17 @@ class TestSendingAgain:
             outbox.resend(["2.25.1", "2.25.99"], ANN)
         with pytest.raises(NotFound):
             outbox.resend(["2.25.1"], ANN, ["nowhere"])
+
+    def test_what_is_sent_again_is_as_urgent_as_its_project(self, archive: Archive) -> None:
+        places = [Peer(name, name.upper(), "10.0.0.5", 104, priority=rank) for name, rank in (("pacs", 3), ("far", 9))]
+        outbox = Outbox(
+            archive, Config(peers=tuple(places), projects=(Project("default", send_to=("pacs",), priority=-5),))
+        )
+        publish(archive, 1, ("pacs",))
+        deliver_all(archive)
+        assert outbox.put_first(STUDY, ANN) == 0
+        assert outbox.resend([STUDY], ANN, ["pacs", "far"]) == 2
+        assert {job.priority for job in archive.jobs.find(stage=Stage.SEND)} == {-2}
 
     def test_what_was_refused_or_failed_goes_again(self, archive: Archive, outbox: Outbox) -> None:
         publish(archive, 1, ("pacs",))
@@ -210,6 +235,13 @@ class TestPortal:
         assert "paused" in words(page) and "nothing is sent until it is resumed" in words(page)
         assert 'action="/destinations/pacs/resume"' in page and "/destinations/pacs/pause" not in page
         assert web.post("/destinations/pacs/resume").headers["Location"] == "/"
+        assert "Try now" not in words(web.get("/").text)
+        job = archive.jobs.claim(Stage.SEND, "me", 60, destination="pacs")
+        assert job is not None
+        archive.jobs.later(job, 600, "pacs answered 0xA700")
+        assert "Try now" in words(web.get("/").text)
+        assert web.post("/destinations/pacs/resume").status_code == 303
+        assert "Try now" not in words(web.get("/").text)
         archive.queues.failed("pacs", 600, "pacs does not answer")
         assert "Try now" in words(web.get("/").text)
         assert web.post("/destinations/gone/pause").status_code == 404
@@ -314,3 +346,5 @@ class TestCommands:
         said = capsys.readouterr()
         assert said.out.splitlines() == ["1 instance goes first", "2 instances are sent again"]
         assert told(archive) == [("resent", "command line", STUDY)]
+        assert main(["resend", STUDY]) == 0
+        assert capsys.readouterr().out == "nothing is sent again: all of it is on its way already\n"

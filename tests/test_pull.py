@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
 from time import sleep
+from typing import Any
 
 import pytest
 import requests
@@ -280,6 +281,40 @@ def test_a_peer_that_finds_what_was_not_asked_for_is_not_believed(answer: tuple[
     assert "ACC1" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "wanted", "answer"),
+    [
+        ("PatientID", "7", {}),
+        ("PatientID", "7", {"PatientID": "8"}),
+        ("StudyDate", "20260101", {"StudyDate": ""}),
+        ("Modality", "CT", {"ModalitiesInStudy": "CT"}),
+        ("ModalitiesInStudy", "CT\\PT", {"ModalitiesInStudy": ["MR", "SR"]}),
+        ("StudyInstanceUID", "1.2.3.4.6\\1.2.3.4.7", {}),
+    ],
+)
+def test_a_peer_that_ignores_a_key_without_a_word_moves_nothing(key: str, wanted: str, answer: dict[str, Any]) -> None:
+    with Stubborn((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"} | answer)) as peer, peer.pacs() as pacs:
+        with pytest.raises(Refused, match=f"with another {key} than the one asked for, or none"):
+            pacs.find({key: wanted})
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted", "answer"),
+    [
+        ("ModalitiesInStudy", "CT\\PT", {"ModalitiesInStudy": ["PT", "SR"]}),
+        ("PatientID", "7", {"PatientID": " 7 "}),
+        ("PatientID", "7*", {}),
+        ("PatientName", "DOE^JANE", {"PatientName": "Doe^Jane^^"}),
+        ("StudyDate", "20260101-20260131", {"StudyDate": "20260102"}),
+        ("StudyDescription", "Schädel", {"StudyDescription": "Sch?del"}),
+        ("StudyInstanceUID", "1.2.3.4.5\\1.2.3.4.7", {}),
+    ],
+)
+def test_what_is_found_in_another_way_of_writing_is_taken(key: str, wanted: str, answer: dict[str, Any]) -> None:
+    with Stubborn((0xFF00, {"StudyInstanceUID": "1.2.3.4.5"} | answer)) as peer, peer.pacs() as pacs:
+        assert pacs.find({key: wanted}) == ["1.2.3.4.5"]
+
+
 def test_an_answer_that_cannot_be_read_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the study would be missing without a word."""
     unended = b"\x08\0\x10\x11\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff\xff\xff"  # a sequence, in implicit VR
@@ -295,7 +330,7 @@ def test_answers_that_come_faster_than_they_are_taken_wait() -> None:
     uids = [f"1.2.3.4.{number}" for number in range(1000)]
     with Stubborn(*((0xFF00, {"StudyInstanceUID": uid}) for uid in uids)) as peer:
         with peer.pacs() as pacs:
-            assert pacs.find({"PatientID": "7"}) == uids
+            assert pacs.find({"PatientID": "7*"}) == uids
         with peer.pacs() as pacs:
             taken = []
             for answer in pacs._answers(asked_for("STUDY", {"StudyInstanceUID": ""})):

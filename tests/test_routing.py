@@ -164,6 +164,31 @@ def test_every_encoding_is_read(planned: Planned, name: str) -> None:
     assert planned(route('modality = "XX"'), ds).projects == ()
 
 
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])
+def test_private_attributes_match_in_every_encoding(planned: Planned, syntax: str) -> None:
+    ds = scan()
+    ds.file_meta.TransferSyntaxUID = syntax
+    block = ds.private_block(0x0031, "ACME", create=True)
+    block.add_new(0x01, "LO", ["Süd", "Nord"])
+    within = Dataset()
+    within.private_block(0x0031, "ACME", create=True).add_new(0x02, "SH", "inner")
+    ds.RequestAttributesSequence = [within]
+    siemens = ds.private_block(0x0019, "SIEMENS MR HEADER", create=True)  # dictionaries have this creator
+    siemens.add_new(0x0A, "US", 64)
+    mosaic = f"{siemens.get_tag(0x0A):08X}"
+    for where in ('"0031,1001" = "süd"', '"0031,1001" = "NOR?"', f'"{mosaic}" = "64"', '"0040,0275.0031,1002" = "in*"'):
+        assert planned(route(f"where = {{ {where} }}"), ds).projects == ("trial",), where
+    for where in ('"0031,1001" = "west"', '"0031,1101" = "*"', f'"{mosaic}" = "6"'):
+        assert planned(route(f"where = {{ {where} }}"), ds).projects == (), where
+
+
+def test_a_value_of_unknown_vr_is_matched_as_text(planned: Planned) -> None:
+    ds = scan()
+    ds.private_block(0x0031, "ACME", create=True).add_new(0x01, "UN", b"WARD7\\X ")
+    assert planned(route('where = { "0031,1001" = "ward7" }'), ds).projects == ("trial",)
+    assert planned(route('where = { "0031,1001" = "ward" }'), ds).projects == ()
+
+
 @pytest.mark.parametrize(
     "spoilt",
     [

@@ -281,6 +281,10 @@ def test_a_table_is_a_source(archive: Archive, tmp_path: Path, caplog: pytest.Lo
             (answer,) = found(port, query({}, PatientName=name, SpecificCharacterSet="ISO_IR 192"))[0]
             assert str(answer.PatientName) == "YAMADA^TAROU=山田^太郎"
         assert not found(port, query({}, PatientName="=yamada*", SpecificCharacterSet="ISO_IR 192"))[0]
+        for between in (";", "\t"):  # as spreadsheets write it where a comma is the decimal sign
+            rows = ("PatientName", "AccessionNumber"), ("SEMI^COLON, DR", f"3{ord(between)}")
+            table.write_text("\r\n".join(between.join(row) for row in rows), encoding="utf-8-sig")
+            assert accessions(port, query({}, PatientName="semi^colon, dr")) == [f"3{ord(between)}"]
         table.write_text("PatientName,Nonsense\nA^B,C\n", encoding="utf-8")
         assert found(port, query()) == ([], 0xC000)
         table.unlink()

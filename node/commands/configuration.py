@@ -19,7 +19,7 @@ def check(args: argparse.Namespace) -> int:
     config = load_config(Path(args.config or DEFAULT_CONFIG))
     if config.node.tls_certificate:
         _check_certificates(config)
-    for warning in _absent(config):
+    for warning in (*_absent(config), *_mistakable(config)):
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{args.config or DEFAULT_CONFIG}: good; {len(config.peers)} peers, {len(config.projects)} projects")
     return OK
@@ -37,6 +37,17 @@ def _absent(config: Config) -> Iterator[str]:
             socket.getaddrinfo(peer.host, peer.port)
         except OSError:
             yield f"[[peers]] {peer.name}: host {peer.host} has no network address now; it cannot come in or be sent to"
+
+
+def _mistakable(config: Config) -> Iterator[str]:
+    """AE titles by which a C-MOVE cannot say which of several peers it means."""
+    for title in dict.fromkeys(peer.ae_title for peer in config.peers):
+        names = [peer.name for peer in config.peers if peer.ae_title == title]
+        if names[1:]:
+            yield (
+                f"[[peers]]: {', '.join(names)} have one AE title, {title}; a C-MOVE to it goes to the one that asks, "
+                f"and to {names[0]} where another peer does"
+            )
 
 
 def _check_certificates(config: Config) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from ..outbox import Outbox, Queue
+from ..outbox import Outbox, Queue, sent_again
 from .context import ACTOR, config_of
 from .exits import OK
 from .opening import archive_of
@@ -53,7 +53,7 @@ def pause(args: argparse.Namespace) -> int:
 
 def resume(args: argparse.Namespace) -> int:
     changed = _outbox(args).resume(args.peer, ACTOR)
-    print(f"{args.peer} goes on" if changed else f"{args.peer} was not paused")
+    print(f"{args.peer} goes on" if changed else f"{args.peer} was not paused, and nothing waits to be tried")
     return OK
 
 
@@ -65,7 +65,7 @@ def first(args: argparse.Namespace) -> int:
 
 def resend(args: argparse.Namespace) -> int:
     jobs = _outbox(args).resend(args.uid, ACTOR, args.to)
-    print(f"{jobs} {'instance is' if jobs == 1 else 'instances are'} sent again")
+    print(sent_again(jobs))
     return OK
 
 

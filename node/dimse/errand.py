@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, build_role
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventType
@@ -49,7 +49,7 @@ def errand(
         raise Unavailable(f"{peer.name} has no address") from error
     if not association.is_established:
         if association.rejected_contexts and not association.accepted_contexts:
-            raise Unavailable(f"{peer.name} does not offer the service")
+            raise Unavailable(f"{peer.name} does not offer {UID(sop_class).name}")
         raise Unavailable(f"{peer.name} {refusal_of(association)}")
     try:
         with unbroken(peer):

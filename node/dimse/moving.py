@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from lethe.storage.archive import Archive
 from lethe.storage.entries import Entry
 from lethe.storage.errors import Refused, Unavailable
+from lethe.storage.intake import Origin
 from lethe.storage.query import Level
 
 from ..choices import Ability, Queries
@@ -39,6 +40,8 @@ _MODELS: Mapping[str, Mapping[str, Level]] = {
 _RELATIONAL = b"\1"
 _MOST_BREAKS = 2
 _MOST_ENCODINGS = MOST_CONTEXTS // 2  # all of which are proposed at once, as stored and without compression
+PeersOf = Callable[[Origin], Sequence[Peer]]
+"""The peers that a caller may be."""
 
 
 def move_service(
@@ -49,16 +52,16 @@ def move_service(
     queries: Queries = Queries.RELATIONAL,
     *,
     answer_seconds: float = 60,
+    callers: PeersOf = lambda _origin: (),
 ) -> Service:
     """The SOP Classes by which a peer has clean objects sent to one of the peers, which have so many seconds for each
-    answer."""
+    answer. `callers` tells who asks."""
     calling = partial(Destination, ae_title=ae_title, answer_seconds=answer_seconds, credentials=credentials)
-    by_title = {peer.ae_title: peer for peer in reversed(peers)}
     return Service(
         tuple(_MODELS),
         tuple(VERIFICATION_SYNTAXES),
         Ability.MOVE,
-        answers={C_MOVE: partial(_move, archive, by_title, calling, queries)},
+        answers={C_MOVE: partial(_move, archive, peers, callers, calling, queries)},
         extended=relational,
     )
 
@@ -72,13 +75,15 @@ def relational(offered: bytes) -> bytes:
 
 def _move(
     archive: Archive,
-    peers: Mapping[str, Peer],
+    peers: Sequence[Peer],
+    callers: PeersOf,
     calling: Callable[..., Destination],
     queries: Queries,
     asked: Asked,
 ) -> Iterator[Reply]:
     level, query = retrieval(asked, _MODELS[asked.sop_class], queries)
-    peer = peers.get(str(asked.request.MoveDestination or "").strip())  # type: ignore[union-attr]
+    title = str(asked.request.MoveDestination or "").strip()  # type: ignore[union-attr]
+    peer = _named(title, peers, callers(asked.origin))
     if peer is None:
         yield Reply(UNKNOWN_DESTINATION, comment="the Move Destination is not one of our peers")
         return
@@ -90,6 +95,12 @@ def _move(
             yield from handed_over(archive, asked, query, tally, to.give)
     finally:
         put_on_record(archive, asked.origin, "moved", {"level": level.name, "to": peer.name, **tally.summary()})
+
+
+def _named(title: str, peers: Sequence[Peer], callers: Sequence[Peer]) -> Peer | None:
+    """The peer of that AE title; of several, such as workstations that were all left with the title their vendor gives
+    them, the one that asks: what it wants for itself must not go to another."""
+    return next((peer for peer in (*callers, *peers) if peer.ae_title == title), None)
 
 
 @dataclass

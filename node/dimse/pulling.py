@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_context, build_role
 from pynetdicom.presentation import PresentationContext
@@ -26,6 +27,8 @@ from .storing import Storing
 _PENDING, _PENDING_WITHOUT_SOME_KEYS = 0xFF00, 0xFF01
 _UNKNOWN_DESTINATION = 0xA801
 _SILENCE = 900.0
+_SPELT_OUT = {"AE", "AS", "CS", "DA", "LO", "SH", "UI"}
+"""VRs of values that are found as they were asked for, letter by letter."""
 """Seconds a peer may say nothing while it retrieves: it may fetch a study from tape, and need not report in between."""
 Told = Callable[[int], None]
 Answer = tuple[Dataset, Dataset | None]
@@ -168,13 +171,11 @@ class Pacs(ABC):
         return association
 
     def _study(self, answer: Dataset, keys: Mapping[str, str]) -> str:
-        """The study an answer is about, which has the unique values that were asked for: a peer that ignores a key
-        would otherwise have us pull all it has."""
-        for keyword in ("StudyInstanceUID", "AccessionNumber"):
-            wanted = keys.get(keyword, "")
-            is_exact = wanted and not set("*?\\") & set(wanted)
-            if is_exact and str(answer.get(keyword) or "").strip() != wanted:
-                raise Refused(f"{self.peer.name} finds studies with another {keyword} than the one asked for")
+        """The study an answer is about, which has the values that were asked for: a peer that ignores a key, and does
+        not say so by 0xFF01, would otherwise have us pull all it has."""
+        for keyword, wanted in keys.items():
+            if not _has_what_was_asked_for(answer, keyword, wanted):
+                raise Refused(f"{self.peer.name} finds studies with another {keyword} than the one asked for, or none")
         uid = str(answer.get("StudyInstanceUID") or "").strip()
         if not uid:
             raise Refused(f"{self.peer.name} finds a study without a Study Instance UID")
@@ -203,6 +204,18 @@ class ByMove(Pacs):
         if moved.status == NOT_AUTHORIZED:
             raise Refused(f"{self.peer.name} does not let us move studies to {self._to}")
         return moved
+
+
+def _has_what_was_asked_for(answer: Dataset, keyword: str, wanted: str) -> bool:
+    """Whether an answer has one of the values that were asked for, if those are spelt out: of wildcards, ranges, names
+    and letters beyond ASCII there are too many ways to write what is found."""
+    if not wanted or not wanted.isascii() or dictionary_VR(keyword) not in _SPELT_OUT or set("*?") & set(wanted):
+        return True
+    if dictionary_VR(keyword) == "DA" and "-" in wanted:
+        return True
+    found = answer.get(keyword) or ""
+    values = {str(one).strip() for one in ([found] if isinstance(found, str) else found)}
+    return bool(values & {one.strip() for one in wanted.split("\\")})
 
 
 def asked_for(level: str, keys: Mapping[str, str]) -> Dataset:

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from lethe.storage.errors import NotFound
 from lethe.storage.users import Permission, needs
 
-from ..outbox import Outbox, Queue
+from ..outbox import Outbox, Queue, sent_again
 from .faults import answer
 from .overview import moment
 
@@ -41,7 +41,8 @@ def pages(outbox: Outbox) -> Blueprint:
     def resend(uid: str) -> ResponseReturnValue:
         to = request.form.get("to", "")
         jobs = outbox.resend([uid], g.caller.actor, [to] if to else [])
-        flash(f"{jobs:,} {'instance is' if jobs == 1 else 'instances are'} sent again.")
+        said = sent_again(jobs)
+        flash(f"{said[0].upper()}{said[1:]}.")
         return redirect(url_for("portal.study", uid=uid), 303)
 
     @buttons.post("/studies/<uid>/first")
