@@ -303,6 +303,7 @@ def test_a_peer_that_ignores_a_key_without_a_word_moves_nothing(key: str, wanted
     [
         ("ModalitiesInStudy", "CT\\PT", {"ModalitiesInStudy": ["PT", "SR"]}),
         ("PatientID", "7", {"PatientID": " 7 "}),
+        ("PatientID", "p7", {"PatientID": "P7"}),
         ("PatientID", "7*", {}),
         ("PatientName", "DOE^JANE", {"PatientName": "Doe^Jane^^"}),
         ("StudyDate", "20260101-20260131", {"StudyDate": "20260102"}),

@@ -27,9 +27,9 @@ from .storing import Storing
 _PENDING, _PENDING_WITHOUT_SOME_KEYS = 0xFF00, 0xFF01
 _UNKNOWN_DESTINATION = 0xA801
 _SILENCE = 900.0
-_SPELT_OUT = {"AE", "AS", "CS", "DA", "LO", "SH", "UI"}
-"""VRs of values that are found as they were asked for, letter by letter."""
 """Seconds a peer may say nothing while it retrieves: it may fetch a study from tape, and need not report in between."""
+_SPELT_OUT = {"AE", "AS", "CS", "DA", "LO", "SH", "UI"}
+"""VRs of values that are found as they were asked for, though some peers do not mind capitals."""
 Told = Callable[[int], None]
 Answer = tuple[Dataset, Dataset | None]
 
@@ -214,8 +214,8 @@ def _has_what_was_asked_for(answer: Dataset, keyword: str, wanted: str) -> bool:
     if dictionary_VR(keyword) == "DA" and "-" in wanted:
         return True
     found = answer.get(keyword) or ""
-    values = {str(one).strip() for one in ([found] if isinstance(found, str) else found)}
-    return bool(values & {one.strip() for one in wanted.split("\\")})
+    values = {str(one).strip().casefold() for one in ([found] if isinstance(found, str) else found)}
+    return bool(values & {one.strip().casefold() for one in wanted.split("\\")})
 
 
 def asked_for(level: str, keys: Mapping[str, str]) -> Dataset:
