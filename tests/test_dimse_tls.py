@@ -267,6 +267,28 @@ def test_a_certificate_that_is_revoked_is_refused_from_the_next_list_on(
         Credentials(ours.certificate, ours.key, {"ct01": authority.file}, [peer], revoked=lists).check()
 
 
+def test_a_peer_whose_authority_is_revoked_is_refused(start: Start, ours: Identity, tmp_path: Path) -> None:
+    root = Authority(tmp_path / "root")
+    between = root.below("between")
+    modality = between.issue("modality")
+    with modality.certificate.open("ab") as chain:
+        chain.write(between.file.read_bytes())
+    peer, lists = secured("CT01", "CN=modality"), tmp_path / "lists.crl"
+
+    def list_of(*revoked: Identity) -> None:
+        lists.write_bytes(root.revoke(*revoked).read_bytes() + between.revoke().read_bytes())
+
+    list_of()
+    node = start(peer, held=Credentials(ours.certificate, ours.key, {"ct01": root.file}, [peer], revoked=lists))
+    context = client(modality, root)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    assert answered(node.port, "CT01", context) == ()
+    list_of(Identity(between.file, between.file))
+    assert answered(node.port, "CT01", context) == (0,)
+    wait_for(lambda: node.audited("connection-refused"), what="it is put on record")
+    assert "revoked" in node.audited("connection-refused")[0]["why"]
+
+
 def test_a_peer_whose_certificate_is_revoked_is_not_sent_to(
     start: Start, authority: Authority, ours: Identity, tmp_path: Path
 ) -> None:
