@@ -105,7 +105,7 @@ class Node:
     idle_seconds: int = _key("how long a peer may say nothing, or stop within a message", as_whole(1, 86400), 60)
     answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
     stop_seconds: int = _key(
-        "how long peers may go on when the node is told to stop; then each is hung up on after the object it sends",
+        "how long peers may go on when the node is told to stop; then each is hung up on, after the object it sends us",
         as_whole(0, 30),
         5,
     )
