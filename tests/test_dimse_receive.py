@@ -12,7 +12,7 @@ from typing import Any
 import pydicom
 import pytest
 from builders import PHI, ct, saved
-from dimse_wire import ABORT, ACCEPT, P_DATA, Wire, fragment, status_of, store_request
+from dimse_wire import ABORT, ACCEPT, P_DATA, Wire, association_request, fragment, status_of, store_request
 from programs import half_written, wait_for
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
@@ -454,6 +454,22 @@ def test_what_has_begun_to_come_is_taken_before_the_association_ends(archive: Ar
     stopping.join(30)
     assert not stopping.is_alive()
     assert archive.counts()["received"] == 1
+
+
+def test_who_has_not_asked_for_anything_is_hung_up_on_at_the_end(
+    archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), always("default"))
+    port = receiver.start("127.0.0.1", 0)
+    silent = [Wire(port) for _ in range(5)]
+    silent[0].send(association_request("CT01", "LETHE")[:40])
+    wait_for(lambda: len(receiver._ae.active_associations) == len(silent), what="they are known")
+    receiver.stop()
+    assert [wire.read() for wire in silent] == [(0, b"")] * len(silent)
+    assert not receiver._ae.active_associations
+    assert not [record for record in caplog.records if record.exc_info]
+    for wire in silent:
+        wire.socket.close()
 
 
 def test_no_phi_in_the_log_at_debug(port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

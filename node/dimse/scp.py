@@ -34,6 +34,7 @@ log = logging.getLogger("lethe.receive")
 
 _PASSING = (CLOSING, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED)
 """Rejections that say nothing about the caller, and are not put on record."""
+_SILENT_END = 2.0
 
 
 class Receiver:
@@ -121,10 +122,20 @@ class Receiver:
             if time.monotonic() - begun >= self._stop_seconds:
                 _end_soon(running)
             time.sleep(0.05)
+        self._leave_silent()
         self._ae.shutdown()
         self._refusals.tell()
         self._storing.close()
         self._gate.close()
+
+    def _leave_silent(self) -> None:
+        """Hang up on who has not asked for an association: there is none yet to be aborted (PS3.8 9.2, Sta2)."""
+        for listener in cast(list[Listener], self._ae._servers[:]):
+            listener.shutdown()
+            listener.leave_silent()
+        deadline = time.monotonic() + _SILENT_END
+        while any(not one.is_established for one in self._ae.active_associations) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _running(self) -> list[PromptAssociation]:
         found = cast(list[PromptAssociation], self._ae.active_associations)
