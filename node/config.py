@@ -79,7 +79,9 @@ class Node:
     tls_key: str = _key("PEM file with its private key, not encrypted", as_path_or_none, "")
     tls_ca: str = _key("PEM file with the CA certificates that vouch for peers", as_path_or_none, "")
     tls_crl: str = _key(
-        "PEM file with a revocation list of each of these CAs; empty: revocation is not checked", as_path_or_none, ""
+        "PEM file with a revocation list of each of these CAs and of those between; empty: revocation is not checked",
+        as_path_or_none,
+        "",
     )
     tls_profile: TlsProfile = _key(
         '"bcp195" (PS3.15 B.12), or "modified-bcp195" (B.13: stronger keys)', as_choice(TlsProfile), TlsProfile.BCP195
@@ -102,6 +104,11 @@ class Node:
     )
     idle_seconds: int = _key("how long a peer may say nothing, or stop within a message", as_whole(1, 86400), 60)
     answer_seconds: int = _key("how long we wait for the answer to a message of ours", as_whole(1, 86400), 60)
+    stop_seconds: int = _key(
+        "how long peers may go on when the node is told to stop; then each is hung up on, after the object it sends us",
+        as_whole(0, 30),
+        5,
+    )
     trust_loopback: bool = _key("let any caller in from this machine itself", as_truth, True)
     most_results: int = _key("results that one C-FIND gets at most", as_whole(1, 1_000_000), 100_000)
     queries: Queries = _key(

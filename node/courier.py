@@ -102,6 +102,10 @@ class Courier:
         self._destination.close()
         self._archive.close()
 
+    def break_off(self) -> None:
+        """Do not wait for the peer any more; for another thread, once `run` was told to stop."""
+        self._destination.break_off()
+
     def _claimed(self) -> list[Job]:
         """One batch of what is to be sent there. Re-identified objects are claimed only for a peer that may still get
         them, whatever the configuration said when they were made."""
@@ -184,8 +188,9 @@ class Courier:
                 self._archive.quarantine(job, str(refusal))
                 continue
             except Unavailable as error:
-                # It may be this instance that the peer breaks off at: the others must not wait behind it.
-                self._archive.jobs.later(job, retry_delay(job.attempts, self._chance()), str(error))
+                if not self._stopping.is_set():
+                    # It may be this instance that the peer breaks off at: the others must not wait behind it.
+                    self._archive.jobs.later(job, retry_delay(job.attempts, self._chance()), str(error))
                 raise
             except Exception as error:  # whatever a decoder raises: the others must not wait behind it
                 log.error("%s: an instance cannot be written for it (%s)", self._name, type(error).__name__)
@@ -231,6 +236,9 @@ class Courier:
     def _wait(self, jobs: list[Job], error: Unavailable) -> None:
         """The peer is away or the connection broke: nothing of this is lost, and nothing is tried before it is time."""
         self._destination.close()
+        if self._stopping.is_set():  # it may be we who broke it off
+            self._archive.jobs.give_back(jobs)
+            return
         failures = self._archive.queues.state(self._name).failures + 1
         delay = retry_delay(failures, self._chance(), longest=_LONGEST_WAIT)
         log.warning("%s; trying again in %.0f s", error, delay)

@@ -14,8 +14,9 @@ import warnings
 from types import TracebackType
 
 _OURS = "lethe"
-_SAY_IT_TWICE = ("pydicom.pixels", "pynetdicom.transport")
-"""They log what they hand on as well: we say ourselves that a frame cannot be decoded and a peer is away."""
+_NEEDLESS = ("pydicom.pixels", "pynetdicom.transport", "pynetdicom.presentation")
+"""They log what they hand on as well: we say ourselves that a frame cannot be decoded and a peer is away. The last has
+a line for each transfer syntax it does not know: one request of 128 contexts with 100 each was a megabyte of log."""
 
 
 class _Discreet(logging.Filter):
@@ -52,7 +53,7 @@ def start_logging(part: str, level: str = "INFO") -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger(_OURS).setLevel(level)
     logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every odd value, and those are our daily bread
-    for name in _SAY_IT_TWICE:
+    for name in _NEEDLESS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
     sys.excepthook = _log_uncaught

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lethe.storage.archive import Archive
 
@@ -31,6 +31,8 @@ _SWEEP_EVERY = 3600.0
 _SWITCH = 0.0005
 """Associations wait for the disk most of the time; who comes back from it should not wait 5 ms for Python's lock."""
 _LAST_PATIENCE = 40.0
+_LAST_WORDS = 3.0
+"""For the couriers to write down what was delivered; what else goes on then is done again at the next start."""
 _WAKE = signal.SIGURG
 """What nothing else sends here, and by itself does nothing."""
 
@@ -139,9 +141,20 @@ def deliver(config: Config) -> int:
     expiry.warn()
     while not stopping.wait(_SWEEP_EVERY):
         expiry.warn()
-    for thread in threads:
-        thread.join(60)
+    if not _have_ended(threads, config.node.stop_seconds):
+        log.info("stopping: peers that have not answered yet are hung up on")
+        for courier in couriers:
+            courier.break_off()
+        _have_ended(threads, _LAST_WORDS)
     return 0
+
+
+def _have_ended(threads: Sequence[threading.Thread], seconds: float) -> bool:
+    """Whether all have ended, for which they have so many seconds together."""
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
 
 
 def web(config: Config) -> int:

@@ -61,6 +61,13 @@ class Authority:
         identity.key.chmod(0o600)
         return identity
 
+    def below(self, name: str) -> Authority:
+        """A CA that this one vouches for: whoever has a certificate of it presents its own `file` as well."""
+        lower = Authority(self.folder / name, name)
+        signed = self._signed(lower._name, lower._key.public_key(), hosts=(), days=10, ca=True)
+        lower.file.write_bytes(signed.public_bytes(Encoding.PEM))
+        return lower
+
     def revoke(self, *identities: Identity) -> Path:
         """A list that revokes these, and those only."""
         now = datetime.now(UTC)

@@ -342,6 +342,37 @@ def test_the_association_is_released_when_there_is_nothing_more_to_send(
     assert not thread.is_alive()
 
 
+def test_a_peer_that_does_not_answer_keeps_nobody_from_stopping(
+    archive: Archive, archiver: Archiver, publish: Publish
+) -> None:
+    for _ in range(3):
+        publish(ct())
+    answer, asked = Flag(), list[str]()
+
+    def never_the_second(event: Event) -> int:
+        asked.append(str(event.request.AffectedSOPInstanceUID))
+        if len(asked) == 2:
+            answer.wait(60)
+        return 0x0000
+
+    archiver.on_store = never_the_second
+    stopping, one = Flag(), courier(archive, archiver.port)
+    thread = Thread(target=one.run, args=(stopping,), daemon=True)
+    thread.start()
+    try:
+        wait_for(lambda: len(asked) == 2, what="the second is sent")
+        stopping.set()
+        one.break_off()
+        thread.join(30)
+        assert not thread.is_alive()
+    finally:
+        answer.set()
+    states = {job.subject: (job.state, job.attempts) for job in send_jobs(archive).values()}
+    assert states.pop(asked[0]) == (State.DONE, 1)
+    assert set(states.values()) == {(State.READY, 0)}
+    assert archive.queues.state("archive").failures == 0
+
+
 def test_a_peer_that_takes_the_call_and_says_nothing_is_a_peer_that_is_away(archive: Archive, publish: Publish) -> None:
     import socket
 

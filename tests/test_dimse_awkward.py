@@ -42,6 +42,7 @@ from lethe.node.dimse.moving import move_service
 from lethe.node.dimse.performed import PERFORMED_STEP, performed_steps
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
+from lethe.node.logs import start_logging
 from lethe.node.routing import always
 from lethe.storage.archive import Archive
 from lethe.storage.errors import Refused, Unavailable
@@ -251,6 +252,31 @@ def test_a_name_that_is_no_uid_beside_the_contexts_is_skipped_without_a_word(
     with Wire(port) as wire:
         wire.send(changed(association_request("CT01", "LETHE", ECHO, IMPLICIT)))
         assert wire.read()[0] == ACCEPT
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_transfer_syntax_that_nobody_knows_is_not_worth_a_line(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging("receive", "DEBUG")
+    unknown = [(0x40, f"1.2.840.10008.1.2.4.9{number}".encode()) for number in range(100)]
+    contexts = [context(number, ABSTRACT, *unknown, SYNTAX) for number in range(3, 256, 2)]
+    with Wire(port) as wire:
+        wire.send(asking(*contexts)(association_request("CT01", "LETHE", ECHO, IMPLICIT)))
+        kind, body = wire.read()
+        assert kind == ACCEPT
+        assert set(answers_of(body).values()) == {0}
+    assert capsys.readouterr().err == ""
+
+
+def test_who_goes_on_after_asking_for_release_is_aborted_without_a_traceback(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """PS3.8 9.2: in Sta8 a P-DATA-TF ends the association (AA-8); our answer to the release may come after that."""
+    for _ in range(50):
+        with Wire(port) as wire:
+            assert wire.associate()[0] == ACCEPT
+            wire.send(RELEASE_RQ + fragment(store_request("1.2.3"), 3) + fragment(bytes(8), 2))
+            kinds = [kind for kind, _ in iter(wire.read, (0, b""))]
+            assert kinds in ([ABORT], [RELEASE_RP])
     assert not [record for record in caplog.records if record.exc_info]
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pydicom
 import pytest
 from builders import PHI, ct, saved
-from programs import wait_for
+from dimse_wire import ABORT, ACCEPT, P_DATA, Wire, association_request, fragment, status_of, store_request
+from programs import half_written, wait_for
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 from pynetdicom import AE, build_context
@@ -25,6 +26,7 @@ from lethe.node.choices import Ability
 from lethe.node.config import Peer
 from lethe.node.dimse.admission import UNKNOWN_ADDRESS, UNKNOWN_CALLER, Admission
 from lethe.node.dimse.contexts import storage_classes, transfer_syntaxes
+from lethe.node.dimse.limits import Limits
 from lethe.node.dimse.refusals import Refusals
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
@@ -407,6 +409,67 @@ def test_stopping_lets_a_running_association_end(archive: Archive, tmp_path: Pat
         assert destination.send(saved(ct(), tmp_path), (CT, LITTLE)) == 0x0000
     stopping.join(10)
     assert not stopping.is_alive()
+
+
+def test_a_peer_that_sends_without_end_is_stopped_after_an_object(archive: Archive, tmp_path: Path) -> None:
+    admission = Admission("LETHE", [], trust_loopback=True)
+    receiver = Receiver(archive, admission, always("default"), limits=Limits(least_free=0, stop_seconds=0))
+    port = receiver.start("127.0.0.1", 0)
+    taken, path = 0, tmp_path / "next.dcm"
+    stopping = threading.Thread(target=receiver.stop, args=(120,), daemon=True)
+    with pytest.raises(Unavailable), Destination(peer(port), "CT01") as destination:
+        destination.open([(CT, LITTLE)])
+        while True:
+            ds = ct()
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            ds.save_as(path)
+            assert destination.send(path, (CT, LITTLE)) == 0x0000
+            taken += 1
+            if taken == 3:
+                stopping.start()
+    stopping.join(30)
+    assert not stopping.is_alive()
+    assert archive.counts()["received"] == taken
+    assert not half_written(archive.folder)
+
+
+def test_what_has_begun_to_come_is_taken_before_the_association_ends(archive: Archive, tmp_path: Path) -> None:
+    admission = Admission("LETHE", [], trust_loopback=True)
+    receiver = Receiver(archive, admission, always("default"), limits=Limits(least_free=0, stop_seconds=0))
+    port = receiver.start("127.0.0.1", 0)
+    ds = ct()
+    ds.save_as(tmp_path / "one.dcm")
+    body = data_set((tmp_path / "one.dcm").read_bytes())
+    with Wire(port) as idle, Wire(port) as busy:
+        assert idle.associate()[0] == busy.associate()[0] == ACCEPT
+        busy.send(fragment(store_request(ds.SOPInstanceUID), 3) + fragment(body[:100], 0))
+        wait_for(lambda: half_written(archive.folder), what="it has begun")
+        stopping = threading.Thread(target=receiver.stop, args=(120,), daemon=True)
+        stopping.start()
+        assert idle.read()[0] == ABORT
+        busy.send(fragment(body[100:], 2))
+        kind, answer = busy.read()
+        assert (kind, status_of(answer)) == (P_DATA, 0x0000)
+        assert busy.read()[0] == ABORT
+    stopping.join(30)
+    assert not stopping.is_alive()
+    assert archive.counts()["received"] == 1
+
+
+def test_who_has_not_asked_for_anything_is_hung_up_on_at_the_end(
+    archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = Receiver(archive, Admission("LETHE", [], trust_loopback=True), always("default"))
+    port = receiver.start("127.0.0.1", 0)
+    silent = [Wire(port) for _ in range(5)]
+    silent[0].send(association_request("CT01", "LETHE")[:40])
+    wait_for(lambda: len(receiver._ae.active_associations) == len(silent), what="they are known")
+    receiver.stop()
+    assert [wire.read() for wire in silent] == [(0, b"")] * len(silent)
+    assert not receiver._ae.active_associations
+    assert not [record for record in caplog.records if record.exc_info]
+    for wire in silent:
+        wire.socket.close()
 
 
 def test_no_phi_in_the_log_at_debug(port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -375,6 +375,30 @@ def test_a_move_to_who_says_nothing_can_be_cancelled(archive: Archive) -> None:
     assert counts(statuses[-1]) == (4, 0, 1, 0)
 
 
+def test_a_move_to_who_says_nothing_does_not_keep_the_node_from_stopping(archive: Archive) -> None:
+    taker, over = Taker(), threading.Event()
+    with (
+        taking(taker) as to,
+        answering(archive, [to], answer_seconds=3600) as port,
+        asking(port, STUDY_MOVE) as association,
+    ):
+        association.dimse_timeout = 120
+
+        def answer(_event: Event) -> int:
+            for one in acceptors(port):
+                one.leave()
+            over.wait(60)
+            return 0x0000
+
+        taker.answer = answer
+        try:
+            statuses = [status for status, _ in association.send_c_move(study(), "TAKER", STUDY_MOVE)]
+        finally:
+            over.set()
+        assert "Status" not in statuses[-1]
+    assert archive.audit.newest(1)[0].action == "moved"
+
+
 def acceptors(port: int) -> list[Any]:
     """The running associations that were made to us."""
     import threading

@@ -9,6 +9,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,23 @@ from authority import Authority, Identity
 from builders import ct, saved
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from dicomweb_archive import publish
 from dimse_wire import CT, LITTLE, REJECT, Wire, association_request
 from programs import dcmtk, free_port, need, orthanc, running, wait_for
 from pynetdicom import AE, build_context
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as MOVE
 from pynetdicom.sop_class import Verification
 
-from lethe.node.choices import Plain, TlsProfile
+from lethe.node.choices import Ability, Plain, Queries, TlsProfile
 from lethe.node.cli import main
 from lethe.node.config import Peer
 from lethe.node.config_file import load_config
 from lethe.node.dimse.admission import WITHOUT_TLS, Admission, Caller
 from lethe.node.dimse.certificates import Presented
 from lethe.node.dimse.credentials import Credentials
+from lethe.node.dimse.finding import query_service
 from lethe.node.dimse.limits import Limits
+from lethe.node.dimse.moving import move_service
 from lethe.node.dimse.scp import Receiver
 from lethe.node.dimse.scu import Destination
 from lethe.node.errors import CertificateError, ConfigError
@@ -267,6 +272,28 @@ def test_a_certificate_that_is_revoked_is_refused_from_the_next_list_on(
         Credentials(ours.certificate, ours.key, {"ct01": authority.file}, [peer], revoked=lists).check()
 
 
+def test_a_peer_whose_authority_is_revoked_is_refused(start: Start, ours: Identity, tmp_path: Path) -> None:
+    root = Authority(tmp_path / "root")
+    between = root.below("between")
+    modality = between.issue("modality")
+    with modality.certificate.open("ab") as chain:
+        chain.write(between.file.read_bytes())
+    peer, lists = secured("CT01", "CN=modality"), tmp_path / "lists.crl"
+
+    def list_of(*revoked: Identity) -> None:
+        lists.write_bytes(root.revoke(*revoked).read_bytes() + between.revoke().read_bytes())
+
+    list_of()
+    node = start(peer, held=Credentials(ours.certificate, ours.key, {"ct01": root.file}, [peer], revoked=lists))
+    context = client(modality, root)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    assert answered(node.port, "CT01", context) == ()
+    list_of(Identity(between.file, between.file))
+    assert answered(node.port, "CT01", context) == (0,)
+    wait_for(lambda: node.audited("connection-refused"), what="it is put on record")
+    assert "revoked" in node.audited("connection-refused")[0]["why"]
+
+
 def test_a_peer_whose_certificate_is_revoked_is_not_sent_to(
     start: Start, authority: Authority, ours: Identity, tmp_path: Path
 ) -> None:
@@ -394,6 +421,40 @@ def test_storescp_is_sent_to_by_tls_and_only_if_it_is_the_peer(
             Destination(right, "LETHE", credentials=credentials(ours, stranger, right)).echo()
         with pytest.raises(Unavailable, match=r"does not answer \(TLS: .*(unknown ca|not accept our certificate)"):
             Destination(right, "LETHE", credentials=credentials(stranger.issue("x"), authority, right)).echo()
+
+
+def test_findscu_finds_and_what_is_moved_goes_by_tls_as_well(
+    archive: Archive, authority: Authority, ours: Identity, modality: Identity, tmp_path: Path
+) -> None:
+    need("findscu")
+    entry = publish(archive, saved(ct(), tmp_path))
+    port, runs = tls_storescp(tmp_path / "scp", authority.issue("archive"), authority)
+    with runs:
+        asks = replace(secured("CT01", "CN=modality"), may=(Ability.FIND, Ability.MOVE))
+        peers = (asks, secured("ARCHIVE", "CN=archive", port=port))
+        held = credentials(ours, authority, *peers)
+        services = [
+            query_service(archive, "LETHE", most=10, queries=Queries.RELATIONAL),
+            move_service(archive, peers, "LETHE", held, Queries.RELATIONAL, answer_seconds=60),
+        ]
+        admission = Admission("LETHE", peers, trust_loopback=False, credentials=held)
+        receiver = Receiver(archive, admission, always(), services=services, limits=Limits(least_free=0))
+        at = receiver.start_secure("127.0.0.1", 0, held)
+        try:
+            keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={entry.study_uid}", "-k", "StudyDate"]
+            who = ["-aet", "CT01", "-aec", "LETHE"]
+            found = dcmtk("findscu", *tls_of(modality, authority), *who, "-S", *keys, "127.0.0.1", str(at))
+            assert entry.study_uid in found.stdout + found.stderr
+            ae, tls = AE("CT01"), (client(modality, authority), "127.0.0.1")
+            association = ae.associate("127.0.0.1", at, [build_context(MOVE)], ae_title="LETHE", tls_args=tls)
+            wanted = pydicom.Dataset()
+            wanted.QueryRetrieveLevel, wanted.StudyInstanceUID = "STUDY", entry.study_uid
+            *_, (status, _) = association.send_c_move(wanted, "ARCHIVE", MOVE)
+            association.release()
+            assert (status.Status, status.NumberOfCompletedSuboperations) == (0x0000, 1)
+        finally:
+            receiver.stop(0.5)
+    assert len(list((tmp_path / "scp").iterdir())) == 1
 
 
 def test_a_peer_without_tls_is_not_sent_to(start: Start, authority: Authority, ours: Identity) -> None:

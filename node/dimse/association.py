@@ -56,6 +56,7 @@ class PromptAssociation(Association):
         longest_pdu: int,
     ) -> None:
         self._woken, self._standstill = threading.Event(), Standstill()
+        self.is_leaving, self._has_answered_last = False, False
         self.speaking = threading.Lock()  # fragments of two messages do not mix: most peers read one after the other
         super().__init__(ae, mode)
         self._reactor_checkpoint = cast(threading.Event, self._standstill)
@@ -74,6 +75,11 @@ class PromptAssociation(Association):
     def wake(self) -> None:
         """There may be something to do."""
         self._woken.set()
+
+    def leave(self) -> None:
+        """End it once nothing is under way: what has begun to come is taken and answered, what would follow is not."""
+        self.is_leaving = True
+        self.wake()
 
     def kill(self) -> None:
         """End both threads. A peer that does not move is hung up on."""
@@ -148,6 +154,9 @@ class PromptAssociation(Association):
                 answer = encoded_store_response(request, status)
                 with self.speaking:
                     cast(Connection, self.dul.socket).write((_command(request, answer, self._longest),))
+            if self.is_leaving:  # now, for a peer that sends without end is hardly ever between two objects
+                self._has_answered_last = True
+                self.wake()
         finally:
             intake.discard()  # while the peer goes on
 
@@ -221,6 +230,8 @@ class PromptAssociation(Association):
         while message is not None and not self._kill:
             self._serve_request(message, cast(int, context_id))
             self.dul._idle_timer.restart()  # however long that took, it was not the peer that was idle
+            if self.is_leaving:
+                break
             context_id, message = self.dimse.get_msg(block=False)
         if self.is_established and self.acse.is_release_requested():
             self.acse.send_release(is_response=True)
@@ -230,12 +241,15 @@ class PromptAssociation(Association):
             self.dul.receive_pdu(wait=False)  # so that who subscribed to it hears of it
             self.is_aborted, self.is_established = True, False
             evt.trigger(self, evt.EVT_ABORTED, {})
-        elif self.dul.is_alive() and self.dul.idle_timer_expired():
+        elif self.dul.is_alive() and (self.dul.idle_timer_expired() or self._may_leave()):
             self.abort()
         elif self.dul.is_alive():
             return True
         self.kill()
         return False
+
+    def _may_leave(self) -> bool:
+        return self.is_leaving and (self._has_answered_last or not self.dimse.is_within_message)
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         if not self._standstill.is_ours():  # pynetdicom's thread for an N-EVENT-REPORT: whose turn it is answers it

@@ -46,7 +46,8 @@ class Credentials:
         revoked: Path | None = None,
         profile: TlsProfile = TlsProfile.BCP195,
     ) -> None:
-        """`authorities` has the CA file for each peer that uses TLS, by its name; `revoked` a list of each CA."""
+        """`authorities` has the CA file for each peer that uses TLS, by its name; `revoked` a list of each CA,
+        those between included."""
         self._certificate, self._key, self._authorities = certificate, key, authorities
         self._revoked, self._profile = revoked, profile
         self._peers = tuple(peer for peer in peers if peer.name in authorities)
@@ -169,7 +170,7 @@ class Credentials:
         if self._revoked:
             _lists(self._revoked)
             context.load_verify_locations(self._revoked)
-            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN  # a CA between may be revoked as well (RFC 5280 6.1.3)
         return context
 
 

@@ -30,6 +30,7 @@ class Limits:
     request_seconds: float = 30
     idle_seconds: float = 60
     answer_seconds: float = 60
+    stop_seconds: float = 5
 
 
 DEFAULT_LIMITS = Limits()
@@ -45,6 +46,7 @@ def limits_of(node: Node) -> Limits:
         request_seconds=node.request_seconds,
         idle_seconds=node.idle_seconds,
         answer_seconds=node.answer_seconds,
+        stop_seconds=node.stop_seconds,
     )
 
 

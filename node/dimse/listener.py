@@ -98,6 +98,13 @@ class Listener(ThreadedAssociationServer):
         if longest is not None:
             longest()
 
+    def leave_silent(self) -> None:
+        """Hang up on all that have not said yet what they want."""
+        with self._lock:
+            waiting, self._silent = list(self._silent.values()), {}
+        for hang_up_on_it in waiting:
+            hang_up_on_it()
+
     def heard(self, silent: object) -> None:
         """That one has asked for its association, or is gone."""
         with self._lock:

@@ -74,6 +74,11 @@ class Messages(DIMSEServiceProvider):
         return self._association.is_requestor and self.msg_queue.qsize() >= _MOST_WAITING
 
     @property
+    def is_within_message(self) -> bool:
+        """Whether one has begun to come and is not complete."""
+        return bool(self._command) or self._request is not None or self._identifier is not None
+
+    @property
     def maximum_pdu_size(self) -> int:
         """What the peer takes; 0 is as much as one likes. Fragments have an even length (PS3.8 E.2)."""
         size = int(super().maximum_pdu_size)

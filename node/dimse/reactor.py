@@ -31,6 +31,7 @@ _LONGEST_ASSOCIATE = 1 << 20  # 128 contexts with all transfer syntaxes are 180 
 _LONGEST_OTHER = 1 << 10
 _SPARE = 1 << 12  # what a peer may be over the length it was told
 _ESTABLISHED, _PEER_RELEASES, _CLOSING = "Sta6", "Sta8", "Sta13"
+_OVER, _ANSWERS_RELEASE = ("Sta1", _CLOSING), "Evt14"
 _NEGOTIATING = ("Sta3", "Sta5")
 
 
@@ -105,7 +106,15 @@ class Reactor(DULServiceProvider):
             if self.event_queue.empty() and not self._process_recv_primitive() and self._has_come():
                 self._is_transport_event()
             if not self.event_queue.empty():
-                self.state_machine.do_action(self.event_queue.get())
+                self._act(self.event_queue.get())
+
+    def _act(self, event: str) -> None:
+        """Do what an event asks for. An answer to the peer's wish for release that comes when it is over already, for
+        the peer has gone on with something else, is left out: the state machine knows no such thing."""
+        if event == _ANSWERS_RELEASE and self.state_machine.current_state in _OVER:
+            self.to_provider_queue.get()
+        else:
+            self.state_machine.do_action(event)
 
     def _has_come(self) -> bool:
         """Wait for bytes of the peer; False where there is something else to do."""

@@ -95,9 +95,13 @@ class Asked:
         return self.request.MessageID in self.association.dimse.cancel_req
 
     def is_moot(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Whether nobody waits for the answer any more, or it has taken too long for a node that is to stop."""
         dul = self.association.dul
-        return not dul.is_alive() or isinstance(dul.peek_next_pdu(), (A_ABORT, A_P_ABORT, A_RELEASE))
+        return (
+            not dul.is_alive()
+            or self.association.is_leaving
+            or isinstance(dul.peek_next_pdu(), (A_ABORT, A_P_ABORT, A_RELEASE))
+        )
 
     def negotiated(self) -> bytes:
         """What we answered to its SOP Class Extended Negotiation; empty where there was none."""

@@ -34,6 +34,7 @@ log = logging.getLogger("lethe.receive")
 
 _PASSING = (CLOSING, DISK_FILLS, LIMIT_REACHED, PEER_LIMIT_REACHED)
 """Rejections that say nothing about the caller, and are not put on record."""
+_SILENT_END = 2.0
 
 
 class Receiver:
@@ -58,7 +59,7 @@ class Receiver:
         self._stored = stored = frozenset((*storage_classes(), *private))
         self._storing = Storing(archive, admission, self._gate, plan_for, largest=limits.largest_object, classes=stored)
         self._closing = False
-        self._request_seconds = limits.request_seconds
+        self._request_seconds, self._stop_seconds = limits.request_seconds, limits.stop_seconds
         self._refusals = Refusals(archive)
         self._ae = AE(admission.ae_title)
         self._ae.maximum_associations = 1 << 20  # counted by the gate, over all processes
@@ -113,15 +114,32 @@ class Receiver:
         return int(listener.socket.getsockname()[1])
 
     def stop(self, patience: float = 30.0) -> None:
-        """Turn new associations away, let running ones end for `patience` seconds, then close."""
+        """Turn new associations away and let running ones end; after a while end each once nothing is under way in it,
+        and after `patience` seconds all of them."""
         self._closing = True
-        deadline = time.monotonic() + patience
-        while any(one.is_established for one in self._ae.active_associations) and time.monotonic() < deadline:
+        begun = time.monotonic()
+        while (running := self._running()) and time.monotonic() - begun < patience:
+            if time.monotonic() - begun >= self._stop_seconds:
+                _end_soon(running)
             time.sleep(0.05)
+        self._leave_silent()
         self._ae.shutdown()
         self._refusals.tell()
         self._storing.close()
         self._gate.close()
+
+    def _leave_silent(self) -> None:
+        """Hang up on who has not asked for an association: there is none yet to be aborted (PS3.8 9.2, Sta2)."""
+        for listener in cast(list[Listener], self._ae._servers[:]):
+            listener.shutdown()
+            listener.leave_silent()
+        deadline = time.monotonic() + _SILENT_END
+        while any(not one.is_established for one in self._ae.active_associations) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _running(self) -> list[PromptAssociation]:
+        found = cast(list[PromptAssociation], self._ae.active_associations)
+        return [one for one in found if one.is_established or one.is_leaving]
 
     def _asked(self, association: PromptAssociation, message: Any, context_id: int) -> bool:
         """Whether a request was answered here; pynetdicom answers the others, by way of the handlers."""
@@ -172,3 +190,11 @@ class Receiver:
             self._refusals.note(Actor("", address), "connection-refused", {"why": why})
         finally:
             self._archive.close()
+
+
+def _end_soon(running: Sequence[PromptAssociation]) -> None:
+    late = [one for one in running if not one.is_leaving]
+    if late:
+        log.info("stopping: what is open ends once nothing is under way in it (associations: %d)", len(late))
+    for one in late:
+        one.leave()
