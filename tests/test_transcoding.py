@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from pathlib import Path
+from struct import pack
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from burned_objects import DEFLATED_FRAMES
 from dicomweb_archive import sample, samples
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from programs import SHARED
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from lethe.node.deid.errors import CannotClean
 from lethe.node.deid.part10 import read_part10
@@ -75,6 +81,38 @@ def test_pixels_are_what_another_decoder_makes_of_them(name: str) -> None:
     assert found.shape == expected.shape
     lossy = before.file_meta.TransferSyntaxUID in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= (2 if lossy else 0)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, DEFLATED_FRAMES, JPEG2000Lossless])
+def test_frames_of_single_bits_follow_each_other_without_a_gap(tmp_path: Path, syntax: str) -> None:
+    """PS3.5 8.1.1: 3 frames of 35 pixels are 14 bytes, of which the last is to make their number even."""
+    frames = np.random.default_rng(7).integers(0, 2, (3, 5, 7), np.uint8)
+    packed = [np.packbits(frame.ravel(), bitorder="little").tobytes() for frame in frames]
+    if syntax == RLELossless:
+        coded = [pack("<16L", 1, 64, *[0] * 14) + bytes((len(one) - 1,)) + one for one in packed]
+    elif syntax == DEFLATED_FRAMES:
+        coded = [zlib.compress(one, wbits=-15) for one in packed]
+    else:
+        coded = [
+            imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, bitspersample=1) for frame in frames
+        ]
+    ds = pydicom.dcmread(sample("liver_1frame.dcm"))
+    ds.Rows, ds.Columns, ds.NumberOfFrames = 5, 7, 3
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.PixelData = encapsulate([one + bytes(len(one) % 2) for one in coded])
+    ds["PixelData"].VR = "OB"
+    ds.save_as(tmp_path / "bits.dcm")
+    for target in TARGETS:
+        after = written(tmp_path / "bits.dcm", target)
+        assert after.PixelData == np.packbits(frames.ravel(), bitorder="little").tobytes()
+        assert (after.BitsAllocated, after.NumberOfFrames) == (1, 3)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["liver_rle.dcm", "liver_deflate.dcm", "liver_j2k.dcm"])
+def test_genuine_compressed_segmentations_are_written(name: str) -> None:
+    folder = SHARED / "data" / "pydicom-data"
+    assert written(folder / name, ExplicitVRLittleEndian).PixelData == pydicom.dcmread(folder / "liver.dcm").PixelData
 
 
 def test_the_best_of_what_is_accepted_is_chosen() -> None:

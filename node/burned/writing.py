@@ -8,6 +8,7 @@ from dataclasses import replace
 from struct import pack
 from typing import BinaryIO
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -82,14 +83,15 @@ class FrameWriter:
 
 
 class NativeWriter:
-    """The same frames without compression, one behind the other."""
+    """The same frames without compression, one behind the other; those of single bits without a gap (PS3.5 8.1.1)."""
 
     def __init__(self, plan: Plan, source: Part10, form: Form, file: BinaryIO) -> None:
         self._plan, self._source, self._form, self._file = plan, source, form, file
-        length = form.frames * form.rows * form.columns * form.samples * form.word.itemsize
-        if form.bits_allocated == 1 or length > _MOST_NATIVE:
+        self._left = np.zeros(0, np.uint8)  # bits that do not fill a byte yet
+        length = -(-form.frames * form.rows * form.columns * form.samples * form.bits_allocated // 8)
+        if length > _MOST_NATIVE:
             raise CannotClean("its frames cannot be held without compression")
-        self._vr = "OB" if form.bits_allocated == 8 else "OW"
+        self._vr = "OB" if form.bits_allocated <= 8 else "OW"
         file.write(_TAG + pack("<2sHL", self._vr.encode(), 0, length + length % 2))
 
     def copy(self, frame: int) -> None:
@@ -97,11 +99,18 @@ class NativeWriter:
         raise AssertionError(frame)
 
     def put(self, data: bytes) -> None:
-        """A frame's samples."""
-        self._file.write(data)
+        """A frame's samples; a byte for each single bit."""
+        self._file.write(self._packed(data) if self._form.bits_allocated == 1 else data)
+
+    def _packed(self, data: bytes) -> bytes:
+        bits = np.concatenate((self._left, np.frombuffer(data, np.uint8)))
+        whole = len(bits) - len(bits) % 8
+        self._left = bits[whole:]
+        return np.packbits(bits[:whole], bitorder="little").tobytes()
 
     def finished(self) -> Part10:
         """The object with what has been written."""
+        self._file.write(np.packbits(self._left, bitorder="little").tobytes())
         self._file.write(bytes(self._file.tell() % 2))
         span = PixelSpan(0x7FE00010, self._vr, 0, self._file.tell(), "little")
         header = _header(self._plan, self._source, self._form)
