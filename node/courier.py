@@ -236,11 +236,10 @@ class Courier:
     def _wait(self, jobs: list[Job], error: Unavailable) -> None:
         """The peer is away or the connection broke: nothing of this is lost, and nothing is tried before it is time."""
         self._destination.close()
+        self._archive.jobs.give_back(jobs)  # those that were done are no longer ours, and stay done
         if self._stopping.is_set():  # it may be we who broke it off
-            self._archive.jobs.give_back(jobs)
             return
         failures = self._archive.queues.state(self._name).failures + 1
         delay = retry_delay(failures, self._chance(), longest=_LONGEST_WAIT)
         log.warning("%s; trying again in %.0f s", error, delay)
-        self._archive.jobs.give_back(jobs)  # those that were done are no longer ours, and stay done
         self._archive.queues.failed(self._name, delay, str(error))

@@ -22,6 +22,8 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from .deid.private import creator_tag
+
 AttributePath = tuple[int, ...]
 """Tags from the outermost sequence to the attribute itself."""
 SOP_CLASS, STUDY, MODALITY, STATION = 0x00080016, 0x0020000D, 0x00080060, 0x00081010
@@ -43,7 +45,6 @@ class HeaderFacts:
     def __init__(self, path: Path, asked: Collection[AttributePath]) -> None:
         self._path = path
         self._tags = {path[0] for path in asked}
-        self._read_too = {0x00080005} | {creator for tag in self._tags if (creator := _creator_of(tag))}
         self._header: Dataset | None = None
 
     def values(self, path: AttributePath) -> list[str]:
@@ -59,6 +60,8 @@ class HeaderFacts:
 
     def _read(self) -> Dataset:
         last = max(self._tags, default=0)
+        tags = [BaseTag(tag) for tag in {*self._tags, 0x00080005}]
+        creators = [creator_tag(tag) for tag in tags if tag.is_private]  # by which dictionaries know the VR
         try:
             with self._path.open("rb") as file:
                 syntax = _transfer_syntax(file)
@@ -68,7 +71,7 @@ class HeaderFacts:
                     syntax == ImplicitVRLittleEndian,
                     syntax != ExplicitVRBigEndian,
                     stop_when=lambda tag, _vr, length: tag > last or (tag in self._tags and _is_endless(length)),
-                    specific_tags=[BaseTag(tag) for tag in self._tags | self._read_too],
+                    specific_tags=[*tags, *creators],
                 )
         except Exception:  # whatever a parser makes of what strangers send
             return Dataset()
@@ -112,12 +115,6 @@ def _as_text(header: Dataset, raw: DataElement | RawDataElement, element: DataEl
     if element.VR != "UN" or not isinstance(raw, RawDataElement):
         return element
     return convert_raw_data_element(raw._replace(VR="LO"), encoding=header.original_character_set, ds=header)
-
-
-def _creator_of(tag: int) -> int:
-    """Where a private attribute has its creator (PS3.5 7.8.1), by which dictionaries know its VR; 0 for others."""
-    group, element = divmod(tag, 0x10000)
-    return group << 16 | element >> 8 if group % 2 and element >= 0x1000 else 0
 
 
 def _tag_from(text: str) -> int:

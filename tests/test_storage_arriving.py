@@ -173,13 +173,13 @@ def test_a_commit_in_which_nothing_came_is_waited_for_as_well(archive, disk, mon
         hand_in(archive, part10(b"taken back"), uid="5.6")
 
 
-def test_an_object_whose_rows_a_power_cut_took_is_as_if_it_had_never_come(tmp_path):
-    folder, kept = tmp_path / "data", tmp_path / "kept"
+def cut_while_it_syncs(folder, before=lambda: None):
+    """A process that has written the rows of an object and waits for the disk is killed; `before` runs ahead of it."""
 
     def cut():
         archive = Archive(folder)
         disk = Disk(archive)
-        shutil.copytree(folder, kept)
+        before()
         threading.Thread(target=hand_in, args=(archive,), daemon=True).start()
         wait_for(archive.jobs.find, what="the rows are written")
         assert disk.waits.wait(60)
@@ -187,6 +187,11 @@ def test_an_object_whose_rows_a_power_cut_took_is_as_if_it_had_never_come(tmp_pa
 
     Archive(folder).close()
     assert forked(cut) == -signal.SIGKILL
+
+
+def test_an_object_whose_rows_a_power_cut_took_is_as_if_it_had_never_come(tmp_path):
+    folder, kept = tmp_path / "data", tmp_path / "kept"
+    cut_while_it_syncs(folder, before=lambda: shutil.copytree(folder, kept))
     for name in ("lethe.db", "lethe.db-wal", "lethe.db-shm"):
         shutil.copy(kept / name, folder / name)
     archive = Archive(folder)
@@ -200,17 +205,7 @@ def test_an_object_whose_rows_a_power_cut_took_is_as_if_it_had_never_come(tmp_pa
 @pytest.mark.parametrize("left", ["all", "half", "none"])
 def test_a_power_cut_while_an_object_is_synced_leaves_all_of_it_or_nothing(tmp_path, left):
     folder = tmp_path / "data"
-
-    def cut():
-        archive = Archive(folder)
-        disk = Disk(archive)
-        threading.Thread(target=hand_in, args=(archive,), daemon=True).start()
-        wait_for(archive.jobs.find, what="the rows are written")
-        assert disk.waits.wait(60)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    Archive(folder).close()
-    assert forked(cut) == -signal.SIGKILL
+    cut_while_it_syncs(folder)
     (path,) = (path for path in (folder / "inbox").glob("*/*"))
     if left == "half":
         os.truncate(path, path.stat().st_size // 2)
